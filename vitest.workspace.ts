@@ -1,0 +1,21 @@
+import { defaultServerConditions } from "vite"
+import { defineConfig } from "vitest/config"
+
+const suite = (name: string, root: string) => ({
+  extends: true as const,
+  test: { name, root, include: ["**/*.test.ts"] }
+})
+
+export default defineConfig({
+  // Tests import the packages' sources, never a `dist` that may be stale.
+  ssr: { resolve: { conditions: ["@openwatch/source", ...defaultServerConditions] } },
+  test: {
+    projects: [
+      suite("event-bus", "packages/event-bus/test"),
+      suite("openwatch", "packages/openwatch/test"),
+      suite("acceptance", "test/acceptance"),
+      suite("conformance", "test/conformance"),
+      suite("spec-coverage", "test/spec-coverage")
+    ]
+  }
+})
