@@ -10,6 +10,9 @@ export default defineConfig({
   // Tests import the packages' sources, never a `dist` that may be stale.
   ssr: { resolve: { conditions: ["@openwatch/source", ...defaultServerConditions] } },
   test: {
+    // Spec coverage reads the comments above each test.
+    includeTaskLocation: true,
+    reporters: ["default", "./test/spec-coverage/reporter.ts"],
     projects: [
       suite("event-bus", "packages/event-bus/test"),
       suite("openwatch", "packages/openwatch/test"),
