@@ -1,0 +1,289 @@
+/**
+ * A typed, in-process event bus: parts that notice things publish events, parts that react subscribe to them, and
+ * neither knows the other.
+ *
+ * **What is delivered**
+ *
+ * `publish` returns at once, always. Every subscription has a buffer of its own (1,024 events by default); one that is
+ * full loses events by its own policy, counts them, and nobody else notices. What a subscription accepted reaches its
+ * subscriber in the order of publishing, unless that subscriber leaves. Shutting the bus down closes the intake; what was
+ * accepted before is still delivered.
+ *
+ * **When to use**
+ *
+ * For events inside one process. What has to cross processes goes over a bridge beside the bus; what must survive the
+ * process belongs in a database.
+ *
+ * **Example** (A complete program)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { Console, DateTime, Effect, Layer, Schema } from "effect"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
+ *
+ * const doorbell = Layer.effectDiscard(Effect.gen(function*() {
+ *   const bus = yield* HouseBus
+ *   yield* bus.on("DoorOpened", (event) => Console.log(`${event.door} is open`), { drain: "1 second" })
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const bus = yield* HouseBus
+ *   yield* bus.publish(new DoorOpened({ door: "Front door", occurredAt: yield* DateTime.now }))
+ * }).pipe(Effect.provide(doorbell.pipe(Layer.provideMerge(HouseBus.layer))))
+ *
+ * await Effect.runPromise(program)
+ * ```
+ */
+import type { Cause, DateTime, Duration, Schedule, Scope } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
+import { BusImpl } from "./internal/bus.ts"
+import { kindsOf } from "./internal/validation.ts"
+import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "./Subscription.ts"
+
+// -----------------------------------------------------------------------------
+// Events
+// -----------------------------------------------------------------------------
+
+/**
+ * What every event has: its kind, and when it happened.
+ */
+export interface AnyEvent {
+  readonly _tag: string
+  readonly occurredAt: DateTime.Utc
+}
+
+/**
+ * The schema of one kind of event: a `Schema.TaggedClass` (or a tagged struct) with `occurredAt: DateTime.Utc` that needs
+ * no services to decode or encode.
+ */
+export type EventSchema = Schema.ConstraintCodec<AnyEvent, unknown> & {
+  readonly fields: { readonly _tag: Schema.Constraint }
+}
+
+/**
+ * The closed set of events of a bus.
+ */
+export type EventSchemas = ReadonlyArray<EventSchema>
+
+/**
+ * The union of the events of a set.
+ */
+export type EventOf<Events extends EventSchemas> = Events[number]["Type"]
+
+/**
+ * The kinds of a set of events, in the order in which they were declared.
+ */
+export type KindsOf<Events extends EventSchemas> = { readonly [I in keyof Events]: Events[I]["Type"]["_tag"] }
+
+// -----------------------------------------------------------------------------
+// The bus
+// -----------------------------------------------------------------------------
+
+/**
+ * The counters of a bus: sums over all subscriptions that ever were.
+ */
+export interface Metrics<Kind extends string = string> {
+  /** Events published. */
+  readonly publishedCount: number
+  /** Events accepted into buffers and not evicted, summed over subscriptions. */
+  readonly deliveredCount: number
+  /** Events lost by full buffers, summed over subscriptions. */
+  readonly droppedCount: number
+  /** Events published that matched no subscription. */
+  readonly noSubscribersCount: number
+  readonly publishedByKind: { readonly [K in Kind]: number }
+}
+
+/**
+ * How a bus is made. What is left out has the default given here.
+ */
+export interface Options {
+  /** `bufferSize` of subscriptions that do not say otherwise: a positive integer. Default 1024. */
+  readonly bufferSize?: number | undefined
+  /** `overflow` of subscriptions that do not say otherwise. Default `"dropping"`. */
+  readonly overflow?: Overflow | undefined
+  /** How many of the last events of *each* kind are kept for subscriptions that ask for them. Default 0. */
+  readonly replay?: number | undefined
+}
+
+/**
+ * How a subscription is made, but for its kinds.
+ */
+export interface BufferOptions {
+  /** Shown in logs, metrics and snapshots. Default: the kinds joined by `+`. */
+  readonly name?: string | undefined
+  /** Events that may be pending at most: a positive integer. Default: the bus's. */
+  readonly bufferSize?: number | undefined
+  /** What a full buffer does. Default: the bus's. */
+  readonly overflow?: Overflow | undefined
+  /**
+   * How many of the last matching events come first: at most the bus's `replay` and the subscription's `bufferSize`.
+   * Default 0.
+   */
+  readonly replay?: number | undefined
+}
+
+/**
+ * What to subscribe to, and how.
+ */
+export interface SubscribeOptions<Kind extends string> extends BufferOptions {
+  /** The kinds to receive. `[]` receives nothing: there is no wildcard. */
+  readonly kinds: ReadonlyArray<Kind>
+}
+
+/**
+ * How events are handled by `on`.
+ */
+export interface HandlerOptions<Event, E, R, R2> extends BufferOptions {
+  /** Events handled at a time: a positive integer. 1, the default, handles them in order; above it there is no order. */
+  readonly concurrency?: number | undefined
+  /** When a handler that failed is tried again. Not applied to defects. Later events wait in the buffer meanwhile. */
+  readonly retry?: Schedule.Schedule<unknown, E, unknown, R> | undefined
+  /** Runs once for each event that is given up. */
+  readonly onFailure?: ((event: Event, cause: Cause.Cause<E>) => Effect.Effect<unknown, never, R2>) | undefined
+  /**
+   * How long the handler may go on when the scope closes, by `Clock`: no more events are accepted, the pending ones are
+   * handled, then the handler is interrupted and the rest discarded. Default: it is interrupted at once.
+   */
+  readonly drain?: Duration.Input | undefined
+}
+
+/**
+ * A bus of events `Event`.
+ */
+export interface EventBus<in out Event extends AnyEvent> {
+  /** The name in messages, logs and metrics: the service's identifier. */
+  readonly name: string
+  readonly kinds: ReadonlyArray<Event["_tag"]>
+  /**
+   * Offers the event to every subscription to its kind. Never waits, never fails, never runs a subscriber's code. Does
+   * nothing once the bus is shut down.
+   */
+  readonly publish: (event: Event) => Effect.Effect<void>
+  /** Publishes the events in order, with nothing between them. */
+  readonly publishAll: (events: Iterable<Event>) => Effect.Effect<void>
+  /** `publish` for callbacks outside Effect. */
+  readonly publishUnsafe: (event: Event) => void
+  /** A subscription to some kinds, live when this returns, until the scope closes. */
+  readonly subscribe: <const Kind extends Event["_tag"]>(
+    options: SubscribeOptions<Kind>
+  ) => Effect.Effect<Subscription<Extract<Event, { readonly _tag: Kind }>>, never, Scope.Scope>
+  /**
+   * Runs `handler` for each event of the kind, or kinds, in a supervised fiber until the scope closes. Live when this
+   * returns. A handler that fails is logged and counted, and the next event is handled.
+   */
+  readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    handler: (
+      event: Extract<Event, { readonly _tag: Kind }>,
+      handle: SubscriptionHandle
+    ) => Effect.Effect<unknown, E, R>,
+    options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, NoInfer<R>, R2>
+  ) => Effect.Effect<SubscriptionHandle, never, R | R2 | Scope.Scope>
+  readonly metrics: Effect.Effect<Metrics<Event["_tag"]>>
+  /** The subscriptions that are not closed. */
+  readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionSnapshot>>
+  /**
+   * Closes the intake, and returns without waiting: subscriptions go on until their buffers are empty, then takes fail
+   * with `Cause.Done` and streams end. Idempotent.
+   */
+  readonly shutdown: Effect.Effect<void>
+  /** Completes when the bus is shut down. */
+  readonly awaitShutdown: Effect.Effect<void>
+}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Makes a bus whose life is that of the scope.
+ *
+ * **When to use**
+ *
+ * Where a bus is a detail of some other part. An application declares its bus with {@link Service} instead.
+ *
+ * **Details**
+ *
+ * When the scope closes, the bus is shut down, every `on` subscription that is left is closed as by its own scope, side
+ * by side, and waited for.
+ */
+export const make = <const Events extends EventSchemas>(
+  options: Options & {
+    readonly events: Events
+    /** Shown in messages, logs and metrics. Default `"EventBus"`. */
+    readonly name?: string | undefined
+  }
+): Effect.Effect<EventBus<EventOf<Events>>, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    const name = options.name ?? "EventBus"
+    return BusImpl.make(name, kindsOf(name, options.events), options) as Effect.Effect<any, never, Scope.Scope>
+  })
+
+/**
+ * The class that {@link Service} makes: the key of the service, the layers that provide it, and its events as schemas.
+ */
+export interface ServiceClass<in out Self, in out Id extends string, in out Events extends EventSchemas>
+  extends Context.ServiceClass<Self, Id, EventBus<EventOf<Events>>>
+{
+  /** A bus with default options. Closing its scope shuts the bus down. */
+  readonly layer: Layer.Layer<Self>
+  /** A bus with these options. */
+  readonly layerWith: (options: Options) => Layer.Layer<Self>
+  /** The kinds, in the order in which the events were declared. */
+  readonly kinds: KindsOf<Events>
+  /** Any event of the bus. */
+  readonly Event: Schema.Union<Events>
+  /** The JSON codec of the events: what bridges and pages send and receive. */
+  readonly EventJson: Schema.toCodecJson<Schema.Union<Events>>
+}
+
+/**
+ * Declares a bus as a service: a closed set of events, and the layers that provide it.
+ *
+ * **Example** (Declaring a bus)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { Schema } from "effect"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
+ *
+ * HouseBus.kinds // => ["DoorOpened"]
+ * ```
+ *
+ * **Gotchas**
+ *
+ * Subscribers must be there before publishers start, and stop after them:
+ * `publishers.pipe(Layer.provide(subscribers), Layer.provide(HouseBus.layer))`. `Layer.mergeAll` of the two builds and
+ * closes them side by side, and loses the first and the last events.
+ */
+export const Service = <Self>() =>
+<const Id extends string, const Events extends EventSchemas>(
+  id: Id,
+  options: { readonly events: Events }
+): ServiceClass<Self, Id, Events> => {
+  const kinds = kindsOf(id, options.events)
+  const Event = Schema.Union(options.events)
+  const service = Context.Service<Self, EventBus<EventOf<Events>>>()(id)
+  const layerWith = (layerOptions: Options): Layer.Layer<Self> =>
+    Layer.effect(service, make({ ...layerOptions, name: id, events: options.events }))
+  return Object.assign(service, {
+    layer: layerWith({}),
+    layerWith,
+    kinds,
+    Event,
+    EventJson: Schema.toCodecJson(Event)
+  })
+}

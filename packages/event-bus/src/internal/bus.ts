@@ -1,0 +1,203 @@
+/**
+ * The bus: storage, subscriptions and counters behind the `EventBus` interface.
+ */
+import { Context, Effect, Fiber, Latch, Scheduler, Scope, Tracer } from "effect"
+import type { AnyEvent, EventBus, HandlerOptions, Metrics, Options, SubscribeOptions } from "../EventBus.ts"
+import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
+import { type Handler, Handling } from "./handling.ts"
+import { Storage } from "./storage.ts"
+import { type Host, SubscriptionImpl } from "./subscription.ts"
+import { type Stored, Traced } from "./traced.ts"
+import { refuseEvent, requireCount, requireKinds, requireOverflow, requirePositiveInteger } from "./validation.ts"
+
+export class BusImpl implements EventBus<AnyEvent>, Host {
+  /** Makes the bus, and shuts it down when the scope closes. */
+  static make(
+    name: string,
+    kinds: ReadonlyArray<string>,
+    options: Options
+  ): Effect.Effect<BusImpl, never, Scope.Scope> {
+    return Effect.uninterruptible(Effect.withFiber((fiber) => {
+      const bus = new BusImpl(name, kinds, options, fiber.context)
+      const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
+      return Effect.as(Scope.addFinalizer(scope, bus.close), bus)
+    }))
+  }
+
+  readonly name: string
+  readonly kinds: ReadonlyArray<string>
+  isTraced = false
+  readonly schedule: (task: () => void) => void
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  private readonly bufferSize: number
+  private readonly overflow: Overflow
+  private readonly replay: number
+  private readonly scheduler: Scheduler.Scheduler
+  private readonly storage: Storage<string, Stored>
+  private readonly open = new Set<SubscriptionImpl>()
+  private readonly handlings = new Set<Handling>()
+  private readonly shutdownLatch = Latch.makeUnsafe()
+  private isShutdown = false
+  /** Of the subscriptions that are closed. */
+  private deliveredBefore = 0
+  private droppedBefore = 0
+
+  constructor(name: string, kinds: ReadonlyArray<string>, options: Options, context: Context.Context<never>) {
+    this.name = name
+    this.kinds = kinds
+    this.bufferSize = requirePositiveInteger(name, "bufferSize", options.bufferSize ?? 1024)
+    this.overflow = requireOverflow(name, options.overflow ?? "dropping")
+    this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
+    const current = Context.get(context, Scheduler.Scheduler)
+    // A synchronous scheduler runs tasks only while `runSync` does: wake-ups would wait for ever.
+    this.scheduler = current.executionMode === "sync" ? new Scheduler.MixedScheduler() : current
+    const dispatcher = this.scheduler.makeDispatcher()
+    this.schedule = (task) => dispatcher.scheduleTask(task, 0)
+    this.run = Effect.runForkWith(
+      Context.omit(Tracer.ParentSpan)(this.withScheduler(context))
+    )
+    this.storage = new Storage(kinds, this.replay, this.schedule)
+  }
+
+  readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
+
+  readonly publishAll = (events: Iterable<AnyEvent>): Effect.Effect<void> =>
+    Effect.sync(() => {
+      if (this.isShutdown) return
+      const all = Array.from(events)
+      for (const event of all) if (!this.isEvent(event)) refuseEvent(this.name, this.kinds, event)
+      for (const event of all) this.publishUnsafe(event)
+    })
+
+  readonly publishUnsafe = (event: AnyEvent): void => {
+    if (this.isShutdown) return
+    if (!this.isEvent(event)) refuseEvent(this.name, this.kinds, event)
+    const span = Fiber.getCurrent()?.cache.span
+    if (span === undefined || Context.get(span.annotations, Tracer.DisablePropagation)) {
+      this.storage.publish(event._tag, event)
+    } else {
+      this.isTraced = true
+      this.storage.publish(event._tag, new Traced(event, span))
+    }
+  }
+
+  readonly subscribe = (options: SubscribeOptions<string>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
+    Effect.uninterruptible(Effect.withFiber((fiber) => {
+      const subscription = this.subscribeUnsafe(options, fiber.context as Context.Context<Scope.Scope>)
+      return Effect.as(
+        Scope.addFinalizer(subscription.scope, Effect.sync(() => subscription.closeUnsafe())),
+        subscription
+      )
+    }))
+
+  readonly on = (
+    kinds: string | ReadonlyArray<string>,
+    handle: (event: any, handle: SubscriptionHandle) => Effect.Effect<unknown, any, any>,
+    options: HandlerOptions<any, any, any, any> = {}
+  ): Effect.Effect<SubscriptionHandle, never, any> =>
+    Effect.uninterruptible(Effect.withFiber((fiber) => {
+      const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
+      const subscription = this.subscribeUnsafe(
+        { ...options, kinds: typeof kinds === "string" ? [kinds] : kinds },
+        fiber.context as Context.Context<Scope.Scope>
+      )
+      const handling = new Handling(
+        this.name,
+        subscription,
+        { handle, concurrency, retry: options.retry, onFailure: options.onFailure, drain: options.drain } as Handler,
+        this.withScheduler(fiber.context)
+      )
+      this.handlings.add(handling)
+      return Effect.as(Scope.addFinalizer(subscription.scope, handling.release), handling.handle)
+    }))
+
+  get metrics(): Effect.Effect<Metrics> {
+    return Effect.sync(() => {
+      let deliveredCount = this.deliveredBefore
+      let droppedCount = this.droppedBefore
+      for (const { cursor } of this.open) {
+        deliveredCount += cursor.delivered
+        droppedCount += cursor.dropped
+      }
+      const publishedByKind: Record<string, number> = {}
+      let publishedCount = 0
+      for (const kind of this.kinds) publishedCount += publishedByKind[kind] = this.storage.published(kind)
+      return {
+        publishedCount,
+        deliveredCount,
+        droppedCount,
+        noSubscribersCount: this.storage.unmatched,
+        publishedByKind
+      }
+    })
+  }
+
+  get subscriptions(): Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> {
+    return Effect.sync(() => Array.from(this.open, (subscription) => subscription.snapshotUnsafe()))
+  }
+
+  readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
+    if (this.isShutdown) return
+    this.isShutdown = true
+    for (const subscription of this.open) subscription.closeIntakeUnsafe()
+    this.schedule(() => this.shutdownLatch.openUnsafe())
+  })
+
+  get awaitShutdown(): Effect.Effect<void> {
+    return Effect.suspend(() => this.isShutdown ? Effect.void : this.shutdownLatch.await)
+  }
+
+  onClosed(subscription: SubscriptionImpl): void {
+    this.open.delete(subscription)
+    this.deliveredBefore += subscription.cursor.delivered
+    this.droppedBefore += subscription.cursor.dropped
+    if (subscription.handlers instanceof Handling) this.handlings.delete(subscription.handlers)
+  }
+
+  /** What the closing of the bus's scope does. */
+  private readonly close: Effect.Effect<void> = Effect.andThen(
+    this.shutdown,
+    Effect.suspend(() =>
+      Effect.forEach(Array.from(this.handlings), (handling) => handling.release, {
+        concurrency: "unbounded",
+        discard: true
+      })
+    )
+  )
+
+  private subscribeUnsafe(
+    options: SubscribeOptions<string>,
+    context: Context.Context<Scope.Scope>
+  ): SubscriptionImpl {
+    const kinds = requireKinds(this.name, this.kinds, options.kinds)
+    const overflow = requireOverflow(this.name, options.overflow ?? this.overflow)
+    const bufferSize = requirePositiveInteger(this.name, "bufferSize", options.bufferSize ?? this.bufferSize)
+    const replay = requireCount(
+      this.name,
+      "replay",
+      options.replay ?? 0,
+      Math.min(this.replay, bufferSize),
+      ` (the bus keeps ${this.replay} of each kind, the buffer holds ${bufferSize})`
+    )
+    const scope = Scope.forkUnsafe(Context.get(context, Scope.Scope))
+    const subscription = new SubscriptionImpl(
+      this,
+      { name: options.name ?? kinds.join("+"), kinds, overflow },
+      this.storage.subscribe({ kinds, bufferSize, overflow, replay: this.isShutdown ? 0 : replay }),
+      scope
+    )
+    this.open.add(subscription)
+    if (this.isShutdown) subscription.closeUnsafe()
+    return subscription
+  }
+
+  private withScheduler(context: Context.Context<never>): Context.Context<never> {
+    return Context.get(context, Scheduler.Scheduler).executionMode === "sync"
+      ? Context.add(context, Scheduler.Scheduler, this.scheduler)
+      : context
+  }
+
+  private isEvent(event: AnyEvent): boolean {
+    return typeof event === "object" && event !== null && this.storage.has(event._tag)
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * What `on` runs: fibers that take events of a subscription and call its handler, and outlive the handler's failures.
+ */
+import { Cause, Context, type Duration, Effect, Exit, Fiber, Latch, type Schedule, Scope, Tracer } from "effect"
+import type { AnyEvent } from "../EventBus.ts"
+import type { SubscriptionHandle } from "../Subscription.ts"
+import { Empty } from "./storage.ts"
+import type { Handlers, SubscriptionImpl } from "./subscription.ts"
+import { eventOf, type Stored, Traced } from "./traced.ts"
+
+/**
+ * What `on` was given. The types of its failures are forgotten; what it requires is in the context that its fibers run
+ * with.
+ */
+export interface Handler {
+  readonly handle: (event: AnyEvent, handle: SubscriptionHandle) => Effect.Effect<unknown, unknown>
+  readonly concurrency: number
+  readonly retry: Schedule.Schedule<unknown> | undefined
+  readonly onFailure: ((event: AnyEvent, cause: Cause.Cause<any>) => Effect.Effect<unknown>) | undefined
+  readonly drain: Duration.Input | undefined
+}
+
+/** The worker in whose handler a fiber runs: a handler must not wait for itself. Children of the fiber inherit it. */
+const CurrentWorker = Context.Reference<Worker | undefined>("@openwatch/event-bus/CurrentWorker", {
+  defaultValue: () => undefined
+})
+
+/** One fiber that handles one event at a time. */
+interface Worker {
+  readonly handling: Handling
+  /** What its handler is busy with. */
+  item: Stored | undefined
+  fiber: Fiber.Fiber<void> | undefined
+}
+
+export class Handling implements Handlers {
+  failures = 0
+  readonly handle: SubscriptionHandle
+  private readonly subscription: SubscriptionImpl
+  private readonly bus: string
+  private readonly handler: Handler
+  private readonly context: Context.Context<never>
+  private readonly workers = new Set<Worker>()
+  private readonly ended = Latch.makeUnsafe()
+  private isClosed = false
+
+  constructor(
+    bus: string,
+    subscription: SubscriptionImpl,
+    handler: Handler,
+    context: Context.Context<never>
+  ) {
+    this.bus = bus
+    this.subscription = subscription
+    this.handler = handler
+    this.context = Context.omit(Tracer.ParentSpan)(context)
+    this.handle = {
+      name: subscription.name,
+      snapshot: subscription.snapshot,
+      losses: subscription.losses,
+      unsubscribe: Effect.uninterruptible(
+        Effect.andThen(Effect.suspend(() => this.close()), Scope.close(subscription.scope, Exit.void))
+      )
+    }
+    subscription.handlers = this
+    for (let i = 0; i < handler.concurrency; i++) this.start()
+  }
+
+  get isActive(): boolean {
+    return this.workers.size > 0
+  }
+
+  get running(): number {
+    let running = 0
+    for (const worker of this.workers) if (worker.item !== undefined) running++
+    return running
+  }
+
+  /** What the closing of the subscriber's scope does: drains, where that was asked for, then closes. */
+  readonly release: Effect.Effect<void> = Effect.suspend(() => {
+    const { drain } = this.handler
+    if (drain === undefined || this.currentWorker() !== undefined) return this.close()
+    this.subscription.closeIntakeUnsafe()
+    const deadline = Effect.runForkWith(this.context)(
+      Effect.andThen(Effect.sleep(drain), Effect.suspend(() => this.close()))
+    )
+    return Effect.andThen(this.ended.await, Effect.sync(() => deadline.interruptUnsafe()))
+  })
+
+  /** Discards what is pending and interrupts the handlers, all but the one that asks for it. */
+  private close(): Effect.Effect<void> {
+    this.isClosed = true
+    this.subscription.closeUnsafe()
+    const current = this.currentWorker()
+    for (const worker of this.workers) {
+      if (worker !== current) worker.fiber?.interruptUnsafe()
+    }
+    return current === undefined ? this.ended.await : Effect.void
+  }
+
+  private currentWorker(): Worker | undefined {
+    const fiber = Fiber.getCurrent()
+    const worker = fiber === undefined ? undefined : Context.get(fiber.context, CurrentWorker)
+    return worker?.handling === this ? worker : undefined
+  }
+
+  private start(): void {
+    const worker: Worker = { handling: this, item: undefined, fiber: undefined }
+    this.workers.add(worker)
+    const fiber = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))(this.work(worker))
+    worker.fiber = fiber
+    fiber.addObserver(() => {
+      this.workers.delete(worker)
+      if (this.subscription.cursor.isEnded) {
+        if (this.workers.size > 0) return
+        this.subscription.finish()
+        this.ended.openUnsafe()
+      } else {
+        // A handler that interrupts the very fiber it runs in ends that fiber, not the subscription.
+        this.start()
+      }
+    })
+  }
+
+  private work(worker: Worker): Effect.Effect<void> {
+    const { cursor } = this.subscription
+    const handlePending = Effect.whileLoop({
+      while: () => {
+        const item = cursor.poll()
+        if (item === Empty) return false
+        worker.item = item
+        return true
+      },
+      body: () => this.call(worker.item!),
+      step: () => {
+        worker.item = undefined
+      }
+    })
+    // One guard around the loop instead of one around each event: what fails pays, what succeeds does not.
+    const guarded = Effect.catchCause(handlePending, (cause) =>
+      Effect.andThen(
+        this.recover(worker.item!, cause),
+        Effect.sync(() => {
+          worker.item = undefined
+        })
+      ))
+    const wait = Effect.callback<void>((resume) => Effect.sync(cursor.wait(() => resume(Effect.void))))
+    return Effect.andThen(
+      wait,
+      Effect.whileLoop({
+        while: () => !cursor.isEnded,
+        body: () => cursor.pending > 0 ? guarded : wait,
+        step: () => {}
+      })
+    )
+  }
+
+  private call(item: Stored): Effect.Effect<unknown, unknown> {
+    if (!(item instanceof Traced)) return this.handler.handle(item, this.handle)
+    const { event, span } = item
+    return Effect.withSpan(Effect.suspend(() => this.handler.handle(event, this.handle)), `process ${event._tag}`, {
+      root: true,
+      kind: "consumer",
+      links: [{ span, attributes: {} }],
+      attributes: { "event_bus.name": this.bus, "event_bus.subscription": this.subscription.name }
+    })
+  }
+
+  private recover(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    const { retry } = this.handler
+    if (retry === undefined || !isTyped(cause)) return this.giveUp(item, cause)
+    // The first attempt has failed already: the schedule sees that failure first.
+    let isFirst = true
+    const attempt = Effect.suspend(() => {
+      if (!isFirst) return this.call(item)
+      isFirst = false
+      return Effect.failCause(cause)
+    })
+    return Effect.retry(attempt, { schedule: retry, while: () => !this.isClosed }).pipe(
+      Effect.asVoid,
+      Effect.catchCause((cause) => this.giveUp(item, cause))
+    )
+  }
+
+  private giveUp(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    const event = eventOf(item)
+    const annotate = Effect.annotateLogs({ bus: this.bus, subscription: this.subscription.name, kind: event._tag })
+    if (Cause.hasInterruptsOnly(cause)) return annotate(Effect.logDebug("An event handler was interrupted", cause))
+    this.failures++
+    const { onFailure } = this.handler
+    const report = annotate(Effect.logError("An event handler failed", cause))
+    if (onFailure === undefined) return report
+    return Effect.andThen(
+      report,
+      Effect.catchCause(
+        Effect.suspend(() => Effect.asVoid(onFailure(event, cause))),
+        (defect) => annotate(Effect.logError("The onFailure of an event handler failed", defect))
+      )
+    )
+  }
+}
+
+/** True for a failure that a schedule may retry: no defect and no interruption in it. */
+const isTyped = (cause: Cause.Cause<unknown>): boolean =>
+  Cause.hasFails(cause) && !Cause.hasDies(cause) && !Cause.hasInterrupts(cause)

@@ -1,0 +1,115 @@
+/**
+ * What becomes of a loss: it is gathered for whoever reads `losses`, and for a warning in the log.
+ */
+import { Cause, Effect, type Fiber } from "effect"
+import type { NonEmptyArray } from "effect/Array"
+import type { Loss } from "../Subscription.ts"
+
+/** Adds losses up until somebody takes the sum. */
+export class Gathering {
+  private sum: Loss | undefined = undefined
+  private onGathered: (() => void) | undefined = undefined
+
+  add(loss: Loss): void {
+    this.sum = this.sum === undefined
+      ? loss
+      : { dropped: this.sum.dropped + loss.dropped, since: this.sum.since, until: loss.until }
+    this.notify()
+  }
+
+  take(): Loss | undefined {
+    const sum = this.sum
+    this.sum = undefined
+    return sum
+  }
+
+  notify(): void {
+    const onGathered = this.onGathered
+    this.onGathered = undefined
+    onGathered?.()
+  }
+
+  wait(onGathered: () => void): void {
+    this.onGathered = onGathered
+  }
+}
+
+/** The next sum of a gathering, as a pull: done when `isEnded` says so and nothing is left. */
+export const pull = (
+  gathering: Gathering,
+  options: {
+    /** Run before each look. */
+    readonly settle: () => void
+    readonly isEnded: () => boolean
+    readonly schedule: (task: () => void) => void
+  }
+): Effect.Effect<NonEmptyArray<Loss>, Cause.Done> =>
+  Effect.suspend(function look(): Effect.Effect<NonEmptyArray<Loss>, Cause.Done> {
+    options.settle()
+    const loss = gathering.take()
+    if (loss !== undefined) return Effect.succeed([loss])
+    if (options.isEnded()) return Cause.done()
+    return Effect.callback<NonEmptyArray<Loss>, Cause.Done>((resume) => {
+      gathering.wait(() => options.schedule(() => resume(Effect.suspend(look))))
+    })
+  })
+
+/** At most one warning in this time for each subscription, in milliseconds. */
+const quietMillis = 10_000
+
+/** Warns of the first loss of a subscription at once, of the further ones together, at most once in ten seconds. */
+export class LossWarning {
+  private readonly gathering = new Gathering()
+  private readonly annotations: Record<string, unknown>
+  private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  private readonly schedule: (task: () => void) => void
+  private fiber: Fiber.Fiber<void> | undefined = undefined
+  private isActive = false
+  private isClosed = false
+
+  constructor(options: {
+    readonly annotations: Record<string, unknown>
+    readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+    readonly schedule: (task: () => void) => void
+  }) {
+    this.annotations = options.annotations
+    this.run = options.run
+    this.schedule = options.schedule
+  }
+
+  add(loss: Loss): void {
+    this.gathering.add(loss)
+    if (this.isActive || this.isClosed) return
+    this.isActive = true
+    // A logger is somebody else's code: it does not run inside a publish.
+    this.schedule(() => {
+      if (!this.isClosed) this.fiber = this.run(this.warn)
+    })
+  }
+
+  /** Ends the quiet time, and warns of what was gathered in it. */
+  close(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.fiber?.interruptUnsafe()
+    const loss = this.gathering.take()
+    if (loss !== undefined) this.run(this.log(loss))
+  }
+
+  private readonly warn: Effect.Effect<void> = Effect.suspend(() => {
+    const loss = this.gathering.take()
+    if (loss === undefined) {
+      this.isActive = false
+      this.fiber = undefined
+      return Effect.void
+    }
+    return this.log(loss).pipe(Effect.andThen(Effect.sleep(quietMillis)), Effect.andThen(this.warn))
+  })
+
+  private log(loss: Loss): Effect.Effect<void> {
+    return Effect.annotateLogs(
+      Effect.logWarning(`A full buffer lost ${loss.dropped} ${loss.dropped === 1 ? "event" : "events"}`),
+      { ...this.annotations, since: loss.since, until: loss.until }
+    )
+  }
+}

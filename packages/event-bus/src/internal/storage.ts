@@ -1,0 +1,431 @@
+/**
+ * The storage of a bus: what is kept between `publish` and `take`.
+ *
+ * Subscriptions to the same set of kinds share a `Lane`: an append-only log, a linked list of chunks. Publishing appends
+ * one reference to each lane that carries the kind, however many subscriptions stand behind it. A subscription is a
+ * `Cursor`: a position in the log. Of the events behind its position it accepts what its buffer and its overflow policy
+ * allow, and it decides that late, when somebody looks (*settling*). Between two takes the number of waiting events only
+ * grows, so deciding late decides exactly what deciding at every publish would have.
+ *
+ * ```text
+ *          chunk 0              chunk 1              chunk 2
+ *  lane    [e0 e1 e2 e3] ─────> [e4 e5 e6 e7] ─────> [e8 e9 .  . ]
+ *                 ^                      ^                  ^
+ *                 cursor A               cursor B           head
+ * ```
+ *
+ * Nothing points backwards: a chunk that every cursor has left is garbage. So that a cursor which nobody reads does not
+ * hold the log, each append settles one cursor of its lane, in turn.
+ *
+ * Everything here is synchronous and free of Effect: `schedule` is the only way out.
+ */
+
+/** What `poll` answers when nothing is waiting. */
+export const Empty: unique symbol = Symbol.for("@openwatch/event-bus/Empty")
+
+/** See `Empty`. */
+export type Empty = typeof Empty
+
+/** Told of each loss when it is noticed: how many, and the first and the last of them. */
+export interface LossListener<A> {
+  readonly onLoss: (dropped: number, first: A, last: A) => void
+}
+
+const chunkLength = 128
+
+interface Chunk<A> {
+  /** Position in the log of the first item. */
+  readonly start: number
+  readonly items: Array<A>
+  next: Chunk<A> | undefined
+}
+
+const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: [], next: undefined })
+
+/** The log that all subscriptions to one set of kinds read. */
+class Lane<A> {
+  /** Events appended so far: the position of the next one. */
+  head = 0
+  tail: Chunk<A> = makeChunk(0)
+  readonly cursors: Array<Cursor<A>> = []
+  readonly schedule: (task: () => void) => void
+  private waiting = new Set<Cursor<A>>()
+  private waking = new Set<Cursor<A>>()
+  private isWakeScheduled = false
+  private nextToSettle = 0
+  private readonly onUnread: () => void
+
+  constructor(schedule: (task: () => void) => void, onUnread: () => void) {
+    this.schedule = schedule
+    this.onUnread = onUnread
+  }
+
+  append(item: A): void {
+    if (this.tail.items.length === chunkLength) {
+      const chunk = makeChunk<A>(this.head)
+      this.tail.next = chunk
+      this.tail = chunk
+    }
+    this.tail.items.push(item)
+    this.head++
+    if (this.nextToSettle >= this.cursors.length) this.nextToSettle = 0
+    this.cursors[this.nextToSettle++]!.settle()
+    if (this.waiting.size > 0) this.scheduleWake()
+  }
+
+  wait(cursor: Cursor<A>): void {
+    this.waiting.add(cursor)
+  }
+
+  leave(cursor: Cursor<A>): void {
+    const last = this.cursors.pop()!
+    if (last !== cursor) {
+      this.cursors[cursor.index] = last
+      last.index = cursor.index
+    }
+    this.waiting.delete(cursor)
+    if (this.cursors.length === 0) this.onUnread()
+  }
+
+  private scheduleWake(): void {
+    if (this.isWakeScheduled) return
+    this.isWakeScheduled = true
+    this.schedule(this.wake)
+  }
+
+  private readonly wake = (): void => {
+    this.isWakeScheduled = false
+    const waking = this.waiting
+    this.waiting = this.waking
+    this.waking = waking
+    try {
+      for (const cursor of waking) {
+        waking.delete(cursor)
+        cursor.wake()
+      }
+    } finally {
+      // Only reached with something left when a taker's continuation threw: the others must not wait for ever.
+      if (waking.size > 0) {
+        for (const cursor of waking) this.waiting.add(cursor)
+        waking.clear()
+        this.scheduleWake()
+      }
+    }
+  }
+}
+
+/** The place of one subscription in its lane, with its buffer and its counters. */
+export class Cursor<A> {
+  readonly capacity: number
+  readonly isSliding: boolean
+  /** While open, events are offered; afterwards what is pending can still be taken. */
+  isOpen = true
+  dropped = 0
+  taken = 0
+  discarded = 0
+  losses: LossListener<A> | undefined = undefined
+  /** Index in `lane.cursors`; meaningless once closed. */
+  index: number
+  private readonly lane: Lane<A>
+  private readonly joined: number
+  private readonly replayed: number
+  /** Position at which the intake was closed. */
+  private limit = 0
+  private position: number
+  private chunk: Chunk<A>
+  /** Accepted events that are older than `position`: replayed ones, and those a full `dropping` buffer kept. */
+  private backlog: Array<A>
+  private backlogStart = 0
+  private waiters: Array<() => void> | undefined = undefined
+
+  constructor(lane: Lane<A>, capacity: number, isSliding: boolean, replayed: Array<A>) {
+    this.lane = lane
+    this.capacity = capacity
+    this.isSliding = isSliding
+    this.joined = this.position = lane.head
+    this.chunk = lane.tail
+    this.backlog = replayed
+    this.replayed = replayed.length
+    this.index = lane.cursors.push(this) - 1
+  }
+
+  /** Events that matched while the subscription was open: `delivered + dropped`. */
+  get offered(): number {
+    return this.replayed + this.end - this.joined
+  }
+
+  /** Events accepted into the buffer and not evicted from it: `taken + pending + discarded`. */
+  get delivered(): number {
+    this.settle()
+    return this.offered - this.dropped
+  }
+
+  /** Events accepted and waiting to be taken. */
+  get pending(): number {
+    this.settle()
+    return this.unsettled
+  }
+
+  /** Nothing is pending, and nothing will be. */
+  get isEnded(): boolean {
+    return !this.isOpen && this.unsettled === 0
+  }
+
+  get isAwaited(): boolean {
+    return this.waiters !== undefined && this.waiters.length > 0
+  }
+
+  /** A taker would not have to wait. */
+  private get isReady(): boolean {
+    return this.unsettled > 0 || !this.isOpen
+  }
+
+  private get end(): number {
+    return this.isOpen ? this.lane.head : this.limit
+  }
+
+  private get unsettled(): number {
+    return this.backlog.length - this.backlogStart + this.end - this.position
+  }
+
+  /** Decides which events since the last time are accepted, and counts the others as dropped. */
+  settle(): void {
+    const excess = this.unsettled - this.capacity
+    if (excess <= 0) return
+    if (this.isSliding) this.evict(excess)
+    else this.reject(excess)
+  }
+
+  poll(): A | Empty {
+    this.settle()
+    if (this.backlogStart < this.backlog.length) {
+      this.taken++
+      return this.shiftBacklog()
+    }
+    if (this.position === this.end) return Empty
+    this.taken++
+    return this.next()
+  }
+
+  pollUpTo(count: number): Array<A> {
+    this.settle()
+    const items: Array<A> = []
+    while (items.length < count && this.backlogStart < this.backlog.length) items.push(this.shiftBacklog())
+    this.read(Math.min(count - items.length, this.end - this.position), items)
+    this.taken += items.length
+    return items
+  }
+
+  /**
+   * Runs `waiter` in a later turn of the scheduler, once something is pending or nothing will be. Waiters run in the
+   * order in which they came. The answer takes the waiter back.
+   */
+  wait(waiter: () => void): () => void {
+    const waiters = this.waiters ??= []
+    waiters.push(waiter)
+    if (this.isOpen) this.lane.wait(this)
+    if (this.isReady) this.scheduleWake()
+    return () => {
+      const index = waiters.indexOf(waiter)
+      if (index >= 0) waiters.splice(index, 1)
+    }
+  }
+
+  /** Runs waiters for as long as there is something for them. */
+  wake(): void {
+    const waiters = this.waiters
+    if (waiters === undefined) return
+    try {
+      while (waiters.length > 0 && this.isReady) waiters.shift()!()
+    } finally {
+      if (waiters.length > 0) {
+        if (this.isOpen) this.lane.wait(this)
+        if (this.isReady) this.scheduleWake()
+      }
+    }
+  }
+
+  /** Accepts no more events; what is pending stays. */
+  closeIntake(): void {
+    if (!this.isOpen) return
+    this.settle()
+    this.limit = this.lane.head
+    this.isOpen = false
+    this.lane.leave(this)
+    if (this.isAwaited) this.scheduleWake()
+  }
+
+  /** Accepts no more events, and gives up what is pending. */
+  close(): void {
+    this.closeIntake()
+    this.discarded += this.unsettled
+    this.position = this.limit
+    this.backlog = []
+    this.backlogStart = 0
+    this.chunk = makeChunk(this.limit)
+  }
+
+  private scheduleWake(): void {
+    this.lane.schedule(() => this.wake())
+  }
+
+  private next(): A {
+    const offset = this.position - this.chunk.start
+    if (offset === chunkLength) {
+      this.chunk = this.chunk.next!
+      return this.chunk.items[this.position++ - this.chunk.start]!
+    }
+    this.position++
+    return this.chunk.items[offset]!
+  }
+
+  private read(count: number, into: Array<A>): void {
+    while (count > 0) {
+      if (this.position - this.chunk.start === chunkLength) this.chunk = this.chunk.next!
+      const from = this.position - this.chunk.start
+      const to = Math.min(from + count, chunkLength)
+      const items = this.chunk.items
+      for (let i = from; i < to; i++) into.push(items[i]!)
+      this.position += to - from
+      count -= to - from
+    }
+  }
+
+  private shiftBacklog(): A {
+    const item = this.backlog[this.backlogStart]!
+    // The slot must not keep the event alive.
+    this.backlog[this.backlogStart++] = undefined as A
+    if (this.backlogStart === this.backlog.length) {
+      this.backlog = []
+      this.backlogStart = 0
+    }
+    return item
+  }
+
+  /** Full, newest lost: the accepted events move to the backlog, so that the log is not held for their sake. */
+  private reject(excess: number): void {
+    if (this.backlogStart > this.backlog.length >> 1) {
+      this.backlog = this.backlog.slice(this.backlogStart)
+      this.backlogStart = 0
+    }
+    this.read(this.lane.head - this.position - excess, this.backlog)
+    const first = this.next()
+    const tail = this.lane.tail
+    this.chunk = tail
+    this.position = this.lane.head
+    this.lose(excess, first, tail.items[tail.items.length - 1]!)
+  }
+
+  /** Full, oldest lost: the position moves on. */
+  private evict(excess: number): void {
+    let first: A | undefined
+    let last: A | undefined
+    let count = excess
+    while (count > 0 && this.backlogStart < this.backlog.length) {
+      last = this.shiftBacklog()
+      first ??= last
+      count--
+    }
+    if (count > 0) {
+      const oldest = this.next()
+      first ??= oldest
+      last = oldest
+      if (count > 1) {
+        this.position += count - 2
+        while (this.position - this.chunk.start >= chunkLength) this.chunk = this.chunk.next!
+        last = this.next()
+      }
+    }
+    this.lose(excess, first!, last!)
+  }
+
+  private lose(dropped: number, first: A, last: A): void {
+    this.dropped += dropped
+    this.losses?.onLoss(dropped, first, last)
+  }
+}
+
+interface Route<A> {
+  published: number
+  lanes: Array<Lane<A>>
+  /** The last `replay` events, each with its number in the order of all. */
+  readonly history: Array<{ readonly sequence: number; readonly item: A }>
+}
+
+/** What a cursor is made with. */
+export interface CursorOptions<K> {
+  readonly kinds: ReadonlyArray<K>
+  /** Events that may be pending at most. */
+  readonly bufferSize: number
+  readonly overflow: "dropping" | "sliding"
+  /** How many of the last events come first. */
+  readonly replay: number
+}
+
+/** Lanes, and which kinds go to which. */
+export class Storage<K extends string, A> {
+  /** Events that matched no subscription. */
+  unmatched = 0
+  private readonly routes = new Map<string, Route<A>>()
+  private readonly lanes = new Map<string, Lane<A>>()
+  private readonly schedule: (task: () => void) => void
+  private readonly replay: number
+  private sequence = 0
+
+  constructor(kinds: ReadonlyArray<K>, replay: number, schedule: (task: () => void) => void) {
+    this.replay = replay
+    this.schedule = schedule
+    for (const kind of kinds) this.routes.set(kind, { published: 0, lanes: [], history: [] })
+  }
+
+  has(kind: string): kind is K {
+    return this.routes.has(kind)
+  }
+
+  /** Appends to every lane that carries the kind. */
+  publish(kind: K, item: A): void {
+    const route = this.routes.get(kind)!
+    route.published++
+    const lanes = route.lanes
+    if (lanes.length === 0) this.unmatched++
+    for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
+    if (this.replay > 0) {
+      if (route.history.length === this.replay) route.history.shift()
+      route.history.push({ sequence: this.sequence++, item })
+    }
+  }
+
+  published(kind: K): number {
+    return this.routes.get(kind)!.published
+  }
+
+  subscribe(options: CursorOptions<K>): Cursor<A> {
+    const kinds = Array.from(new Set(options.kinds)).toSorted()
+    const key = JSON.stringify(kinds)
+    let lane = this.lanes.get(key)
+    if (lane === undefined) {
+      const made = lane = new Lane<A>(this.schedule, () => this.remove(key, made, kinds))
+      this.lanes.set(key, lane)
+      for (const kind of kinds) this.routes.get(kind)!.lanes.push(lane)
+    }
+    return new Cursor(lane, options.bufferSize, options.overflow === "sliding", this.last(kinds, options.replay))
+  }
+
+  /** A lane that nobody reads is not written. */
+  private remove(key: string, lane: Lane<A>, kinds: ReadonlyArray<K>): void {
+    this.lanes.delete(key)
+    for (const kind of kinds) {
+      const route = this.routes.get(kind)!
+      route.lanes.splice(route.lanes.indexOf(lane), 1)
+    }
+  }
+
+  private last(kinds: ReadonlyArray<K>, count: number): Array<A> {
+    if (count === 0) return []
+    return kinds
+      .flatMap((kind) => this.routes.get(kind)!.history)
+      .toSorted((a, b) => a.sequence - b.sequence)
+      .slice(-count)
+      .map((entry) => entry.item)
+  }
+}

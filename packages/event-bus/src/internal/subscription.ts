@@ -1,0 +1,232 @@
+/**
+ * A subscription: a cursor of the storage, with Effect's face.
+ */
+import { Cause, Effect, Exit, type Fiber, Scope, Stream } from "effect"
+import type { NonEmptyArray } from "effect/Array"
+import type { AnyEvent } from "../EventBus.ts"
+import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
+import { Gathering, LossWarning, pull } from "./losses.ts"
+import { type Cursor, Empty, type LossListener } from "./storage.ts"
+import { eventOf, type Stored } from "./traced.ts"
+
+/** What a subscription needs of its bus. */
+export interface Host {
+  readonly name: string
+  /** True once an event was published inside a span: from then on what is stored may be `Traced`. */
+  readonly isTraced: boolean
+  readonly schedule: (task: () => void) => void
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** Called once, when the counters of a subscription will not change any more. */
+  readonly onClosed: (subscription: SubscriptionImpl) => void
+}
+
+/** What runs the handler of an `on` subscription. */
+export interface Handlers {
+  readonly running: number
+  readonly failures: number
+  /** Some fiber may still handle an event. */
+  readonly isActive: boolean
+}
+
+const noHandlers: Handlers = { running: 0, failures: 0, isActive: false }
+
+export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<Stored> {
+  readonly name: string
+  readonly kinds: ReadonlyArray<string>
+  readonly overflow: Overflow
+  readonly cursor: Cursor<Stored>
+  /** A child of the subscriber's scope, so that unsubscribing leaves nothing behind in that one. */
+  readonly scope: Scope.Closeable
+  handlers: Handlers = noHandlers
+  private readonly host: Host
+  private isClosed = false
+  private lost: Loss | undefined = undefined
+  private warning: LossWarning | undefined = undefined
+  private gatherings: Set<Gathering> | undefined = undefined
+
+  constructor(
+    host: Host,
+    options: { readonly name: string; readonly kinds: ReadonlyArray<string>; readonly overflow: Overflow },
+    cursor: Cursor<Stored>,
+    scope: Scope.Closeable
+  ) {
+    this.host = host
+    this.name = options.name
+    this.kinds = options.kinds
+    this.overflow = options.overflow
+    this.cursor = cursor
+    this.scope = scope
+    cursor.losses = this
+  }
+
+  get take(): Effect.Effect<AnyEvent, Cause.Done> {
+    return this.taking(() => this.poll())
+  }
+
+  get takeAll(): Effect.Effect<NonEmptyArray<AnyEvent>, Cause.Done> {
+    return this.taking(() => this.pollSome(Number.POSITIVE_INFINITY))
+  }
+
+  takeUpTo(n: number): Effect.Effect<Array<AnyEvent>, Cause.Done> {
+    return Effect.suspend(() => {
+      if (this.cursor.isEnded) return Cause.done()
+      const limit = atLeastZero(n)
+      return Effect.succeed(limit === 0 || this.cursor.isAwaited ? [] : this.pollUpTo(limit))
+    })
+  }
+
+  takeBetween(min: number, max: number): Effect.Effect<Array<AnyEvent>, Cause.Done> {
+    return Effect.suspend(() => {
+      const atLeast = atLeastZero(min)
+      const atMost = atLeastZero(max)
+      const taken: Array<AnyEvent> = []
+      const more = (): Effect.Effect<Array<AnyEvent>, Cause.Done> =>
+        taken.length >= atLeast ? Effect.succeed(taken) : this.taking(() => this.pollSome(atMost - taken.length)).pipe(
+          Effect.matchEffect({
+            onFailure: (done) => taken.length === 0 ? Effect.fail(done) : Effect.succeed(taken),
+            onSuccess: (events) => {
+              for (const event of events) taken.push(event)
+              return more()
+            }
+          })
+        )
+      if (atMost < atLeast) return Effect.succeed(taken)
+      return atLeast === 0 ? this.takeUpTo(atMost) : more()
+    })
+  }
+
+  get stream(): Stream.Stream<AnyEvent> {
+    return Stream.fromPull(Effect.succeed(this.takeAll))
+  }
+
+  get losses(): Stream.Stream<Loss> {
+    return Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => this.gather()),
+          (gathering) => Effect.sync(() => this.gatherings?.delete(gathering))
+        ),
+        (gathering) =>
+          Stream.fromPull(Effect.succeed(pull(gathering, {
+            settle: () => this.cursor.settle(),
+            isEnded: () => this.isClosed,
+            schedule: this.host.schedule
+          })))
+      )
+    )
+  }
+
+  get snapshot(): Effect.Effect<SubscriptionSnapshot> {
+    return Effect.sync(() => this.snapshotUnsafe())
+  }
+
+  get unsubscribe(): Effect.Effect<void> {
+    return Scope.close(this.scope, Exit.void)
+  }
+
+  snapshotUnsafe(): SubscriptionSnapshot {
+    const { cursor, handlers } = this
+    const delivered = cursor.delivered
+    return {
+      name: this.name,
+      kinds: this.kinds,
+      bufferSize: cursor.capacity,
+      overflow: this.overflow,
+      state: this.state,
+      offered: cursor.offered,
+      delivered,
+      dropped: cursor.dropped,
+      taken: cursor.taken,
+      pending: cursor.pending,
+      discarded: cursor.discarded,
+      running: handlers.running,
+      failures: handlers.failures
+    }
+  }
+
+  get state(): State {
+    return this.cursor.isOpen ? "open" : this.isClosed ? "closed" : "draining"
+  }
+
+  /** Discards what is pending. Nothing more is taken. */
+  closeUnsafe(): void {
+    this.cursor.close()
+    this.finish()
+  }
+
+  /** Accepts no more events; what is pending can still be taken. */
+  closeIntakeUnsafe(): void {
+    this.cursor.closeIntake()
+    this.finish()
+  }
+
+  /** Closes the subscription if it accepts nothing, holds nothing and handles nothing any more. */
+  finish(): void {
+    if (this.isClosed || !this.cursor.isEnded || this.handlers.isActive) return
+    this.isClosed = true
+    this.host.onClosed(this)
+    this.warning?.close()
+    this.gatherings?.forEach((gathering) => gathering.notify())
+  }
+
+  onLoss(dropped: number, first: Stored, last: Stored): void {
+    const loss = { dropped, since: eventOf(first).occurredAt, until: eventOf(last).occurredAt }
+    this.lost = { dropped: this.cursor.dropped, since: this.lost?.since ?? loss.since, until: loss.until }
+    this.warning ??= new LossWarning({
+      annotations: {
+        bus: this.host.name,
+        subscription: this.name,
+        bufferSize: this.cursor.capacity,
+        overflow: this.overflow
+      },
+      run: this.host.run,
+      schedule: this.host.schedule
+    })
+    this.warning.add(loss)
+    this.gatherings?.forEach((gathering) => gathering.add(loss))
+  }
+
+  private gather(): Gathering {
+    const gathering = new Gathering()
+    this.cursor.settle()
+    if (this.lost !== undefined) gathering.add(this.lost)
+    this.gatherings ??= new Set()
+    this.gatherings.add(gathering)
+    return gathering
+  }
+
+  private poll(): AnyEvent | Empty {
+    const item = this.cursor.poll()
+    if (item === Empty) return Empty
+    if (!this.cursor.isOpen) this.finish()
+    return this.host.isTraced ? eventOf(item) : item as AnyEvent
+  }
+
+  private pollUpTo(n: number): Array<AnyEvent> {
+    const items = this.cursor.pollUpTo(n)
+    if (!this.cursor.isOpen) this.finish()
+    return this.host.isTraced ? items.map(eventOf) : items as Array<AnyEvent>
+  }
+
+  private pollSome(n: number): NonEmptyArray<AnyEvent> | Empty {
+    const events = this.pollUpTo(n)
+    return events.length > 0 ? events as NonEmptyArray<AnyEvent> : Empty
+  }
+
+  /** Takes what `poll` finds, after those who wait already; waits while it finds nothing. */
+  private taking<A>(poll: () => A | Empty): Effect.Effect<A, Cause.Done> {
+    return Effect.suspend(() => {
+      const found = this.cursor.isAwaited ? Empty : poll()
+      if (found !== Empty) return Effect.succeed(found)
+      if (this.cursor.isEnded) return Cause.done()
+      return Effect.callback<A, Cause.Done>((resume) =>
+        Effect.sync(this.cursor.wait(() => {
+          const found = poll()
+          resume(found === Empty ? Cause.done() : Effect.succeed(found))
+        }))
+      )
+    })
+  }
+}
+
+const atLeastZero = (n: number): number => n > 0 ? Math.floor(n) : 0

@@ -1,0 +1,70 @@
+/**
+ * Bad input: what is refused, and what the message says. Everything here is a mistake in a program, so it is a defect.
+ */
+import { Schema, SchemaAST } from "effect"
+import type { EventSchemas, KindsOf } from "../EventBus.ts"
+
+const quote = (value: unknown): string => typeof value === "string" ? JSON.stringify(value) : String(value)
+
+const list = (values: ReadonlyArray<string>): string => values.map(quote).join(", ")
+
+const refuse = (bus: string, what: string): never => {
+  throw new TypeError(`EventBus ${quote(bus)}: ${what}`)
+}
+
+const tagOf = (event: unknown): SchemaAST.LiteralValue | undefined => {
+  if (!Schema.isSchema(event) || !("fields" in event)) return undefined
+  const tag = (event.fields as Record<string, unknown>)["_tag"]
+  return Schema.isSchema(tag) && SchemaAST.isLiteral(tag.ast) ? tag.ast.literal : undefined
+}
+
+/** The kinds of a set of events. */
+export const kindsOf = <Events extends EventSchemas>(bus: string, events: Events): KindsOf<Events> => {
+  const kinds: Array<string> = []
+  for (const event of events) {
+    const tag = tagOf(event)
+    if (typeof tag !== "string") {
+      return refuse(bus, `events[${kinds.length}] has no literal _tag; declare each event with Schema.TaggedClass`)
+    }
+    if (kinds.includes(tag)) refuse(bus, `events has two events with the _tag ${quote(tag)}; each must have its own`)
+    kinds.push(tag)
+  }
+  return kinds as unknown as KindsOf<Events>
+}
+
+export const requirePositiveInteger = (bus: string, option: string, value: number): number =>
+  Number.isSafeInteger(value) && value > 0
+    ? value
+    : refuse(bus, `${option} must be a positive integer, but is ${quote(value)}`)
+
+export const requireCount = (bus: string, option: string, value: number, atMost: number, why: string): number =>
+  Number.isSafeInteger(value) && value >= 0 && value <= atMost
+    ? value
+    : refuse(bus, `${option} must be an integer from 0 to ${atMost}${why}, but is ${quote(value)}`)
+
+export const requireOverflow = (bus: string, value: string): "dropping" | "sliding" =>
+  value === "dropping" || value === "sliding"
+    ? value
+    : refuse(bus, `overflow must be "dropping" or "sliding", but is ${quote(value)}`)
+
+export const requireKinds = (
+  bus: string,
+  allowed: ReadonlyArray<string>,
+  kinds: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  if (!Array.isArray(kinds)) refuse(bus, `kinds must be an array of kinds, but is ${quote(kinds)}`)
+  for (const kind of kinds) {
+    if (!allowed.includes(kind)) refuse(bus, `kinds names ${quote(kind)}; the kinds are ${list(allowed)}`)
+  }
+  return Array.from(new Set(kinds))
+}
+
+export const refuseEvent = (bus: string, allowed: ReadonlyArray<string>, event: unknown): never => {
+  const tag = typeof event === "object" && event !== null && "_tag" in event ? event._tag : undefined
+  return refuse(
+    bus,
+    tag === undefined
+      ? `what was published is no event: it has no _tag; the kinds are ${list(allowed)}`
+      : `cannot publish an event with the _tag ${quote(tag)}; the kinds are ${list(allowed)}`
+  )
+}
