@@ -5,10 +5,61 @@ import { Context, Effect, Fiber, Latch, Scheduler, Scope, Tracer } from "effect"
 import type { AnyEvent, EventBus, HandlerOptions, Metrics, Options, SubscribeOptions } from "../EventBus.ts"
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
 import { type Handler, Handling } from "./handling.ts"
+import { report, type Series } from "./metrics.ts"
 import { Storage } from "./storage.ts"
-import { type Host, SubscriptionImpl } from "./subscription.ts"
+import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
 import { refuseEvent, requireCount, requireKinds, requireOverflow, requirePositiveInteger } from "./validation.ts"
+
+/** What is reported of buses of one name and these kinds. */
+const seriesOf = (kinds: ReadonlyArray<string>): ReadonlyArray<Series<BusImpl>> => [
+  ...kinds.flatMap((kind): ReadonlyArray<Series<BusImpl>> => [
+    {
+      id: "event_bus_published_total",
+      description: "Events published",
+      isTotal: true,
+      attributes: { kind },
+      read: (bus) => bus.storage.published(kind)
+    },
+    {
+      id: "event_bus_no_subscribers_total",
+      description: "Events published that matched no subscription",
+      isTotal: true,
+      attributes: { kind },
+      read: (bus) => bus.storage.unmatched(kind)
+    }
+  ]),
+  {
+    id: "event_bus_delivered_total",
+    description: "Events accepted into buffers and not evicted from them, over all subscriptions",
+    isTotal: true,
+    read: (bus) => bus.sum("delivered")
+  },
+  {
+    id: "event_bus_dropped_total",
+    description: "Events that full buffers lost, over all subscriptions",
+    isTotal: true,
+    read: (bus) => bus.sum("dropped")
+  },
+  {
+    id: "event_bus_handler_failures_total",
+    description: "Events whose handler failed and was given up, over all subscriptions",
+    isTotal: true,
+    read: (bus) => bus.sum("failures")
+  },
+  {
+    id: "event_bus_pending",
+    description: "Events waiting in buffers",
+    isTotal: false,
+    read: (bus) => bus.sum("pending")
+  },
+  {
+    id: "event_bus_subscriptions",
+    description: "Subscriptions that are not closed",
+    isTotal: false,
+    read: (bus) => bus.open.size
+  }
+]
 
 export class BusImpl implements EventBus<AnyEvent>, Host {
   /** Makes the bus, and shuts it down when the scope closes. */
@@ -33,14 +84,16 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   private readonly overflow: Overflow
   private readonly replay: number
   private readonly scheduler: Scheduler.Scheduler
-  private readonly storage: Storage<string, Stored>
-  private readonly open = new Set<SubscriptionImpl>()
+  readonly storage: Storage<string, Stored>
+  /** The subscriptions that are not closed, each with what ends its metrics. */
+  readonly open = new Map<SubscriptionImpl, () => void>()
+  private readonly context: Context.Context<never>
+  private readonly endMetrics: () => void
   private readonly handlings = new Set<Handling>()
   private readonly shutdownLatch = Latch.makeUnsafe()
   private isShutdown = false
-  /** Of the subscriptions that are closed. */
-  private deliveredBefore = 0
-  private droppedBefore = 0
+  /** What the closed subscriptions came to. */
+  private readonly closed = { delivered: 0, dropped: 0, failures: 0, pending: 0 }
 
   constructor(name: string, kinds: ReadonlyArray<string>, options: Options, context: Context.Context<never>) {
     this.name = name
@@ -53,10 +106,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.scheduler = current.executionMode === "sync" ? new Scheduler.MixedScheduler() : current
     const dispatcher = this.scheduler.makeDispatcher()
     this.schedule = (task) => dispatcher.scheduleTask(task, 0)
-    this.run = Effect.runForkWith(
-      Context.omit(Tracer.ParentSpan)(this.withScheduler(context))
-    )
+    this.context = Context.omit(Tracer.ParentSpan)(this.withScheduler(context))
+    this.run = Effect.runForkWith(this.context)
     this.storage = new Storage(kinds, this.replay, this.schedule)
+    this.endMetrics = report(this.context, this, { bus: name }, seriesOf(kinds))
   }
 
   readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
@@ -113,33 +166,31 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
 
   get metrics(): Effect.Effect<Metrics> {
     return Effect.sync(() => {
-      let deliveredCount = this.deliveredBefore
-      let droppedCount = this.droppedBefore
-      for (const { cursor } of this.open) {
-        deliveredCount += cursor.delivered
-        droppedCount += cursor.dropped
-      }
       const publishedByKind: Record<string, number> = {}
       let publishedCount = 0
-      for (const kind of this.kinds) publishedCount += publishedByKind[kind] = this.storage.published(kind)
+      let noSubscribersCount = 0
+      for (const kind of this.kinds) {
+        publishedCount += publishedByKind[kind] = this.storage.published(kind)
+        noSubscribersCount += this.storage.unmatched(kind)
+      }
       return {
         publishedCount,
-        deliveredCount,
-        droppedCount,
-        noSubscribersCount: this.storage.unmatched,
+        deliveredCount: this.sum("delivered"),
+        droppedCount: this.sum("dropped"),
+        noSubscribersCount,
         publishedByKind
       }
     })
   }
 
   get subscriptions(): Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> {
-    return Effect.sync(() => Array.from(this.open, (subscription) => subscription.snapshotUnsafe()))
+    return Effect.sync(() => Array.from(this.open.keys(), (subscription) => subscription.snapshotUnsafe()))
   }
 
   readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
     if (this.isShutdown) return
     this.isShutdown = true
-    for (const subscription of this.open) subscription.closeIntakeUnsafe()
+    for (const subscription of this.open.keys()) subscription.closeIntakeUnsafe()
     this.schedule(() => this.shutdownLatch.openUnsafe())
   })
 
@@ -148,9 +199,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   }
 
   onClosed(subscription: SubscriptionImpl): void {
+    this.open.get(subscription)?.()
     this.open.delete(subscription)
-    this.deliveredBefore += subscription.cursor.delivered
-    this.droppedBefore += subscription.cursor.dropped
+    this.closed.delivered += subscription.cursor.delivered
+    this.closed.dropped += subscription.cursor.dropped
+    this.closed.failures += subscription.handlers.failures
     if (subscription.handlers instanceof Handling) this.handlings.delete(subscription.handlers)
   }
 
@@ -163,7 +216,16 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         discard: true
       })
     )
-  )
+  ).pipe(Effect.andThen(Effect.sync(() => this.endMetrics())))
+
+  /** One counter over all subscriptions that ever were. */
+  sum(counter: "delivered" | "dropped" | "failures" | "pending"): number {
+    let sum = this.closed[counter]
+    for (const { cursor, handlers } of this.open.keys()) {
+      sum += counter === "failures" ? handlers.failures : cursor[counter]
+    }
+    return sum
+  }
 
   private subscribeUnsafe(
     options: SubscribeOptions<string>,
@@ -186,7 +248,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       this.storage.subscribe({ kinds, bufferSize, overflow, replay: this.isShutdown ? 0 : replay }),
       scope
     )
-    this.open.add(subscription)
+    this.open.set(
+      subscription,
+      report(this.context, subscription, { bus: this.name, subscription: subscription.name }, subscriptionSeries)
+    )
     if (this.isShutdown) subscription.closeUnsafe()
     return subscription
   }

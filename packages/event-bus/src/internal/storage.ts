@@ -120,7 +120,6 @@ export class Cursor<A> {
   readonly isSliding: boolean
   /** While open, events are offered; afterwards what is pending can still be taken. */
   isOpen = true
-  dropped = 0
   taken = 0
   discarded = 0
   losses: LossListener<A> | undefined = undefined
@@ -136,6 +135,7 @@ export class Cursor<A> {
   /** Accepted events that are older than `position`: replayed ones, and those a full `dropping` buffer kept. */
   private backlog: Array<A>
   private backlogStart = 0
+  private lost = 0
   private waiters: Array<() => void> | undefined = undefined
 
   constructor(lane: Lane<A>, capacity: number, isSliding: boolean, replayed: Array<A>) {
@@ -154,10 +154,16 @@ export class Cursor<A> {
     return this.replayed + this.end - this.joined
   }
 
+  /** Events that the full buffer rejected or evicted. */
+  get dropped(): number {
+    this.settle()
+    return this.lost
+  }
+
   /** Events accepted into the buffer and not evicted from it: `taken + pending + discarded`. */
   get delivered(): number {
     this.settle()
-    return this.offered - this.dropped
+    return this.offered - this.lost
   }
 
   /** Events accepted and waiting to be taken. */
@@ -340,13 +346,14 @@ export class Cursor<A> {
   }
 
   private lose(dropped: number, first: A, last: A): void {
-    this.dropped += dropped
+    this.lost += dropped
     this.losses?.onLoss(dropped, first, last)
   }
 }
 
 interface Route<A> {
   published: number
+  unmatched: number
   lanes: Array<Lane<A>>
   /** The last `replay` events, each with its number in the order of all. */
   readonly history: Array<{ readonly sequence: number; readonly item: A }>
@@ -364,8 +371,6 @@ export interface CursorOptions<K> {
 
 /** Lanes, and which kinds go to which. */
 export class Storage<K extends string, A> {
-  /** Events that matched no subscription. */
-  unmatched = 0
   private readonly routes = new Map<string, Route<A>>()
   private readonly lanes = new Map<string, Lane<A>>()
   private readonly schedule: (task: () => void) => void
@@ -375,7 +380,7 @@ export class Storage<K extends string, A> {
   constructor(kinds: ReadonlyArray<K>, replay: number, schedule: (task: () => void) => void) {
     this.replay = replay
     this.schedule = schedule
-    for (const kind of kinds) this.routes.set(kind, { published: 0, lanes: [], history: [] })
+    for (const kind of kinds) this.routes.set(kind, { published: 0, unmatched: 0, lanes: [], history: [] })
   }
 
   has(kind: string): kind is K {
@@ -387,7 +392,7 @@ export class Storage<K extends string, A> {
     const route = this.routes.get(kind)!
     route.published++
     const lanes = route.lanes
-    if (lanes.length === 0) this.unmatched++
+    if (lanes.length === 0) route.unmatched++
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
     if (this.replay > 0) {
       if (route.history.length === this.replay) route.history.shift()
@@ -395,8 +400,14 @@ export class Storage<K extends string, A> {
     }
   }
 
+  /** Events of the kind that were published. */
   published(kind: K): number {
     return this.routes.get(kind)!.published
+  }
+
+  /** Those of them that matched no subscription. */
+  unmatched(kind: K): number {
+    return this.routes.get(kind)!.unmatched
   }
 
   subscribe(options: CursorOptions<K>): Cursor<A> {

@@ -6,6 +6,7 @@ import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
 import { Gathering, LossWarning, pull } from "./losses.ts"
+import type { Series } from "./metrics.ts"
 import { type Cursor, Empty, type LossListener } from "./storage.ts"
 import { eventOf, type Stored } from "./traced.ts"
 
@@ -27,6 +28,34 @@ export interface Handlers {
   /** Some fiber may still handle an event. */
   readonly isActive: boolean
 }
+
+/** What is reported of subscriptions of one name. */
+export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
+  {
+    id: "event_bus_subscription_delivered_total",
+    description: "Events accepted into the buffer and not evicted from it",
+    isTotal: true,
+    read: ({ cursor }) => cursor.delivered
+  },
+  {
+    id: "event_bus_subscription_dropped_total",
+    description: "Events that the full buffer lost",
+    isTotal: true,
+    read: ({ cursor }) => cursor.dropped
+  },
+  {
+    id: "event_bus_subscription_handler_failures_total",
+    description: "Events whose handler failed and was given up",
+    isTotal: true,
+    read: ({ handlers }) => handlers.failures
+  },
+  {
+    id: "event_bus_subscription_pending",
+    description: "Events waiting in the buffer",
+    isTotal: false,
+    read: ({ cursor }) => cursor.pending
+  }
+]
 
 const noHandlers: Handlers = { running: 0, failures: 0, isActive: false }
 
