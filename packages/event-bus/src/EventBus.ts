@@ -42,7 +42,8 @@
  */
 import type { Cause, DateTime, Duration, Schedule, Scope } from "effect"
 import { Context, Effect, Layer, Schema } from "effect"
-import { BusImpl } from "./internal/bus.ts"
+import { BusImpl, scoped } from "./internal/bus.ts"
+import * as internalCallbacks from "./internal/callbacks.ts"
 import { kindsOf } from "./internal/validation.ts"
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "./Subscription.ts"
 
@@ -223,7 +224,8 @@ export const make = <const Events extends EventSchemas>(
 ): Effect.Effect<EventBus<EventOf<Events>>, never, Scope.Scope> =>
   Effect.suspend(() => {
     const name = options.name ?? "EventBus"
-    return BusImpl.make(name, kindsOf(name, options.events), options) as Effect.Effect<any, never, Scope.Scope>
+    const kinds = kindsOf(name, options.events)
+    return scoped((context) => new BusImpl(name, kinds, options, context)) as Effect.Effect<any, never, Scope.Scope>
   })
 
 /**
@@ -287,3 +289,75 @@ export const Service = <Self>() =>
     EventJson: Schema.toCodecJson(Event)
   })
 }
+
+// -----------------------------------------------------------------------------
+// Outside Effect
+// -----------------------------------------------------------------------------
+
+/**
+ * A bus for code that knows nothing of Effect: an Express route, a React component, a callback of some library.
+ */
+export interface Callbacks<in out Event extends AnyEvent> {
+  /** Publishes the event. Throws a `TypeError` when its kind is not of the set. */
+  readonly publish: (event: Event) => void
+  /**
+   * Calls `callback` for each event of the kind, or kinds, in order, until the answer is called. Live when this returns.
+   * A callback that answers a promise is waited for; one that throws or rejects is logged and counted, and the next event
+   * follows.
+   */
+  readonly subscribe: <const Kind extends Event["_tag"]>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    callback: (event: Extract<Event, { readonly _tag: Kind }>) => void | PromiseLike<void>,
+    options?: BufferOptions & {
+      /** Callbacks waited for at a time: a positive integer. Default 1. */
+      readonly concurrency?: number | undefined
+    }
+  ) => () => void
+  /**
+   * The events of the kind, or kinds, from now on, until the bus is shut down and the buffer is empty. Live when this
+   * returns, not when it is first read; a loop that is left (`break`, `throw`) ends the subscription, and so does
+   * `await using`.
+   */
+  readonly events: <const Kind extends Event["_tag"]>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    options?: BufferOptions
+  ) => Events<Extract<Event, { readonly _tag: Kind }>>
+}
+
+/**
+ * Events as an async iterable that owns its subscription.
+ */
+export interface Events<out Event> extends AsyncIterable<Event>, AsyncDisposable {
+  readonly next: () => Promise<IteratorResult<Event, undefined>>
+  /** Ends the subscription. */
+  readonly return: () => Promise<IteratorResult<Event, undefined>>
+}
+
+/**
+ * The bus as plain functions.
+ *
+ * **Example** (In an application without Effect)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { DateTime, Effect, ManagedRuntime, Schema } from "effect"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
+ *
+ * const runtime = ManagedRuntime.make(HouseBus.layer)
+ * const house = await runtime.runPromise(Effect.flatMap(HouseBus, EventBus.toCallbacks))
+ *
+ * const unsubscribe = house.subscribe("DoorOpened", (event) => console.log(event.door))
+ * house.publish(new DoorOpened({ door: "Back door", occurredAt: DateTime.nowUnsafe() }))
+ *
+ * unsubscribe()
+ * await runtime.dispose()
+ * ```
+ */
+export const toCallbacks: <Event extends AnyEvent>(bus: EventBus<Event>) => Effect.Effect<Callbacks<Event>> =
+  internalCallbacks.toCallbacks

@@ -6,6 +6,7 @@ import type { AnyEvent, EventBus, HandlerOptions, Metrics, Options, SubscribeOpt
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
 import { type Handler, Handling } from "./handling.ts"
 import { report, type Series } from "./metrics.ts"
+import { withAsyncScheduler } from "./scheduler.ts"
 import { Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
@@ -62,19 +63,6 @@ const seriesOf = (kinds: ReadonlyArray<string>): ReadonlyArray<Series<BusImpl>> 
 ]
 
 export class BusImpl implements EventBus<AnyEvent>, Host {
-  /** Makes the bus, and shuts it down when the scope closes. */
-  static make(
-    name: string,
-    kinds: ReadonlyArray<string>,
-    options: Options
-  ): Effect.Effect<BusImpl, never, Scope.Scope> {
-    return Effect.uninterruptible(Effect.withFiber((fiber) => {
-      const bus = new BusImpl(name, kinds, options, fiber.context)
-      const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
-      return Effect.as(Scope.addFinalizer(scope, bus.close), bus)
-    }))
-  }
-
   readonly name: string
   readonly kinds: ReadonlyArray<string>
   isTraced = false
@@ -83,13 +71,13 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   private readonly bufferSize: number
   private readonly overflow: Overflow
   private readonly replay: number
-  private readonly scheduler: Scheduler.Scheduler
   readonly storage: Storage<string, Stored>
   /** The subscriptions that are not closed, each with what ends its metrics. */
   readonly open = new Map<SubscriptionImpl, () => void>()
   private readonly context: Context.Context<never>
   private readonly endMetrics: () => void
   private readonly handlings = new Set<Handling>()
+  private readonly idleChecks = new Set<() => void>()
   private readonly shutdownLatch = Latch.makeUnsafe()
   private isShutdown = false
   /** What the closed subscriptions came to. */
@@ -101,12 +89,9 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.bufferSize = requirePositiveInteger(name, "bufferSize", options.bufferSize ?? 1024)
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
     this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
-    const current = Context.get(context, Scheduler.Scheduler)
-    // A synchronous scheduler runs tasks only while `runSync` does: wake-ups would wait for ever.
-    this.scheduler = current.executionMode === "sync" ? new Scheduler.MixedScheduler() : current
-    const dispatcher = this.scheduler.makeDispatcher()
+    this.context = Context.omit(Tracer.ParentSpan)(withAsyncScheduler(context))
+    const dispatcher = Context.get(this.context, Scheduler.Scheduler).makeDispatcher()
     this.schedule = (task) => dispatcher.scheduleTask(task, 0)
-    this.context = Context.omit(Tracer.ParentSpan)(this.withScheduler(context))
     this.run = Effect.runForkWith(this.context)
     this.storage = new Storage(kinds, this.replay, this.schedule)
     this.endMetrics = report(this.context, this, { bus: name }, seriesOf(kinds))
@@ -132,7 +117,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       this.isTraced = true
       this.storage.publish(event._tag, new Traced(event, span))
     }
+    this.onPublished?.(event)
   }
+
+  /** For a bus that records. */
+  protected onPublished?(event: AnyEvent): void
 
   readonly subscribe = (options: SubscribeOptions<string>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
@@ -155,10 +144,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         fiber.context as Context.Context<Scope.Scope>
       )
       const handling = new Handling(
-        this.name,
+        this,
         subscription,
         { handle, concurrency, retry: options.retry, onFailure: options.onFailure, drain: options.drain } as Handler,
-        this.withScheduler(fiber.context)
+        withAsyncScheduler(fiber.context)
       )
       this.handlings.add(handling)
       return Effect.as(Scope.addFinalizer(subscription.scope, handling.release), handling.handle)
@@ -208,7 +197,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   }
 
   /** What the closing of the bus's scope does. */
-  private readonly close: Effect.Effect<void> = Effect.andThen(
+  readonly close: Effect.Effect<void> = Effect.andThen(
     this.shutdown,
     Effect.suspend(() =>
       Effect.forEach(Array.from(this.handlings), (handling) => handling.release, {
@@ -217,6 +206,34 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       })
     )
   ).pipe(Effect.andThen(Effect.sync(() => this.endMetrics())))
+
+  /** Completes when no handler has anything to do, and no taker waits for an event that is there. */
+  readonly awaitIdle: Effect.Effect<void> = Effect.callback((resume) => {
+    const check = (): void => {
+      let isIdle = true
+      for (const { cursor, handlers } of this.open.keys()) {
+        if (cursor.pending === 0 && handlers.running === 0) continue
+        if (handlers.isActive) {
+          this.idleChecks.add(check)
+          return
+        }
+        // A taker that waits for an event that is there: its wake-up is scheduled.
+        if (cursor.isAwaited) isIdle = false
+      }
+      if (isIdle) resume(Effect.void)
+      else this.schedule(check)
+    }
+    check()
+    return Effect.sync(() => this.idleChecks.delete(check))
+  })
+
+  /** A handler has found nothing to do. */
+  onIdle(): void {
+    if (this.idleChecks.size === 0) return
+    const checks = Array.from(this.idleChecks)
+    this.idleChecks.clear()
+    for (const check of checks) this.schedule(check)
+  }
 
   /** One counter over all subscriptions that ever were. */
   sum(counter: "delivered" | "dropped" | "failures" | "pending"): number {
@@ -256,13 +273,17 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     return subscription
   }
 
-  private withScheduler(context: Context.Context<never>): Context.Context<never> {
-    return Context.get(context, Scheduler.Scheduler).executionMode === "sync"
-      ? Context.add(context, Scheduler.Scheduler, this.scheduler)
-      : context
-  }
-
   private isEvent(event: AnyEvent): boolean {
     return typeof event === "object" && event !== null && this.storage.has(event._tag)
   }
 }
+
+/** Makes a bus, and closes it with the scope. */
+export const scoped = <Bus extends BusImpl>(
+  make: (context: Context.Context<never>) => Bus
+): Effect.Effect<Bus, never, Scope.Scope> =>
+  Effect.uninterruptible(Effect.withFiber((fiber) => {
+    const bus = make(fiber.context)
+    const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
+    return Effect.as(Scope.addFinalizer(scope, bus.close), bus)
+  }))
