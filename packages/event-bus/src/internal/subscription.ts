@@ -180,12 +180,14 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
   /** Discards what is pending. Nothing more is taken. */
   closeUnsafe(): void {
     this.cursor.close()
+    this.warning?.close()
     this.finish()
   }
 
   /** Accepts no more events; what is pending can still be taken. */
   closeIntakeUnsafe(): void {
     this.cursor.closeIntake()
+    this.warning?.close()
     this.finish()
   }
 
@@ -194,7 +196,6 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     if (this.isClosed || !this.cursor.isEnded || this.handlers.isActive) return
     this.isClosed = true
     this.host.onClosed(this)
-    this.warning?.close()
     this.gatherings?.forEach((gathering) => gathering.notify())
   }
 
