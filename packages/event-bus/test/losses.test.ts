@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus, type Loss } from "@openwatch/event-bus"
-import { DateTime, Effect, Exit, Fiber, type Layer, Logger, References, Scope, Stream } from "effect"
+import { DateTime, Effect, Exit, Fiber, Logger, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Ping, ping, Pong, settle } from "./fixture.ts"
 
@@ -76,7 +76,7 @@ describe("the warning of a loss", () => {
         annotations: { ...options.fiber.getRef(References.CurrentLogAnnotations) }
       })
     })
-    return { lines, layer: Logger.layer([logger]) as Layer.Layer<never> }
+    return { lines, layer: Logger.layer([logger]) }
   }
 
   it.effect("comes at once for the first loss, then at most once in ten seconds", () => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { EventBus } from "@openwatch/event-bus"
+import { EventBus, type Overflow } from "@openwatch/event-bus"
 import { Cause, Effect, Exit } from "effect"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
@@ -35,7 +35,11 @@ describe("replay", () => {
       assert.deepInclude(yield* bus.metrics, { publishedCount: 2, deliveredCount: 2, noSubscribersCount: 2 })
     }))
 
-  for (const [overflow, kept] of [["dropping", [2, 3, 4]], ["sliding", [4, 5, 6]]] as const) {
+  for (
+    const [overflow, kept] of [["dropping", [2, 3, 4]], ["sliding", [4, 5, 6]]] satisfies ReadonlyArray<
+      [Overflow, Array<number>]
+    >
+  ) {
     it.effect(`replayed events fill a ${overflow} buffer as any other`, () =>
       Effect.gen(function*() {
         const bus = yield* makeBus

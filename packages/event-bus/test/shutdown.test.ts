@@ -28,7 +28,7 @@ describe("shutdown", () => {
           subscription.takeBetween(1, 2)
         ]
       ) {
-        assert.isTrue(isDone(yield* Effect.exit(take as Effect.Effect<unknown, Cause.Done>)))
+        assert.isTrue(isDone(yield* Effect.exit<unknown, Cause.Done, never>(take)))
       }
       assert.deepInclude(yield* bus.metrics, { publishedCount: 2, deliveredCount: 2, noSubscribersCount: 0 })
     }))

@@ -106,7 +106,7 @@ describe("bad input is a defect that names the bus, the option and what is allow
   it.effect("an event without a _tag", () =>
     Effect.gen(function*() {
       assert.strictEqual(
-        yield* defect(EventBus.make({ events: [untyped(class {})] })),
+        yield* defect(EventBus.make({ events: [untyped({ fields: {} })] })),
         "EventBus \"EventBus\": events[0] has no literal _tag; declare each event with Schema.TaggedClass"
       )
     }))
