@@ -7,7 +7,7 @@ import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot }
 import { type Handler, Handling } from "./handling.ts"
 import { report, type Series } from "./metrics.ts"
 import { withAsyncScheduler } from "./scheduler.ts"
-import { Storage } from "./storage.ts"
+import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
 import { refuseEvent, requireCount, requireKinds, requireOverflow, requirePositiveInteger } from "./validation.ts"
@@ -103,19 +103,19 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     Effect.sync(() => {
       if (this.isShutdown) return
       const all = Array.from(events)
-      for (const event of all) if (!this.isEvent(event)) refuseEvent(this.name, this.kinds, event)
+      for (const event of all) this.route(event)
       for (const event of all) this.publishUnsafe(event)
     })
 
   readonly publishUnsafe = (event: AnyEvent): void => {
     if (this.isShutdown) return
-    if (!this.isEvent(event)) refuseEvent(this.name, this.kinds, event)
+    const route = this.route(event)
     const span = Fiber.getCurrent()?.cache.span
     if (span === undefined || Context.get(span.annotations, Tracer.DisablePropagation)) {
-      this.storage.publish(event._tag, event)
+      this.storage.publish(route, event)
     } else {
       this.isTraced = true
-      this.storage.publish(event._tag, new Traced(event, span))
+      this.storage.publish(route, new Traced(event, span))
     }
     this.onPublished?.(event)
   }
@@ -273,8 +273,9 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     return subscription
   }
 
-  private isEvent(event: AnyEvent): boolean {
-    return typeof event === "object" && event !== null && this.storage.has(event._tag)
+  private route(event: AnyEvent): Route<Stored> {
+    const route = typeof event === "object" && event !== null ? this.storage.route(event._tag) : undefined
+    return route ?? refuseEvent(this.name, this.kinds, event)
   }
 }
 

@@ -31,7 +31,7 @@ export interface LossListener<A> {
   readonly onLoss: (dropped: number, first: A, last: A) => void
 }
 
-const chunkLength = 128
+const chunkLength = 256
 
 interface Chunk<A> {
   /** Position in the log of the first item. */
@@ -135,6 +135,7 @@ export class Cursor<A> {
   /** Accepted events that are older than `position`: replayed ones, and those a full `dropping` buffer kept. */
   private backlog: Array<A>
   private backlogStart = 0
+  private backlogCount: number
   private lost = 0
   private waiters: Array<() => void> | undefined = undefined
 
@@ -145,7 +146,7 @@ export class Cursor<A> {
     this.joined = this.position = lane.head
     this.chunk = lane.tail
     this.backlog = replayed
-    this.replayed = replayed.length
+    this.backlogCount = this.replayed = replayed.length
     this.index = lane.cursors.push(this) - 1
   }
 
@@ -191,7 +192,7 @@ export class Cursor<A> {
   }
 
   private get unsettled(): number {
-    return this.backlog.length - this.backlogStart + this.end - this.position
+    return this.backlogCount + this.end - this.position
   }
 
   /** Decides which events since the last time are accepted, and counts the others as dropped. */
@@ -204,7 +205,7 @@ export class Cursor<A> {
 
   poll(): A | Empty {
     this.settle()
-    if (this.backlogStart < this.backlog.length) {
+    if (this.backlogCount > 0) {
       this.taken++
       return this.shiftBacklog()
     }
@@ -215,9 +216,10 @@ export class Cursor<A> {
 
   pollUpTo(count: number): Array<A> {
     this.settle()
-    const items: Array<A> = []
-    while (items.length < count && this.backlogStart < this.backlog.length) items.push(this.shiftBacklog())
-    this.read(Math.min(count - items.length, this.end - this.position), items)
+    const held: Array<A> = []
+    while (held.length < count && this.backlogCount > 0) held.push(this.shiftBacklog())
+    const read = this.read(Math.min(count - held.length, this.end - this.position))
+    const items = held.length === 0 ? read : read.length === 0 ? held : held.concat(read)
     this.taken += items.length
     return items
   }
@@ -268,6 +270,7 @@ export class Cursor<A> {
     this.position = this.limit
     this.backlog = []
     this.backlogStart = 0
+    this.backlogCount = 0
     this.chunk = makeChunk(this.limit)
   }
 
@@ -285,23 +288,25 @@ export class Cursor<A> {
     return this.chunk.items[offset]!
   }
 
-  private read(count: number, into: Array<A>): void {
+  /** The next `count` events of the log; there are as many. */
+  private read(count: number): Array<A> {
+    const slices: Array<Array<A>> = []
     while (count > 0) {
       if (this.position - this.chunk.start === chunkLength) this.chunk = this.chunk.next!
       const from = this.position - this.chunk.start
-      const to = Math.min(from + count, chunkLength)
-      const items = this.chunk.items
-      for (let i = from; i < to; i++) into.push(items[i]!)
-      this.position += to - from
-      count -= to - from
+      const slice = this.chunk.items.slice(from, from + count)
+      this.position += slice.length
+      count -= slice.length
+      slices.push(slice)
     }
+    return slices.length === 1 ? slices[0]! : ([] as Array<A>).concat(...slices)
   }
 
   private shiftBacklog(): A {
     const item = this.backlog[this.backlogStart]!
     // The slot must not keep the event alive.
     this.backlog[this.backlogStart++] = undefined as A
-    if (this.backlogStart === this.backlog.length) {
+    if (--this.backlogCount === 0) {
       this.backlog = []
       this.backlogStart = 0
     }
@@ -310,11 +315,16 @@ export class Cursor<A> {
 
   /** Full, newest lost: the accepted events move to the backlog, so that the log is not held for their sake. */
   private reject(excess: number): void {
-    if (this.backlogStart > this.backlog.length >> 1) {
-      this.backlog = this.backlog.slice(this.backlogStart)
-      this.backlogStart = 0
+    const accepted = this.read(this.lane.head - this.position - excess)
+    if (accepted.length > 0) {
+      // Slots before `backlogStart` are used up; copying in one go keeps them fewer than the events.
+      if (this.backlogStart > this.backlogCount) {
+        this.backlog = this.backlog.slice(this.backlogStart)
+        this.backlogStart = 0
+      }
+      for (const item of accepted) this.backlog.push(item)
+      this.backlogCount += accepted.length
     }
-    this.read(this.lane.head - this.position - excess, this.backlog)
     const first = this.next()
     const tail = this.lane.tail
     this.chunk = tail
@@ -327,7 +337,7 @@ export class Cursor<A> {
     let first: A | undefined
     let last: A | undefined
     let count = excess
-    while (count > 0 && this.backlogStart < this.backlog.length) {
+    while (count > 0 && this.backlogCount > 0) {
       last = this.shiftBacklog()
       first ??= last
       count--
@@ -351,7 +361,8 @@ export class Cursor<A> {
   }
 }
 
-interface Route<A> {
+/** Where the events of one kind go. */
+export interface Route<A> {
   published: number
   unmatched: number
   lanes: Array<Lane<A>>
@@ -383,13 +394,13 @@ export class Storage<K extends string, A> {
     for (const kind of kinds) this.routes.set(kind, { published: 0, unmatched: 0, lanes: [], history: [] })
   }
 
-  has(kind: string): kind is K {
-    return this.routes.has(kind)
+  /** The route of a kind, if it is of the set. */
+  route(kind: string): Route<A> | undefined {
+    return this.routes.get(kind)
   }
 
-  /** Appends to every lane that carries the kind. */
-  publish(kind: K, item: A): void {
-    const route = this.routes.get(kind)!
+  /** Appends to every lane that carries the kind of the route. */
+  publish(route: Route<A>, item: A): void {
     route.published++
     const lanes = route.lanes
     if (lanes.length === 0) route.unmatched++
