@@ -2,7 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Latch, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
+
+setFlagsFromString("--expose-gc")
+const collectGarbage: () => void = runInNewContext("gc")
 
 const makeBus = (options: EventBus.Options = {}) => EventBus.make({ name: "test", events: [Ping, Pong], ...options })
 
@@ -410,3 +415,33 @@ describe("on", () => {
       assert.strictEqual((yield* handle.snapshot).state, "closed")
     }))
 })
+
+it.effect("a subscription that drains does not hold what is published after it left", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const other = yield* bus.subscribe({ kinds: ["Ping"] })
+    const scope = yield* Scope.make()
+    const handle = yield* bus.on("Ping", () => Effect.never, { drain: Duration.infinity }).pipe(Scope.provide(scope))
+    yield* bus.publishAll([ping(1), ping(2)])
+    yield* settle
+    const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+    yield* settle
+    yield* other.takeAll
+    const later: Array<WeakRef<Ping>> = []
+    yield* Effect.sync(() => {
+      for (let n = 0; n < 1000; n++) {
+        const event = ping(n)
+        later.push(new WeakRef(event))
+        bus.publishUnsafe(event)
+      }
+    })
+    yield* other.takeAll
+    // A reference is only let go in a later turn.
+    yield* Effect.yieldNow
+    collectGarbage()
+    const held = later.filter((event) => event.deref() !== undefined).length
+    assert.isAtMost(held, 256)
+    assert.deepInclude(yield* handle.snapshot, { state: "draining", pending: 1, running: 1 })
+    yield* handle.unsubscribe
+    yield* Fiber.join(closing)
+  }))

@@ -179,7 +179,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
     if (this.isShutdown) return
     this.isShutdown = true
-    for (const subscription of this.open.keys()) subscription.closeIntakeUnsafe()
+    for (const subscription of this.open.keys()) subscription.endUnsafe()
     this.schedule(() => this.shutdownLatch.openUnsafe())
   })
 

@@ -87,7 +87,7 @@ export class Handling implements Handlers {
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     const { drain } = this.handler
     if (drain === undefined || this.currentWorker() !== undefined) return this.close()
-    this.subscription.closeIntakeUnsafe()
+    this.subscription.drainUnsafe()
     const deadline = Effect.runForkWith(this.context)(
       Effect.andThen(Effect.sleep(drain), Effect.suspend(() => this.close()))
     )

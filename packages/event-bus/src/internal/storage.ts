@@ -77,7 +77,7 @@ class Lane<A> {
     this.waiting.add(cursor)
   }
 
-  leave(cursor: Cursor<A>): void {
+  remove(cursor: Cursor<A>): void {
     const last = this.cursors.pop()!
     if (last !== cursor) {
       this.cursors[cursor.index] = last
@@ -253,14 +253,21 @@ export class Cursor<A> {
     }
   }
 
-  /** Accepts no more events; what is pending stays. */
+  /** Accepts no more events; what is pending stays where it is: for when the log has ended too. */
   closeIntake(): void {
     if (!this.isOpen) return
     this.settle()
     this.limit = this.lane.head
     this.isOpen = false
-    this.lane.leave(this)
+    this.lane.remove(this)
     if (this.isAwaited) this.scheduleWake()
+  }
+
+  /** Accepts no more events, and leaves the log with what is pending: the log goes on without holding for it. */
+  leave(): void {
+    this.closeIntake()
+    this.keep(this.limit - this.position)
+    this.chunk = makeChunk(this.limit)
   }
 
   /** Accepts no more events, and gives up what is pending. */
@@ -313,18 +320,21 @@ export class Cursor<A> {
     return item
   }
 
+  /** Moves the next `count` events from the log to the backlog. */
+  private keep(count: number): void {
+    if (count === 0) return
+    // The slots before `backlogStart` are used up: there are never more of them than events.
+    if (this.backlogStart > this.backlogCount) {
+      this.backlog = this.backlog.slice(this.backlogStart)
+      this.backlogStart = 0
+    }
+    for (const item of this.read(count)) this.backlog.push(item)
+    this.backlogCount += count
+  }
+
   /** Full, newest lost: the accepted events move to the backlog, so that the log is not held for their sake. */
   private reject(excess: number): void {
-    const accepted = this.read(this.lane.head - this.position - excess)
-    if (accepted.length > 0) {
-      // Slots before `backlogStart` are used up; copying in one go keeps them fewer than the events.
-      if (this.backlogStart > this.backlogCount) {
-        this.backlog = this.backlog.slice(this.backlogStart)
-        this.backlogStart = 0
-      }
-      for (const item of accepted) this.backlog.push(item)
-      this.backlogCount += accepted.length
-    }
+    this.keep(this.lane.head - this.position - excess)
     const first = this.next()
     const tail = this.lane.tail
     this.chunk = tail

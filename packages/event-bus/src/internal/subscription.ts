@@ -184,9 +184,16 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     this.finish()
   }
 
-  /** Accepts no more events; what is pending can still be taken. */
-  closeIntakeUnsafe(): void {
+  /** The bus accepts no more events; what is pending can still be taken. */
+  endUnsafe(): void {
     this.cursor.closeIntake()
+    this.warning?.close()
+    this.finish()
+  }
+
+  /** The subscription accepts no more events, while the bus goes on; what is pending can still be taken. */
+  drainUnsafe(): void {
+    this.cursor.leave()
     this.warning?.close()
     this.finish()
   }
