@@ -69,7 +69,8 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
   handlers: Handlers = noHandlers
   private readonly host: Host
   private isClosed = false
-  private lost: Loss | undefined = undefined
+  /** All that was lost so far. */
+  private lost: Gathering | undefined = undefined
   private warning: LossWarning | undefined = undefined
   private gatherings: Set<Gathering> | undefined = undefined
 
@@ -207,8 +208,10 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
   }
 
   onLoss(dropped: number, first: Stored, last: Stored): void {
-    const loss = { dropped, since: eventOf(first).occurredAt, until: eventOf(last).occurredAt }
-    this.lost = { dropped: this.cursor.dropped, since: this.lost?.since ?? loss.since, until: loss.until }
+    const since = eventOf(first).occurredAt
+    const until = eventOf(last).occurredAt
+    this.lost ??= new Gathering()
+    this.lost.add(dropped, since, until)
     this.warning ??= new LossWarning({
       annotations: {
         bus: this.host.name,
@@ -219,14 +222,16 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
       run: this.host.run,
       schedule: this.host.schedule
     })
-    this.warning.add(loss)
-    this.gatherings?.forEach((gathering) => gathering.add(loss))
+    this.warning.add(dropped, since, until)
+    if (this.gatherings === undefined) return
+    for (const gathering of this.gatherings) gathering.add(dropped, since, until)
   }
 
   private gather(): Gathering {
     const gathering = new Gathering()
     this.cursor.settle()
-    if (this.lost !== undefined) gathering.add(this.lost)
+    const lost = this.lost?.sum
+    if (lost !== undefined) gathering.add(lost.dropped, lost.since, lost.until)
     this.gatherings ??= new Set()
     this.gatherings.add(gathering)
     return gathering
