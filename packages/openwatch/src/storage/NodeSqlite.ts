@@ -1,0 +1,93 @@
+/**
+ * A `SqlClient` on Node's own SQLite, `node:sqlite`: nothing to install.
+ *
+ * Effect's SQLite driver has no release for Effect 4.1 yet. Once it has one, this file goes.
+ *
+ * One connection serves the process, statements wait for one another. Other processes may open the same file: readers
+ * never wait (WAL), writers wait up to 5 seconds for one another. A commit is on the disk when it returns
+ * (`synchronous=FULL`). Statements run on the thread that asks, like everything in `node:sqlite`.
+ */
+import { Effect, Layer, Semaphore, Stream } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient, SqlError, Statement } from "effect/sql"
+import type { SqlConnection } from "effect/sql"
+import { DatabaseSync } from "node:sqlite"
+import type { SQLInputValue } from "node:sqlite"
+
+/** How long a writer waits for the writers of other processes, in milliseconds. */
+const busyTimeout = 5_000
+
+// Node has SQLite's number in `errcode`, the classifier looks for it in `errno`.
+const sqlError = (cause: unknown, operation: string): SqlError.SqlError =>
+  new SqlError.SqlError({
+    reason: SqlError.classifySqliteError(
+      cause instanceof Error && "errcode" in cause ? Object.assign(cause, { errno: cause.errcode }) : cause,
+      { message: cause instanceof Error ? cause.message : String(cause), operation }
+    )
+  })
+
+interface NodeSqliteConnection extends SqlConnection.Connection {
+  readonly database: DatabaseSync
+}
+
+const makeConnection = (database: DatabaseSync): NodeSqliteConnection => {
+  const run = <A>(query: () => A): Effect.Effect<A, SqlError.SqlError> =>
+    Effect.try({ try: query, catch: (cause) => sqlError(cause, "execute") })
+
+  const all = (sql: string, params: ReadonlyArray<unknown>): ReadonlyArray<object> =>
+    database.prepare(sql).all(...params as Array<SQLInputValue>)
+
+  const values = (sql: string, params: ReadonlyArray<unknown>) =>
+    run(() => all(sql, params).map((row) => Object.values(row)))
+
+  const execute: SqlConnection.Connection["execute"] = (sql, params, transformRows) =>
+    run(() => transformRows === undefined ? all(sql, params) : transformRows(all(sql, params)))
+
+  return {
+    database,
+    execute,
+    executeUnprepared: execute,
+    executeRaw: (sql, params) => run(() => all(sql, params)),
+    executeValues: values,
+    executeValuesUnprepared: values,
+    executeStream: (sql, params, transformRows) => Stream.fromIterableEffect(execute(sql, params, transformRows))
+  }
+}
+
+const open = (options: { readonly file: string; readonly readOnly: boolean }) =>
+  Effect.try({
+    try: () => {
+      const database = new DatabaseSync(options.file, { readOnly: options.readOnly, timeout: busyTimeout })
+      if (!options.readOnly) database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+      database.exec("PRAGMA foreign_keys = ON")
+      return database
+    },
+    catch: (cause) => sqlError(cause, "open")
+  })
+
+/**
+ * The client for one database file, which is made where there is none, unless it is opened read-only. Closed with the
+ * scope.
+ */
+export const make = Effect.fnUntraced(function*(options: { readonly file: string; readonly readOnly: boolean }) {
+  const database = yield* Effect.acquireRelease(open(options), (database) => Effect.sync(() => database.close()))
+  const acquirers = SqlClient.makeSqliteAcquirers({
+    connection: Effect.succeed(makeConnection(database)),
+    semaphore: yield* Semaphore.make(1),
+    isTransaction: ({ database }) => database.isTransaction
+  })
+  return yield* SqlClient.make({
+    ...acquirers,
+    compiler: Statement.makeCompilerSqlite(),
+    driver: "node-sqlite",
+    // A transaction that begins as a reader cannot become a writer once another process has written.
+    beginTransaction: "BEGIN IMMEDIATE",
+    spanAttributes: [["db.system.name", "sqlite"]]
+  })
+})
+
+/** The client for one database file: see `make`. */
+export const layer = (
+  options: { readonly file: string; readonly readOnly: boolean }
+): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
+  Layer.effect(SqlClient.SqlClient, make(options)).pipe(Layer.provide(Reactivity.layer))
