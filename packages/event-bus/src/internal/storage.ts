@@ -36,11 +36,15 @@ const chunkLength = 256
 interface Chunk<A> {
   /** Position in the log of the first item. */
   readonly start: number
+  /** `chunkLength` slots from the beginning: growing an array by and by costs more than the rest of a publish. */
   readonly items: Array<A>
   next: Chunk<A> | undefined
 }
 
-const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: [], next: undefined })
+/** What a cursor that reads no more points at, so that it holds no part of the log. */
+const nothing: Chunk<never> = { start: 0, items: [], next: undefined }
+
+const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: new Array(chunkLength), next: undefined })
 
 /** The log that all subscriptions to one set of kinds read. */
 class Lane<A> {
@@ -61,12 +65,14 @@ class Lane<A> {
   }
 
   append(item: A): void {
-    if (this.tail.items.length === chunkLength) {
+    let offset = this.head - this.tail.start
+    if (offset === chunkLength) {
       const chunk = makeChunk<A>(this.head)
       this.tail.next = chunk
       this.tail = chunk
+      offset = 0
     }
-    this.tail.items.push(item)
+    this.tail.items[offset] = item
     this.head++
     if (this.nextToSettle >= this.cursors.length) this.nextToSettle = 0
     this.cursors[this.nextToSettle++]!.settle()
@@ -267,7 +273,7 @@ export class Cursor<A> {
   leave(): void {
     this.closeIntake()
     this.keep(this.limit - this.position)
-    this.chunk = makeChunk(this.limit)
+    this.chunk = nothing
   }
 
   /** Accepts no more events, and gives up what is pending. */
@@ -278,7 +284,7 @@ export class Cursor<A> {
     this.backlog = []
     this.backlogStart = 0
     this.backlogCount = 0
-    this.chunk = makeChunk(this.limit)
+    this.chunk = nothing
   }
 
   private scheduleWake(): void {
@@ -301,7 +307,7 @@ export class Cursor<A> {
     while (count > 0) {
       if (this.position - this.chunk.start === chunkLength) this.chunk = this.chunk.next!
       const from = this.position - this.chunk.start
-      const slice = this.chunk.items.slice(from, from + count)
+      const slice = this.chunk.items.slice(from, Math.min(from + count, chunkLength))
       this.position += slice.length
       count -= slice.length
       slices.push(slice)
@@ -339,7 +345,7 @@ export class Cursor<A> {
     const tail = this.lane.tail
     this.chunk = tail
     this.position = this.lane.head
-    this.lose(excess, first, tail.items[tail.items.length - 1]!)
+    this.lose(excess, first, tail.items[this.lane.head - 1 - tail.start]!)
   }
 
   /** Full, oldest lost: the position moves on. */
@@ -397,6 +403,8 @@ export class Storage<K extends string, A> {
   private readonly schedule: (task: () => void) => void
   private readonly replay: number
   private sequence = 0
+  private lastKind: string | undefined = undefined
+  private lastRoute: Route<A> | undefined = undefined
 
   constructor(kinds: ReadonlyArray<K>, replay: number, schedule: (task: () => void) => void) {
     this.replay = replay
@@ -406,7 +414,14 @@ export class Storage<K extends string, A> {
 
   /** The route of a kind, if it is of the set. */
   route(kind: string): Route<A> | undefined {
-    return this.routes.get(kind)
+    // Events of a kind come in runs, and the look-up costs as much as all the rest of a publish.
+    if (kind === this.lastKind) return this.lastRoute
+    const route = this.routes.get(kind)
+    if (route !== undefined) {
+      this.lastKind = kind
+      this.lastRoute = route
+    }
+    return route
   }
 
   /** Appends to every lane that carries the kind of the route. */

@@ -97,32 +97,31 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     return this.taking(() => this.pollSome(Number.POSITIVE_INFINITY))
   }
 
-  takeUpTo(n: number): Effect.Effect<Array<AnyEvent>, Cause.Done> {
-    return Effect.suspend(() => {
-      if (this.cursor.isEnded) return Cause.done()
-      const limit = atLeastZero(n)
-      return Effect.succeed(limit === 0 || this.cursor.isAwaited ? [] : this.pollUpTo(limit))
-    })
+  get takeUpTo(): (n: number) => Effect.Effect<Array<AnyEvent>, Cause.Done> {
+    return (n) =>
+      Effect.suspend(() => {
+        if (this.cursor.isEnded) return Cause.done()
+        const limit = atLeastZero(n)
+        return Effect.succeed(limit === 0 || this.cursor.isAwaited ? [] : this.pollUpTo(limit))
+      })
   }
 
-  takeBetween(min: number, max: number): Effect.Effect<Array<AnyEvent>, Cause.Done> {
-    return Effect.suspend(() => {
+  get takeBetween(): (min: number, max: number) => Effect.Effect<Array<AnyEvent>, Cause.Done> {
+    return (min, max) => {
       const atLeast = atLeastZero(min)
       const atMost = atLeastZero(max)
-      const taken: Array<AnyEvent> = []
-      const more = (): Effect.Effect<Array<AnyEvent>, Cause.Done> =>
-        taken.length >= atLeast ? Effect.succeed(taken) : this.taking(() => this.pollSome(atMost - taken.length)).pipe(
-          Effect.matchEffect({
-            onFailure: (done) => taken.length === 0 ? Effect.fail(done) : Effect.succeed(taken),
-            onSuccess: (events) => {
-              for (const event of events) taken.push(event)
-              return more()
-            }
-          })
-        )
-      if (atMost < atLeast) return Effect.succeed(taken)
-      return atLeast === 0 ? this.takeUpTo(atMost) : more()
-    })
+      if (atMost < atLeast) return Effect.succeed([])
+      if (atLeast === 0) return this.takeUpTo(atMost)
+      const more = (taken: Array<AnyEvent>): Effect.Effect<Array<AnyEvent>, Cause.Done> =>
+        Effect.matchEffect(this.taking(() => this.pollSome(atMost - taken.length)), {
+          onFailure: (done) => taken.length === 0 ? Effect.fail(done) : Effect.succeed(taken),
+          onSuccess: (events) => {
+            const all = taken.concat(events)
+            return all.length < atLeast ? more(all) : Effect.succeed(all)
+          }
+        })
+      return more([])
+    }
   }
 
   get stream(): Stream.Stream<AnyEvent> {

@@ -34,8 +34,8 @@ export const maximumInterval: Duration.Duration = Duration.hours(1)
 const retryDelay = Duration.seconds(1)
 
 /**
- * How long after the start of a host's nth probe the next one is due: the interval, up to a fifth more or less. It is the same whenever it is
- * asked for the same host and n, and differs between hosts, so that a fleet is not probed in step.
+ * How long after the start of a host's nth probe the next one is due: the interval, up to a fifth more or less. It is
+ * always the same for one host and n, and differs between hosts, so that a fleet is not probed in step.
  */
 export const jittered = (interval: Duration.Duration, hostId: HostId, n: number): Effect.Effect<Duration.Duration> =>
   Random.nextBetween(0.8, 1.2).pipe(
