@@ -12,7 +12,7 @@
  * When the layer's scope closes, no more events are accepted; those pending are stored and sent for at most ten seconds.
  * What is not sent by then stays pending in the store.
  */
-import { Cause, Clock, Context, Data, Duration, Effect, Exit, Fiber, Latch, Layer, Metric, Option, Random } from "effect"
+import { Cause, Clock, Context, Data, Duration, Effect, Exit, Fiber, Latch, Layer, Metric, Option, Random, Schedule } from "effect"
 import { v7 } from "uuid"
 import { AlertStore, type AlertStoreError, type PendingDelivery } from "../alert-store/AlertStore.ts"
 import { AllEventKinds, SystemEventBus } from "../events/SystemEventBus.ts"
@@ -28,6 +28,8 @@ export interface Options {
   readonly bufferSize?: number | undefined
   /** How often a channel is tried for one alert before it is given up: 8 by default, which takes about two minutes. */
   readonly maxAttempts?: number | undefined
+  /** Run when the router has stopped, with what it has done. */
+  readonly onStop?: ((metrics: RouterMetrics) => Effect.Effect<void>) | undefined
 }
 
 /** For how long repeats are muted where nothing else is said. */
@@ -191,7 +193,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   })
 
   const work = Effect.fnUntraced(function*({ channel, hasWork }: (typeof workers)[number]) {
-    for (;;) {
+    while (true) {
       // Closed before the store is asked: what is stored meanwhile opens it again.
       hasWork.closeUnsafe()
       const delivery = yield* untilStored(store.nextDelivery(channel.name))
@@ -201,8 +203,27 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     }
   })
 
+  const metrics = Effect.sync((): RouterMetrics => ({
+    ...counts,
+    channelFailures: Object.fromEntries(channelFailures)
+  }))
+  if (options?.onStop !== undefined) {
+    const { onStop } = options
+    yield* Effect.addFinalizer(() => Effect.flatMap(metrics, onStop))
+  }
+
   // Finalizers run in reverse: the stop begins, the subscription drains, the workers end, or are ended.
-  const fibers = yield* Effect.forEach(workers, (worker) => Effect.forkScoped(work(worker)))
+  const fibers = yield* Effect.forEach(workers, (worker) =>
+    work(worker).pipe(
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause)
+          : Effect.logError(`The channel "${worker.channel.name}" stopped; it begins again in 10s`, cause)
+      ),
+      // Only what ends on its own is over.
+      Effect.repeat({ while: () => !isStopping, schedule: Schedule.spaced("10 seconds") }),
+      Effect.forkScoped
+    ))
   let stopBegan = 0
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
@@ -247,9 +268,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     })
   )
 
-  return AlertRouter.of({
-    metrics: Effect.sync(() => ({ ...counts, channelFailures: Object.fromEntries(channelFailures) }))
-  })
+  return AlertRouter.of({ metrics })
 })
 
 /** The router, which works until the scope closes. */

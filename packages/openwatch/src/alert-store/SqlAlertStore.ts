@@ -1,10 +1,12 @@
 /**
  * The alert store in the database of OpenWatch.
  */
-import { DateTime, Duration, Effect, Layer, Option, Schema } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import { DateTime, Duration, Effect, Layer, Option } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
 import { Alert, dedupKey, initialState, isRepeat, resolvedBy } from "../alert-router/Alert.ts"
-import type { AlertState } from "../alert-router/Alert.ts"
+import type { AlertState, AlertType, Severity } from "../alert-router/Alert.ts"
+import type { HostId } from "../events/HostId.ts"
 import * as Outbox from "../storage/Outbox.ts"
 import { AlertStore, AlertStoreError } from "./AlertStore.ts"
 import type { DeliveryState, StoredAlert, Submission } from "./AlertStore.ts"
@@ -15,9 +17,9 @@ type Integer = number | bigint
 interface AlertRow {
   readonly seq: Integer
   readonly id: string
-  readonly type: string
-  readonly severity: string
-  readonly host_id: string
+  readonly type: AlertType
+  readonly severity: Severity
+  readonly host_id: HostId
   readonly title: string
   readonly tags: string
   readonly occurred_at: Integer
@@ -34,19 +36,17 @@ interface DeliveryRow {
   readonly last_error: string | null
 }
 
-const decodeAlert = Schema.decodeUnknownSync(Alert)
-
 const utc = (millis: Integer): DateTime.Utc => DateTime.makeUnsafe(Number(millis))
 
 const alertOf = (row: AlertRow): Alert =>
-  decodeAlert({
+  new Alert({
     id: row.id,
     type: row.type,
     severity: row.severity,
     hostId: row.host_id,
     title: row.title,
-    tags: JSON.parse(row.tags),
-    occurredAt: new Date(Number(row.occurred_at)).toISOString()
+    tags: JSON.parse(row.tags) as Record<string, string>,
+    occurredAt: utc(row.occurred_at)
   })
 
 const deliveryOf = (row: DeliveryRow) => ({

@@ -2,7 +2,7 @@
  * Alerts as lines on standard output.
  */
 import { Console, DateTime, Effect } from "effect"
-import { TerminalCapabilities } from "effect/cli"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import type { Alert, Severity } from "../alert-router/Alert.ts"
 import type { AlertChannel } from "../alert-router/AlertChannel.ts"
 

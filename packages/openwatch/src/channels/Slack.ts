@@ -4,7 +4,7 @@
  */
 import { DateTime, Effect } from "effect"
 import type { Redacted } from "effect"
-import { HttpClient } from "effect/http"
+import * as HttpClient from "effect/http/HttpClient"
 import type { Alert, Severity } from "../alert-router/Alert.ts"
 import type { AlertChannel } from "../alert-router/AlertChannel.ts"
 import { postJson } from "./http.ts"

@@ -14,7 +14,7 @@
  * HMAC-SHA256 (RFC 2104) of the body's exact bytes, in lower-case hexadecimal.
  */
 import { Effect, Redacted, Schema } from "effect"
-import { HttpClient } from "effect/http"
+import * as HttpClient from "effect/http/HttpClient"
 import { createHmac } from "node:crypto"
 import { Alert } from "../alert-router/Alert.ts"
 import type { AlertChannel } from "../alert-router/AlertChannel.ts"

@@ -2,7 +2,10 @@
  * Sending a JSON body to a URL, and what the answer means for trying again.
  */
 import { Clock, DateTime, Duration, Effect, Redacted } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { ChannelError } from "../alert-router/AlertChannel.ts"
 
 /**

@@ -3,7 +3,8 @@
  * OpenWatch was down is a recovery, and one that is still down is no news.
  */
 import { Context, DateTime, Effect, Layer } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
 import type { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import * as Outbox from "./Outbox.ts"

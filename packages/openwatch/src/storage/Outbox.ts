@@ -7,7 +7,8 @@
  * gives none), and what is left when the process starts again is published again.
  */
 import { Context, Effect, Layer, Schema } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 
 type Event = typeof SystemEventBus.Event.Type

@@ -2,7 +2,8 @@
  * The scans that were read. The last one of a host and a profile is the baseline of the next.
  */
 import { Context, Effect, Layer, Option } from "effect"
-import { SqlClient, type SqlError } from "effect/sql"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
 import type { DriftDetected } from "../events/DriftDetected.ts"
 import type { HostId } from "../events/HostId.ts"
 import * as Outbox from "./Outbox.ts"

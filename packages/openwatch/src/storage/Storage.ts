@@ -4,10 +4,12 @@
  * Opening it brings its tables up to date, in one transaction: two processes that start at once both find them so. What
  * uses the database is behind a small service for each concern: `AlertStore`, `HostStates`, `Scans`, `Outbox`.
  */
-import { PgClient } from "@effect/sql-pg"
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { Effect, FileSystem, Layer, Path, Redacted, Result, Schema } from "effect"
-import { CliError } from "effect/cli"
-import { Migrator, SqlClient, SqlError } from "effect/sql"
+import * as CliError from "effect/cli/CliError"
+import * as Migrator from "effect/sql/Migrator"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as SqlError from "effect/sql/SqlError"
 import { migrations, schemaVersion } from "./migrations.ts"
 import * as NodeSqlite from "./NodeSqlite.ts"
 

@@ -4,7 +4,7 @@
  * Times are milliseconds since 1970 (UTC), in 64 bits. Both databases give them back as numbers, see `Storage`.
  */
 import { Effect } from "effect"
-import { SqlClient } from "effect/sql"
+import * as SqlClient from "effect/sql/SqlClient"
 
 const initial = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
