@@ -81,7 +81,9 @@ const TimeSpanText = Schema.String.check(
 )
 
 /** A time span in a range; out of it, an error that says the range. */
-const timeSpanBetween = ({ maximum, minimum }: { readonly minimum: Duration.Duration; readonly maximum: Duration.Duration }) =>
+const timeSpanBetween = (
+  { maximum, minimum }: { readonly minimum: Duration.Duration; readonly maximum: Duration.Duration }
+) =>
   TimeSpanText.check(
     Schema.makeFilter(
       (text: string) =>
@@ -97,8 +99,10 @@ const EnvironmentVariable = Schema.String.check(
   Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/, { expected: "the name of an environment variable" })
 )
 
-// A message of its own, as the default one shows the value.
-const Secret = Schema.NonEmptyString.annotate({ message: "Expected a text that is not empty" })
+// Messages of its own, as the default ones show the value.
+const Secret = Schema.String.annotate({ message: "Expected a text that is not empty" }).check(
+  Schema.isNonEmpty({ message: "Expected a text that is not empty" })
+)
 
 const channelTypes = ["console", "webhook", "slack"] as const
 
@@ -163,7 +167,10 @@ const settingsOf: { readonly [T in ChannelEntry["type"]]: ReadonlyArray<"url" | 
   slack: ["url"]
 }
 
-const tagValues: Readonly<Record<string, ReadonlyArray<string>>> = { severity: AllSeverities, alert_type: AllAlertTypes }
+const tagValues: Readonly<Record<string, ReadonlyArray<string>>> = {
+  severity: AllSeverities,
+  alert_type: AllAlertTypes
+}
 
 const isHttpUrl = (text: string): boolean => {
   const protocol = URL.parse(text)?.protocol
@@ -184,7 +191,9 @@ const readChannel = (
     const given = entry[setting]
     if (!settingsOf[entry.type].includes(setting)) {
       for (const key of [setting, `${setting}_env`] as const) {
-        if (entry[key] !== undefined) problems.push(`${at}.${key}: Unknown key: a ${entry.type} channel has no ${setting}`)
+        if (entry[key] !== undefined) {
+          problems.push(`${at}.${key}: Unknown key: a ${entry.type} channel has no ${setting}`)
+        }
       }
       return undefined
     }
