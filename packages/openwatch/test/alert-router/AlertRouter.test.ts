@@ -512,7 +512,7 @@ describe("AlertRouter", () => {
       return module.staticImports.map(({ moduleRequest }) => moduleRequest.value)
     })
     const others = new Set(imports.filter((name) => !name.startsWith("./")))
-    assert.deepStrictEqual([...others].sort(), [
+    assert.deepStrictEqual([...others].toSorted(), [
       "../alert-store/AlertStore.ts",
       "../events/HostId.ts",
       "../events/SystemEventBus.ts",

@@ -14,8 +14,8 @@ import {
 } from "@openwatch/openwatch"
 import { DateTime, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schedule, Stream } from "effect"
 import { SqlClient } from "effect/sql"
-import { Alert, dedupKey, fromEvent, resolvedBy } from "../../src/alert-router/Alert.ts"
-import { cluster, Database, databases, location } from "./Database.ts"
+import { type Alert, dedupKey, fromEvent, resolvedBy } from "../../src/alert-router/Alert.ts"
+import { cluster, Database, databases, location, sqlite } from "./Database.ts"
 
 const web = hostIdFromName("web")
 const db = hostIdFromName("db")
@@ -66,7 +66,7 @@ const withServices = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   )
 
 for (const { isSkipped, layer, name } of databases) {
-  describe.skipIf(isSkipped)(name, () => {
+  describe.skipIf(isSkipped)(`on ${name}`, () => {
     it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), { timeout: "60 seconds" })((it) => {
       it.effect("what is stored is there when the database is opened again", () =>
         Effect.gen(function*() {
@@ -79,8 +79,8 @@ for (const { isSkipped, layer, name } of databases) {
             Effect.provide(services(location))
           )
           assert.deepStrictEqual(others, [])
-          assert.deepStrictEqual({ ...stored, alert: { ...stored!.alert } }, {
-            alert: { ...submitted.alert },
+          assert.deepStrictEqual(stored, {
+            alert: submitted.alert,
             state: "active",
             resolvedAt: undefined,
             repeats: 0,
@@ -265,6 +265,26 @@ describe("Storage", () => {
       const error = yield* Effect.flip(Layer.build(Storage.layer({ _tag: "DataFolder", path })))
       assert.strictEqual(error.message, `data folder ${path}: cannot be opened: file is not a database`)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.effect("a full disk fails what would be stored, and what is stored then is stored when there is room", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* AlertStore.AlertStore
+      const [pages] = yield* sql<{ page_count: number }>`PRAGMA page_count`
+      // SQLite's own way to be full: this many pages, and the error that a full disk gives.
+      yield* sql`PRAGMA max_page_count = ${sql.literal(String(pages!.page_count))}`
+      const host = (n: number) => pulse(hostIdFromName(`host-${n}`), false, 1_000)
+      let stored = 0
+      const error = yield* Effect.flip(
+        Effect.forever(Effect.suspend(() => store.submit(submission(host(++stored), ["ops"]))))
+      )
+      assert.deepStrictEqual([error.message, error.isRetryable], ["database or disk is full", true])
+      assert.strictEqual((yield* store.list()).length, stored - 1)
+
+      yield* sql`PRAGMA max_page_count = 1000000`
+      assert.strictEqual(yield* store.submit(submission(host(stored), ["ops"])), "stored")
+      assert.strictEqual((yield* store.list()).length, stored)
+    }).pipe(withServices, Effect.provide(sqlite), Effect.provide(NodeServices.layer)))
 
   it.effect("an unreachable PostgreSQL is an error that names host and database, and not the password", () =>
     Effect.gen(function*() {
