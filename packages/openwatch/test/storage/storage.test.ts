@@ -1,6 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
+  type AlertChannel,
+  AlertChannels,
+  AlertRouter,
   AlertStore,
   DriftDetected,
   HeartbeatPulse,
@@ -12,7 +15,19 @@ import {
   Storage,
   SystemEventBus
 } from "@openwatch/openwatch"
-import { DateTime, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schedule, Stream } from "effect"
+import {
+  DateTime,
+  Duration,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  Queue,
+  Redacted,
+  Result,
+  Schedule,
+  Stream
+} from "effect"
 import { SqlClient } from "effect/sql"
 import { type Alert, dedupKey, fromEvent, resolvedBy } from "../../src/alert-router/Alert.ts"
 import { cluster, Database, databases, location, sqlite } from "./Database.ts"
@@ -326,4 +341,38 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
         assert.strictEqual(later.length, 1)
       }).pipe(Effect.provide(services(location(port, "postgres"))))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
+
+  it.live(
+    "an event that is published while the database is away is stored and sent when it is back",
+    () =>
+      Effect.gen(function*() {
+        const { port, start, stop } = yield* cluster
+        const sent = yield* Queue.unbounded<Alert>()
+        const channel: AlertChannel = { name: "queue", requiredTags: {}, send: (alert) => Queue.offer(sent, alert) }
+        yield* Effect.gen(function*() {
+          const bus = yield* SystemEventBus
+          const router = yield* AlertRouter.AlertRouter
+          yield* stop
+          yield* bus.publishAll([pulse(web, false, 1_000), pulse(db, false, 2_000)])
+          // Until it has failed to store for the second time.
+          yield* router.metrics.pipe(
+            Effect.repeat({
+              while: ({ persistFailed }) => persistFailed < 2,
+              schedule: Schedule.spaced("50 millis")
+            })
+          )
+          assert.strictEqual(yield* Queue.size(sent), 0)
+          yield* start
+          assert.deepStrictEqual((yield* Queue.takeN(sent, 2)).map(({ hostId }) => hostId), [web, db])
+          assert.strictEqual((yield* bus.metrics).droppedCount, 0)
+        }).pipe(Effect.provide(
+          AlertRouter.layer().pipe(
+            Layer.provideMerge(SystemEventBus.layer),
+            Layer.provide(AlertChannels.layer([channel])),
+            Layer.provide(services(location(port, "postgres")))
+          )
+        ))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    60_000
+  )
 })
