@@ -1428,6 +1428,30 @@ const takes = topic(
     }
     yield* came(taker, reds(1, 5))
   }),
+  situation("interrupting a takeBetween that waits for more loses nothing", [], function*() {
+    const bus = yield* makeBus()
+    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const taker = yield* begin(subscription.takeBetween(3, 5))
+    for (const event of reds(1, 2)) {
+      yield* bus.publish(event)
+      yield* came(taker, "waits")
+    }
+    yield* Fiber.interrupt(taker.fiber)
+    yield* holds(subscription, reds(1, 2))
+  }),
+  situation("a take that waits behind a takeBetween gets what is there once that is interrupted", [], function*() {
+    const bus = yield* makeBus()
+    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const first = yield* begin(subscription.takeBetween(2, 2))
+    const second = yield* begin(subscription.take)
+    const third = yield* begin(subscription.take)
+    yield* bus.publish(red(1))
+    yield* settle
+    yield* Fiber.interrupt(first.fiber)
+    yield* settle
+    // Which of them waits in front is not promised; that one is served is.
+    yield* expect("what both takes have", [...eventsOf(second), ...eventsOf(third)], [red(1)])
+  }),
   situation("takers of one subscription share its events, each goes to one", [], function*() {
     const bus = yield* makeBus()
     const subscription = yield* bus.subscribe({ kinds: ["Red"] })
@@ -1611,6 +1635,15 @@ const unsubscribing = topic(
     ]
     yield* subscription.unsubscribe
     for (const taker of takers) yield* came(taker, "is done")
+  }),
+  situation("unsubscribing ends a takeBetween that waits for more", [], function*() {
+    const bus = yield* makeBus()
+    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const taker = yield* begin(subscription.takeBetween(2, 3))
+    yield* bus.publish(red(1))
+    yield* came(taker, "waits")
+    yield* subscription.unsubscribe
+    yield* came(taker, "is done")
   }),
   situation("unsubscribing ends a stream", [], function*() {
     const bus = yield* makeBus()
@@ -2278,8 +2311,18 @@ interface Model {
 
 /** What is done at random; what is named more than once is done more often. */
 const acts = [
-  ...["publish", "publish", "publish", "publish", "flood"] as const,
-  ...["subscribe", "subscribe", "unsubscribe", "take", "take", "take", "check"] as const
+  "publish",
+  "publish",
+  "publish",
+  "publish",
+  "flood",
+  "subscribe",
+  "subscribe",
+  "unsubscribe",
+  "take",
+  "take",
+  "take",
+  "check"
 ] as const
 
 /** Few sets of kinds, so that several subscriptions have the same. */

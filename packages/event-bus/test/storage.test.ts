@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { type Cursor, type CursorOptions, type Empty, type LossListener, Storage } from "../src/internal/storage.ts"
+import { type Cursor, type CursorOptions, type LossListener, Storage } from "../src/internal/storage.ts"
 import { type PlainCursor, PlainStorage } from "./reference/PlainStorage.ts"
 
 /** `STORAGE_SEQUENCES=1000000` for a longer run; `STORAGE_SEED`, as a failure prints it, for the same sequences again. */
@@ -16,7 +16,7 @@ type Step =
   | { readonly type: "turn" | "shutdown" }
   | { readonly type: "poll" | "look" | "closeIntake" | "leave" | "close"; readonly subscription: number }
   | { readonly type: "pollUpTo"; readonly subscription: number; readonly count: number }
-  | { readonly type: "wait"; readonly subscription: number; readonly throws: boolean }
+  | { readonly type: "wait"; readonly subscription: number; readonly count: number; readonly throws: boolean }
   | { readonly type: "stopWaiting"; readonly subscription: number; readonly waiter: number }
 
 interface Scenario {
@@ -59,7 +59,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   step(40, ["publish"], { kind: fc.constantFrom(...kinds), count: size }),
   step(16, ["poll", "look"], { subscription }),
   step(16, ["pollUpTo"], { subscription, count: fc.oneof(size, fc.constantFrom(0, Number.POSITIVE_INFINITY)) }),
-  step(12, ["wait"], { subscription, throws: fc.constantFrom(false, false, false, true) }),
+  step(12, ["wait"], { subscription, count: size, throws: fc.constantFrom(false, false, false, true) }),
   step(4, ["stopWaiting"], { subscription, waiter: fc.nat(2) }),
   step(12, ["turn"], {}),
   step(6, ["closeIntake", "leave", "close"], { subscription }),
@@ -111,8 +111,8 @@ const counters = ({ delivered, discarded, dropped, isEnded, isOpen, offered, pen
 class Subscription {
   readonly fast: Cursor<number>
   readonly plain: PlainCursor<Kind, number>
-  readonly waiters: Array<{ readonly name: number; readonly stop: () => void }> = []
-  readonly served: Array<readonly [waiter: number, item: number | Empty]> = []
+  readonly waiters: Array<{ readonly name: number; readonly count: number; readonly stop: () => void }> = []
+  readonly served: Array<readonly [waiter: number, items: ReadonlyArray<number>]> = []
   private readonly fastLosses = new Losses()
   private readonly plainLosses = new Losses()
 
@@ -126,9 +126,11 @@ class Subscription {
   /** Those who wait are served, in the order of waiting, as far as there is something for them. */
   assertServed(): void {
     const due: typeof this.served = []
-    while (this.waiters.length > 0 && (this.plain.pending > 0 || !this.plain.isOpen)) {
-      due.push([this.waiters.shift()!.name, this.plain.poll()])
+    for (const { count, name } of this.waiters) {
+      if (this.plain.isOpen && this.plain.pending < count) break
+      due.push([name, this.plain.pollUpTo(count)])
     }
+    this.waiters.splice(0, due.length)
     assert.deepStrictEqual(this.served.splice(0), due)
   }
 
@@ -146,7 +148,7 @@ const compare = (scenario: Scenario): void => {
   const plain = new PlainStorage<Kind, number>(replay)
   const subscriptions: Array<Subscription> = []
   let items = 0
-  let waiters = 0
+  let waiting = 0
   let isTurn = false
 
   const subscribe = (options: CursorOptions<Kind>): void => {
@@ -174,13 +176,14 @@ const compare = (scenario: Scenario): void => {
     for (const subscription of subscriptions) subscription.assertServed()
   }
 
-  const wait = ({ fast, served, waiters }: Subscription, name: number, throws: boolean): void => {
-    const stop = fast.wait(1, () => {
+  const wait = ({ fast, served, waiters }: Subscription, count: number, throws: boolean): void => {
+    const name = ++waiting
+    const stop = fast.wait(count, () => {
       assert.isTrue(isTurn, "A waiter ran before its turn")
-      served.push([name, fast.poll()])
+      served.push([name, fast.pollUpTo(count)])
       if (throws) throw takerFailure
     })
-    waiters.push({ name, stop })
+    waiters.push({ name, count, stop })
   }
 
   subscribe({ kinds: scenario.kinds, bufferSize: 1, overflow: "dropping", replay: 0 })
@@ -227,7 +230,7 @@ const compare = (scenario: Scenario): void => {
             break
           }
           case "wait": {
-            wait(subscription, ++waiters, step.throws)
+            wait(subscription, Math.min(step.count, subscription.fast.capacity), step.throws)
             break
           }
           case "stopWaiting": {
