@@ -10,6 +10,7 @@ export default defineConfig({
   // Tests import the packages' sources, never a `dist` that may be stale.
   ssr: { resolve: { conditions: ["@openwatch/source", ...defaultServerConditions] } },
   test: {
+    silent: "passed-only",
     // Spec coverage reads the comments above each test.
     includeTaskLocation: true,
     reporters: ["default", "./test/spec-coverage/reporter.ts"],
@@ -19,6 +20,7 @@ export default defineConfig({
       suite("openwatch", "packages/openwatch/test"),
       suite("acceptance", "test/acceptance"),
       suite("conformance", "test/conformance"),
+      suite("documentation", "test/documentation"),
       suite("spec-coverage", "test/spec-coverage")
     ]
   }

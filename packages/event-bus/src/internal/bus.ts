@@ -5,25 +5,64 @@ import { Context, Effect, Fiber, Latch, Scheduler, Scope, Tracer } from "effect"
 import type { AnyEvent, EventBus, HandlerOptions, Metrics, Options, SubscribeOptions } from "../EventBus.ts"
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
 import { type Handler, Handling } from "./handling.ts"
-import { Storage } from "./storage.ts"
-import { type Host, SubscriptionImpl } from "./subscription.ts"
+import { report, type Series } from "./metrics.ts"
+import { withAsyncScheduler } from "./scheduler.ts"
+import { type Route, Storage } from "./storage.ts"
+import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
 import { refuseEvent, requireCount, requireKinds, requireOverflow, requirePositiveInteger } from "./validation.ts"
 
-export class BusImpl implements EventBus<AnyEvent>, Host {
-  /** Makes the bus, and shuts it down when the scope closes. */
-  static make(
-    name: string,
-    kinds: ReadonlyArray<string>,
-    options: Options
-  ): Effect.Effect<BusImpl, never, Scope.Scope> {
-    return Effect.uninterruptible(Effect.withFiber((fiber) => {
-      const bus = new BusImpl(name, kinds, options, fiber.context)
-      const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
-      return Effect.as(Scope.addFinalizer(scope, bus.close), bus)
-    }))
+/** What is reported of buses of one name and these kinds. */
+const seriesOf = (kinds: ReadonlyArray<string>): ReadonlyArray<Series<BusImpl>> => [
+  ...kinds.flatMap((kind): ReadonlyArray<Series<BusImpl>> => [
+    {
+      id: "event_bus_published_total",
+      description: "Events published",
+      isTotal: true,
+      attributes: { kind },
+      read: (bus) => bus.storage.published(kind)
+    },
+    {
+      id: "event_bus_no_subscribers_total",
+      description: "Events published that matched no subscription",
+      isTotal: true,
+      attributes: { kind },
+      read: (bus) => bus.storage.unmatched(kind)
+    }
+  ]),
+  {
+    id: "event_bus_delivered_total",
+    description: "Events accepted into buffers and not evicted from them, over all subscriptions",
+    isTotal: true,
+    read: (bus) => bus.sum("delivered")
+  },
+  {
+    id: "event_bus_dropped_total",
+    description: "Events that full buffers lost, over all subscriptions",
+    isTotal: true,
+    read: (bus) => bus.sum("dropped")
+  },
+  {
+    id: "event_bus_handler_failures_total",
+    description: "Events whose handler failed and was given up, over all subscriptions",
+    isTotal: true,
+    read: (bus) => bus.sum("failures")
+  },
+  {
+    id: "event_bus_pending",
+    description: "Events waiting in buffers",
+    isTotal: false,
+    read: (bus) => bus.sum("pending")
+  },
+  {
+    id: "event_bus_subscriptions",
+    description: "Subscriptions that are not closed",
+    isTotal: false,
+    read: (bus) => bus.open.size
   }
+]
 
+export class BusImpl implements EventBus<AnyEvent>, Host {
   readonly name: string
   readonly kinds: ReadonlyArray<string>
   isTraced = false
@@ -32,15 +71,17 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   private readonly bufferSize: number
   private readonly overflow: Overflow
   private readonly replay: number
-  private readonly scheduler: Scheduler.Scheduler
-  private readonly storage: Storage<string, Stored>
-  private readonly open = new Set<SubscriptionImpl>()
+  readonly storage: Storage<string, Stored>
+  /** The subscriptions that are not closed, each with what ends its metrics. */
+  readonly open = new Map<SubscriptionImpl, () => void>()
+  private readonly context: Context.Context<never>
+  private readonly endMetrics: () => void
   private readonly handlings = new Set<Handling>()
+  private readonly idleChecks = new Set<() => void>()
   private readonly shutdownLatch = Latch.makeUnsafe()
   private isShutdown = false
-  /** Of the subscriptions that are closed. */
-  private deliveredBefore = 0
-  private droppedBefore = 0
+  /** What the closed subscriptions came to. */
+  private readonly closed = { delivered: 0, dropped: 0, failures: 0, pending: 0 }
 
   constructor(name: string, kinds: ReadonlyArray<string>, options: Options, context: Context.Context<never>) {
     this.name = name
@@ -48,15 +89,12 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.bufferSize = requirePositiveInteger(name, "bufferSize", options.bufferSize ?? 1024)
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
     this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
-    const current = Context.get(context, Scheduler.Scheduler)
-    // A synchronous scheduler runs tasks only while `runSync` does: wake-ups would wait for ever.
-    this.scheduler = current.executionMode === "sync" ? new Scheduler.MixedScheduler() : current
-    const dispatcher = this.scheduler.makeDispatcher()
+    this.context = Context.omit(Tracer.ParentSpan)(withAsyncScheduler(context))
+    const dispatcher = Context.get(this.context, Scheduler.Scheduler).makeDispatcher()
     this.schedule = (task) => dispatcher.scheduleTask(task, 0)
-    this.run = Effect.runForkWith(
-      Context.omit(Tracer.ParentSpan)(this.withScheduler(context))
-    )
+    this.run = Effect.runForkWith(this.context)
     this.storage = new Storage(kinds, this.replay, this.schedule)
+    this.endMetrics = report(this.context, this, { bus: name }, seriesOf(kinds))
   }
 
   readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
@@ -65,21 +103,25 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     Effect.sync(() => {
       if (this.isShutdown) return
       const all = Array.from(events)
-      for (const event of all) if (!this.isEvent(event)) refuseEvent(this.name, this.kinds, event)
+      for (const event of all) this.route(event)
       for (const event of all) this.publishUnsafe(event)
     })
 
   readonly publishUnsafe = (event: AnyEvent): void => {
     if (this.isShutdown) return
-    if (!this.isEvent(event)) refuseEvent(this.name, this.kinds, event)
+    const route = this.route(event)
     const span = Fiber.getCurrent()?.cache.span
     if (span === undefined || Context.get(span.annotations, Tracer.DisablePropagation)) {
-      this.storage.publish(event._tag, event)
+      this.storage.publish(route, event)
     } else {
       this.isTraced = true
-      this.storage.publish(event._tag, new Traced(event, span))
+      this.storage.publish(route, new Traced(event, span))
     }
+    this.onPublished?.(event)
   }
+
+  /** For a bus that records. */
+  protected onPublished?(event: AnyEvent): void
 
   readonly subscribe = (options: SubscribeOptions<string>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
@@ -102,60 +144,58 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         fiber.context as Context.Context<Scope.Scope>
       )
       const handling = new Handling(
-        this.name,
+        this,
         subscription,
         { handle, concurrency, retry: options.retry, onFailure: options.onFailure, drain: options.drain } as Handler,
-        this.withScheduler(fiber.context)
+        withAsyncScheduler(fiber.context)
       )
       this.handlings.add(handling)
       return Effect.as(Scope.addFinalizer(subscription.scope, handling.release), handling.handle)
     }))
 
-  get metrics(): Effect.Effect<Metrics> {
-    return Effect.sync(() => {
-      let deliveredCount = this.deliveredBefore
-      let droppedCount = this.droppedBefore
-      for (const { cursor } of this.open) {
-        deliveredCount += cursor.delivered
-        droppedCount += cursor.dropped
-      }
-      const publishedByKind: Record<string, number> = {}
-      let publishedCount = 0
-      for (const kind of this.kinds) publishedCount += publishedByKind[kind] = this.storage.published(kind)
-      return {
-        publishedCount,
-        deliveredCount,
-        droppedCount,
-        noSubscribersCount: this.storage.unmatched,
-        publishedByKind
-      }
-    })
-  }
+  readonly metrics: Effect.Effect<Metrics> = Effect.sync(() => {
+    const publishedByKind: Record<string, number> = {}
+    let publishedCount = 0
+    let noSubscribersCount = 0
+    for (const kind of this.kinds) {
+      publishedCount += publishedByKind[kind] = this.storage.published(kind)
+      noSubscribersCount += this.storage.unmatched(kind)
+    }
+    return {
+      publishedCount,
+      deliveredCount: this.sum("delivered"),
+      droppedCount: this.sum("dropped"),
+      noSubscribersCount,
+      publishedByKind
+    }
+  })
 
-  get subscriptions(): Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> {
-    return Effect.sync(() => Array.from(this.open, (subscription) => subscription.snapshotUnsafe()))
-  }
+  readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> = Effect.sync(() =>
+    Array.from(this.open.keys(), (subscription) => subscription.snapshotUnsafe())
+  )
 
   readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
     if (this.isShutdown) return
     this.isShutdown = true
-    for (const subscription of this.open) subscription.closeIntakeUnsafe()
+    for (const subscription of this.open.keys()) subscription.endUnsafe()
     this.schedule(() => this.shutdownLatch.openUnsafe())
   })
 
-  get awaitShutdown(): Effect.Effect<void> {
-    return Effect.suspend(() => this.isShutdown ? Effect.void : this.shutdownLatch.await)
-  }
+  readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() =>
+    this.isShutdown ? Effect.void : this.shutdownLatch.await
+  )
 
   onClosed(subscription: SubscriptionImpl): void {
+    this.open.get(subscription)?.()
     this.open.delete(subscription)
-    this.deliveredBefore += subscription.cursor.delivered
-    this.droppedBefore += subscription.cursor.dropped
+    this.closed.delivered += subscription.cursor.delivered
+    this.closed.dropped += subscription.cursor.dropped
+    this.closed.failures += subscription.handlers.failures
     if (subscription.handlers instanceof Handling) this.handlings.delete(subscription.handlers)
   }
 
   /** What the closing of the bus's scope does. */
-  private readonly close: Effect.Effect<void> = Effect.andThen(
+  readonly close: Effect.Effect<void> = Effect.andThen(
     this.shutdown,
     Effect.suspend(() =>
       Effect.forEach(Array.from(this.handlings), (handling) => handling.release, {
@@ -163,7 +203,44 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         discard: true
       })
     )
-  )
+  ).pipe(Effect.andThen(Effect.sync(() => this.endMetrics())))
+
+  /** Completes when no handler has anything to do, and no taker waits for an event that is there. */
+  readonly awaitIdle: Effect.Effect<void> = Effect.callback((resume) => {
+    const check = (): void => {
+      let isIdle = true
+      for (const { cursor, handlers } of this.open.keys()) {
+        if (cursor.pending === 0 && handlers.running === 0) continue
+        if (handlers.isActive) {
+          this.idleChecks.add(check)
+          return
+        }
+        // A taker that waits for what is there: its wake-up is scheduled.
+        if (cursor.isWakeDue) isIdle = false
+      }
+      if (isIdle) resume(Effect.void)
+      else this.schedule(check)
+    }
+    check()
+    return Effect.sync(() => this.idleChecks.delete(check))
+  })
+
+  /** A handler has found nothing to do. */
+  onIdle(): void {
+    if (this.idleChecks.size === 0) return
+    const checks = Array.from(this.idleChecks)
+    this.idleChecks.clear()
+    for (const check of checks) this.schedule(check)
+  }
+
+  /** One counter over all subscriptions that ever were. */
+  sum(counter: "delivered" | "dropped" | "failures" | "pending"): number {
+    let sum = this.closed[counter]
+    for (const { cursor, handlers } of this.open.keys()) {
+      sum += counter === "failures" ? handlers.failures : cursor[counter]
+    }
+    return sum
+  }
 
   private subscribeUnsafe(
     options: SubscribeOptions<string>,
@@ -186,18 +263,26 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       this.storage.subscribe({ kinds, bufferSize, overflow, replay: this.isShutdown ? 0 : replay }),
       scope
     )
-    this.open.add(subscription)
+    this.open.set(
+      subscription,
+      report(this.context, subscription, { bus: this.name, subscription: subscription.name }, subscriptionSeries)
+    )
     if (this.isShutdown) subscription.closeUnsafe()
     return subscription
   }
 
-  private withScheduler(context: Context.Context<never>): Context.Context<never> {
-    return Context.get(context, Scheduler.Scheduler).executionMode === "sync"
-      ? Context.add(context, Scheduler.Scheduler, this.scheduler)
-      : context
-  }
-
-  private isEvent(event: AnyEvent): boolean {
-    return typeof event === "object" && event !== null && this.storage.has(event._tag)
+  private route(event: AnyEvent): Route<Stored> {
+    const route = typeof event === "object" && event !== null ? this.storage.route(event._tag) : undefined
+    return route ?? refuseEvent(this.name, this.kinds, event)
   }
 }
+
+/** Makes a bus, and closes it with the scope. */
+export const scoped = <Bus extends BusImpl>(
+  make: (context: Context.Context<never>) => Bus
+): Effect.Effect<Bus, never, Scope.Scope> =>
+  Effect.uninterruptible(Effect.withFiber((fiber) => {
+    const bus = make(fiber.context)
+    const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
+    return Effect.as(Scope.addFinalizer(scope, bus.close), bus)
+  }))

@@ -33,11 +33,18 @@ interface Worker {
   fiber: Fiber.Fiber<void> | undefined
 }
 
+/** What handlers need of their bus. */
+export interface HandlerHost {
+  readonly name: string
+  /** Called when a handler has found nothing to do. */
+  readonly onIdle: () => void
+}
+
 export class Handling implements Handlers {
   failures = 0
   readonly handle: SubscriptionHandle
   private readonly subscription: SubscriptionImpl
-  private readonly bus: string
+  private readonly host: HandlerHost
   private readonly handler: Handler
   private readonly context: Context.Context<never>
   private readonly workers = new Set<Worker>()
@@ -45,12 +52,12 @@ export class Handling implements Handlers {
   private isClosed = false
 
   constructor(
-    bus: string,
+    host: HandlerHost,
     subscription: SubscriptionImpl,
     handler: Handler,
     context: Context.Context<never>
   ) {
-    this.bus = bus
+    this.host = host
     this.subscription = subscription
     this.handler = handler
     this.context = Context.omit(Tracer.ParentSpan)(context)
@@ -80,7 +87,7 @@ export class Handling implements Handlers {
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     const { drain } = this.handler
     if (drain === undefined || this.currentWorker() !== undefined) return this.close()
-    this.subscription.closeIntakeUnsafe()
+    this.subscription.drainUnsafe()
     const deadline = Effect.runForkWith(this.context)(
       Effect.andThen(Effect.sleep(drain), Effect.suspend(() => this.close()))
     )
@@ -115,6 +122,7 @@ export class Handling implements Handlers {
         if (this.workers.size > 0) return
         this.subscription.finish()
         this.ended.openUnsafe()
+        this.host.onIdle()
       } else {
         // A handler that interrupts the very fiber it runs in ends that fiber, not the subscription.
         this.start()
@@ -144,7 +152,11 @@ export class Handling implements Handlers {
           worker.item = undefined
         })
       ))
-    const wait = Effect.callback<void>((resume) => Effect.sync(cursor.wait(() => resume(Effect.void))))
+    const wait = Effect.callback<void>((resume) => {
+      const cancel = cursor.wait(1, () => resume(Effect.void))
+      this.host.onIdle()
+      return Effect.sync(cancel)
+    })
     return Effect.andThen(
       wait,
       Effect.whileLoop({
@@ -162,7 +174,7 @@ export class Handling implements Handlers {
       root: true,
       kind: "consumer",
       links: [{ span, attributes: {} }],
-      attributes: { "event_bus.name": this.bus, "event_bus.subscription": this.subscription.name }
+      attributes: { "event_bus.name": this.host.name, "event_bus.subscription": this.subscription.name }
     })
   }
 
@@ -184,7 +196,11 @@ export class Handling implements Handlers {
 
   private giveUp(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const event = eventOf(item)
-    const annotate = Effect.annotateLogs({ bus: this.bus, subscription: this.subscription.name, kind: event._tag })
+    const annotate = Effect.annotateLogs({
+      bus: this.host.name,
+      subscription: this.subscription.name,
+      kind: event._tag
+    })
     if (Cause.hasInterruptsOnly(cause)) return annotate(Effect.logDebug("An event handler was interrupted", cause))
     this.failures++
     const { onFailure } = this.handler

@@ -1,25 +1,32 @@
 /**
  * What becomes of a loss: it is gathered for whoever reads `losses`, and for a warning in the log.
  */
-import { Cause, Effect, type Fiber } from "effect"
+import { Cause, type DateTime, Effect, type Fiber } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { Loss } from "../Subscription.ts"
 
-/** Adds losses up until somebody takes the sum. */
+/** Adds losses up until somebody takes the sum. Adding makes no garbage: a stuck subscription loses all the time. */
 export class Gathering {
-  private sum: Loss | undefined = undefined
+  private dropped = 0
+  private since: DateTime.Utc | undefined = undefined
+  private until: DateTime.Utc | undefined = undefined
   private onGathered: (() => void) | undefined = undefined
 
-  add(loss: Loss): void {
-    this.sum = this.sum === undefined
-      ? loss
-      : { dropped: this.sum.dropped + loss.dropped, since: this.sum.since, until: loss.until }
-    this.notify()
+  add(dropped: number, since: DateTime.Utc, until: DateTime.Utc): void {
+    if (this.dropped === 0) this.since = since
+    this.dropped += dropped
+    this.until = until
+    if (this.onGathered !== undefined) this.notify()
+  }
+
+  /** What was gathered, if anything. */
+  get sum(): Loss | undefined {
+    return this.dropped === 0 ? undefined : { dropped: this.dropped, since: this.since!, until: this.until! }
   }
 
   take(): Loss | undefined {
     const sum = this.sum
-    this.sum = undefined
+    this.dropped = 0
     return sum
   }
 
@@ -77,8 +84,8 @@ export class LossWarning {
     this.schedule = options.schedule
   }
 
-  add(loss: Loss): void {
-    this.gathering.add(loss)
+  add(dropped: number, since: DateTime.Utc, until: DateTime.Utc): void {
+    this.gathering.add(dropped, since, until)
     if (this.isActive || this.isClosed) return
     this.isActive = true
     // A logger is somebody else's code: it does not run inside a publish.

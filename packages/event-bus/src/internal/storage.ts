@@ -31,16 +31,27 @@ export interface LossListener<A> {
   readonly onLoss: (dropped: number, first: A, last: A) => void
 }
 
-const chunkLength = 128
+const chunkLength = 256
+
+/** Somebody who waits for some number of events, at most a full buffer. */
+interface Waiter {
+  readonly count: number
+  readonly run: () => void
+}
 
 interface Chunk<A> {
   /** Position in the log of the first item. */
   readonly start: number
+  /** `chunkLength` slots from the beginning: growing an array by and by costs more than the rest of a publish. */
   readonly items: Array<A>
   next: Chunk<A> | undefined
 }
 
-const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: [], next: undefined })
+/** What a cursor that reads no more points at, so that it holds no part of the log. */
+const nothing: Chunk<never> = { start: 0, items: [], next: undefined }
+
+// oxlint-disable-next-line no-new-array -- a length is what is meant
+const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: new Array(chunkLength), next: undefined })
 
 /** The log that all subscriptions to one set of kinds read. */
 class Lane<A> {
@@ -61,12 +72,14 @@ class Lane<A> {
   }
 
   append(item: A): void {
-    if (this.tail.items.length === chunkLength) {
+    let offset = this.head - this.tail.start
+    if (offset === chunkLength) {
       const chunk = makeChunk<A>(this.head)
       this.tail.next = chunk
       this.tail = chunk
+      offset = 0
     }
-    this.tail.items.push(item)
+    this.tail.items[offset] = item
     this.head++
     if (this.nextToSettle >= this.cursors.length) this.nextToSettle = 0
     this.cursors[this.nextToSettle++]!.settle()
@@ -77,7 +90,7 @@ class Lane<A> {
     this.waiting.add(cursor)
   }
 
-  leave(cursor: Cursor<A>): void {
+  remove(cursor: Cursor<A>): void {
     const last = this.cursors.pop()!
     if (last !== cursor) {
       this.cursors[cursor.index] = last
@@ -120,7 +133,6 @@ export class Cursor<A> {
   readonly isSliding: boolean
   /** While open, events are offered; afterwards what is pending can still be taken. */
   isOpen = true
-  dropped = 0
   taken = 0
   discarded = 0
   losses: LossListener<A> | undefined = undefined
@@ -136,7 +148,9 @@ export class Cursor<A> {
   /** Accepted events that are older than `position`: replayed ones, and those a full `dropping` buffer kept. */
   private backlog: Array<A>
   private backlogStart = 0
-  private waiters: Array<() => void> | undefined = undefined
+  private backlogCount: number
+  private lost = 0
+  private waiters: Array<Waiter> | undefined = undefined
 
   constructor(lane: Lane<A>, capacity: number, isSliding: boolean, replayed: Array<A>) {
     this.lane = lane
@@ -145,7 +159,7 @@ export class Cursor<A> {
     this.joined = this.position = lane.head
     this.chunk = lane.tail
     this.backlog = replayed
-    this.replayed = replayed.length
+    this.backlogCount = this.replayed = replayed.length
     this.index = lane.cursors.push(this) - 1
   }
 
@@ -154,10 +168,16 @@ export class Cursor<A> {
     return this.replayed + this.end - this.joined
   }
 
+  /** Events that the full buffer rejected or evicted. */
+  get dropped(): number {
+    this.settle()
+    return this.lost
+  }
+
   /** Events accepted into the buffer and not evicted from it: `taken + pending + discarded`. */
   get delivered(): number {
     this.settle()
-    return this.offered - this.dropped
+    return this.offered - this.lost
   }
 
   /** Events accepted and waiting to be taken. */
@@ -175,9 +195,10 @@ export class Cursor<A> {
     return this.waiters !== undefined && this.waiters.length > 0
   }
 
-  /** A taker would not have to wait. */
-  private get isReady(): boolean {
-    return this.unsettled > 0 || !this.isOpen
+  /** The first of those who wait has what it waits for: it is about to be woken. */
+  get isWakeDue(): boolean {
+    const waiters = this.waiters
+    return waiters !== undefined && waiters.length > 0 && (this.unsettled >= waiters[0]!.count || !this.isOpen)
   }
 
   private get end(): number {
@@ -185,7 +206,7 @@ export class Cursor<A> {
   }
 
   private get unsettled(): number {
-    return this.backlog.length - this.backlogStart + this.end - this.position
+    return this.backlogCount + this.end - this.position
   }
 
   /** Decides which events since the last time are accepted, and counts the others as dropped. */
@@ -198,7 +219,7 @@ export class Cursor<A> {
 
   poll(): A | Empty {
     this.settle()
-    if (this.backlogStart < this.backlog.length) {
+    if (this.backlogCount > 0) {
       this.taken++
       return this.shiftBacklog()
     }
@@ -209,50 +230,57 @@ export class Cursor<A> {
 
   pollUpTo(count: number): Array<A> {
     this.settle()
-    const items: Array<A> = []
-    while (items.length < count && this.backlogStart < this.backlog.length) items.push(this.shiftBacklog())
-    this.read(Math.min(count - items.length, this.end - this.position), items)
+    const held: Array<A> = []
+    while (held.length < count && this.backlogCount > 0) held.push(this.shiftBacklog())
+    const read = this.read(Math.min(count - held.length, this.end - this.position))
+    const items = held.length === 0 ? read : read.length === 0 ? held : held.concat(read)
     this.taken += items.length
     return items
   }
 
   /**
-   * Runs `waiter` in a later turn of the scheduler, once something is pending or nothing will be. Waiters run in the
-   * order in which they came. The answer takes the waiter back.
+   * Runs `run` in a later turn of the scheduler, once `count` events are pending (at most as many as the buffer holds) or
+   * no more will come. Waiters run in the order in which they came. The answer takes the waiter back.
    */
-  wait(waiter: () => void): () => void {
+  wait(count: number, run: () => void): () => void {
     const waiters = this.waiters ??= []
+    const waiter = { count, run }
     waiters.push(waiter)
     if (this.isOpen) this.lane.wait(this)
-    if (this.isReady) this.scheduleWake()
+    if (this.isWakeDue) this.scheduleWake()
     return () => {
       const index = waiters.indexOf(waiter)
       if (index >= 0) waiters.splice(index, 1)
     }
   }
 
-  /** Runs waiters for as long as there is something for them. */
+  /** Runs waiters for as long as there is what they wait for. */
   wake(): void {
-    const waiters = this.waiters
-    if (waiters === undefined) return
     try {
-      while (waiters.length > 0 && this.isReady) waiters.shift()!()
+      while (this.isWakeDue) this.waiters!.shift()!.run()
     } finally {
-      if (waiters.length > 0) {
+      if (this.isAwaited) {
         if (this.isOpen) this.lane.wait(this)
-        if (this.isReady) this.scheduleWake()
+        if (this.isWakeDue) this.scheduleWake()
       }
     }
   }
 
-  /** Accepts no more events; what is pending stays. */
+  /** Accepts no more events; what is pending stays where it is: for when the log has ended too. */
   closeIntake(): void {
     if (!this.isOpen) return
     this.settle()
     this.limit = this.lane.head
     this.isOpen = false
-    this.lane.leave(this)
+    this.lane.remove(this)
     if (this.isAwaited) this.scheduleWake()
+  }
+
+  /** Accepts no more events, and leaves the log with what is pending: the log goes on without holding for it. */
+  leave(): void {
+    this.closeIntake()
+    this.keep(this.limit - this.position)
+    this.chunk = nothing
   }
 
   /** Accepts no more events, and gives up what is pending. */
@@ -262,7 +290,8 @@ export class Cursor<A> {
     this.position = this.limit
     this.backlog = []
     this.backlogStart = 0
-    this.chunk = makeChunk(this.limit)
+    this.backlogCount = 0
+    this.chunk = nothing
   }
 
   private scheduleWake(): void {
@@ -279,41 +308,51 @@ export class Cursor<A> {
     return this.chunk.items[offset]!
   }
 
-  private read(count: number, into: Array<A>): void {
+  /** The next `count` events of the log; there are as many. */
+  private read(count: number): Array<A> {
+    const slices: Array<Array<A>> = []
     while (count > 0) {
       if (this.position - this.chunk.start === chunkLength) this.chunk = this.chunk.next!
       const from = this.position - this.chunk.start
-      const to = Math.min(from + count, chunkLength)
-      const items = this.chunk.items
-      for (let i = from; i < to; i++) into.push(items[i]!)
-      this.position += to - from
-      count -= to - from
+      const slice = this.chunk.items.slice(from, Math.min(from + count, chunkLength))
+      this.position += slice.length
+      count -= slice.length
+      slices.push(slice)
     }
+    return slices.length === 1 ? slices[0]! : ([] as Array<A>).concat(...slices)
   }
 
   private shiftBacklog(): A {
     const item = this.backlog[this.backlogStart]!
     // The slot must not keep the event alive.
     this.backlog[this.backlogStart++] = undefined as A
-    if (this.backlogStart === this.backlog.length) {
+    if (--this.backlogCount === 0) {
       this.backlog = []
       this.backlogStart = 0
     }
     return item
   }
 
-  /** Full, newest lost: the accepted events move to the backlog, so that the log is not held for their sake. */
-  private reject(excess: number): void {
-    if (this.backlogStart > this.backlog.length >> 1) {
+  /** Moves the next `count` events from the log to the backlog. */
+  private keep(count: number): void {
+    if (count === 0) return
+    // The slots before `backlogStart` are used up: there are never more of them than events.
+    if (this.backlogStart > this.backlogCount) {
       this.backlog = this.backlog.slice(this.backlogStart)
       this.backlogStart = 0
     }
-    this.read(this.lane.head - this.position - excess, this.backlog)
+    for (const item of this.read(count)) this.backlog.push(item)
+    this.backlogCount += count
+  }
+
+  /** Full, newest lost: the accepted events move to the backlog, so that the log is not held for their sake. */
+  private reject(excess: number): void {
+    this.keep(this.lane.head - this.position - excess)
     const first = this.next()
     const tail = this.lane.tail
     this.chunk = tail
     this.position = this.lane.head
-    this.lose(excess, first, tail.items[tail.items.length - 1]!)
+    this.lose(excess, first, tail.items[this.lane.head - 1 - tail.start]!)
   }
 
   /** Full, oldest lost: the position moves on. */
@@ -321,7 +360,7 @@ export class Cursor<A> {
     let first: A | undefined
     let last: A | undefined
     let count = excess
-    while (count > 0 && this.backlogStart < this.backlog.length) {
+    while (count > 0 && this.backlogCount > 0) {
       last = this.shiftBacklog()
       first ??= last
       count--
@@ -340,13 +379,15 @@ export class Cursor<A> {
   }
 
   private lose(dropped: number, first: A, last: A): void {
-    this.dropped += dropped
+    this.lost += dropped
     this.losses?.onLoss(dropped, first, last)
   }
 }
 
-interface Route<A> {
+/** Where the events of one kind go. */
+export interface Route<A> {
   published: number
+  unmatched: number
   lanes: Array<Lane<A>>
   /** The last `replay` events, each with its number in the order of all. */
   readonly history: Array<{ readonly sequence: number; readonly item: A }>
@@ -364,30 +405,37 @@ export interface CursorOptions<K> {
 
 /** Lanes, and which kinds go to which. */
 export class Storage<K extends string, A> {
-  /** Events that matched no subscription. */
-  unmatched = 0
   private readonly routes = new Map<string, Route<A>>()
   private readonly lanes = new Map<string, Lane<A>>()
   private readonly schedule: (task: () => void) => void
   private readonly replay: number
   private sequence = 0
+  private lastKind: string | undefined = undefined
+  private lastRoute: Route<A> | undefined = undefined
 
   constructor(kinds: ReadonlyArray<K>, replay: number, schedule: (task: () => void) => void) {
     this.replay = replay
     this.schedule = schedule
-    for (const kind of kinds) this.routes.set(kind, { published: 0, lanes: [], history: [] })
+    for (const kind of kinds) this.routes.set(kind, { published: 0, unmatched: 0, lanes: [], history: [] })
   }
 
-  has(kind: string): kind is K {
-    return this.routes.has(kind)
+  /** The route of a kind, if it is of the set. */
+  route(kind: string): Route<A> | undefined {
+    // Events of a kind come in runs, and the look-up costs as much as all the rest of a publish.
+    if (kind === this.lastKind) return this.lastRoute
+    const route = this.routes.get(kind)
+    if (route !== undefined) {
+      this.lastKind = kind
+      this.lastRoute = route
+    }
+    return route
   }
 
-  /** Appends to every lane that carries the kind. */
-  publish(kind: K, item: A): void {
-    const route = this.routes.get(kind)!
+  /** Appends to every lane that carries the kind of the route. */
+  publish(route: Route<A>, item: A): void {
     route.published++
     const lanes = route.lanes
-    if (lanes.length === 0) this.unmatched++
+    if (lanes.length === 0) route.unmatched++
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
     if (this.replay > 0) {
       if (route.history.length === this.replay) route.history.shift()
@@ -395,8 +443,14 @@ export class Storage<K extends string, A> {
     }
   }
 
+  /** Events of the kind that were published. */
   published(kind: K): number {
     return this.routes.get(kind)!.published
+  }
+
+  /** Those of them that matched no subscription. */
+  unmatched(kind: K): number {
+    return this.routes.get(kind)!.unmatched
   }
 
   subscribe(options: CursorOptions<K>): Cursor<A> {

@@ -6,6 +6,7 @@ import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
 import { Gathering, LossWarning, pull } from "./losses.ts"
+import type { Series } from "./metrics.ts"
 import { type Cursor, Empty, type LossListener } from "./storage.ts"
 import { eventOf, type Stored } from "./traced.ts"
 
@@ -28,6 +29,34 @@ export interface Handlers {
   readonly isActive: boolean
 }
 
+/** What is reported of subscriptions of one name. */
+export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
+  {
+    id: "event_bus_subscription_delivered_total",
+    description: "Events accepted into the buffer and not evicted from it",
+    isTotal: true,
+    read: ({ cursor }) => cursor.delivered
+  },
+  {
+    id: "event_bus_subscription_dropped_total",
+    description: "Events that the full buffer lost",
+    isTotal: true,
+    read: ({ cursor }) => cursor.dropped
+  },
+  {
+    id: "event_bus_subscription_handler_failures_total",
+    description: "Events whose handler failed and was given up",
+    isTotal: true,
+    read: ({ handlers }) => handlers.failures
+  },
+  {
+    id: "event_bus_subscription_pending",
+    description: "Events waiting in the buffer",
+    isTotal: false,
+    read: ({ cursor }) => cursor.pending
+  }
+]
+
 const noHandlers: Handlers = { running: 0, failures: 0, isActive: false }
 
 export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<Stored> {
@@ -40,7 +69,8 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
   handlers: Handlers = noHandlers
   private readonly host: Host
   private isClosed = false
-  private lost: Loss | undefined = undefined
+  /** All that was lost so far. */
+  private lost: Gathering | undefined = undefined
   private warning: LossWarning | undefined = undefined
   private gatherings: Set<Gathering> | undefined = undefined
 
@@ -67,32 +97,36 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     return this.taking(() => this.pollSome(Number.POSITIVE_INFINITY))
   }
 
-  takeUpTo(n: number): Effect.Effect<Array<AnyEvent>, Cause.Done> {
-    return Effect.suspend(() => {
-      if (this.cursor.isEnded) return Cause.done()
-      const limit = atLeastZero(n)
-      return Effect.succeed(limit === 0 || this.cursor.isAwaited ? [] : this.pollUpTo(limit))
-    })
+  get takeUpTo(): (n: number) => Effect.Effect<Array<AnyEvent>, Cause.Done> {
+    return (n) =>
+      Effect.suspend(() => {
+        if (this.cursor.isEnded) return Cause.done()
+        const limit = atLeastZero(n)
+        return Effect.succeed(limit === 0 || this.cursor.isAwaited ? [] : this.pollUpTo(limit))
+      })
   }
 
-  takeBetween(min: number, max: number): Effect.Effect<Array<AnyEvent>, Cause.Done> {
-    return Effect.suspend(() => {
+  get takeBetween(): (min: number, max: number) => Effect.Effect<Array<AnyEvent>, Cause.Done> {
+    return (min, max) => {
       const atLeast = atLeastZero(min)
       const atMost = atLeastZero(max)
-      const taken: Array<AnyEvent> = []
-      const more = (): Effect.Effect<Array<AnyEvent>, Cause.Done> =>
-        taken.length >= atLeast ? Effect.succeed(taken) : this.taking(() => this.pollSome(atMost - taken.length)).pipe(
-          Effect.matchEffect({
-            onFailure: (done) => taken.length === 0 ? Effect.fail(done) : Effect.succeed(taken),
-            onSuccess: (events) => {
-              for (const event of events) taken.push(event)
-              return more()
-            }
-          })
-        )
-      if (atMost < atLeast) return Effect.succeed(taken)
-      return atLeast === 0 ? this.takeUpTo(atMost) : more()
-    })
+      if (atMost < atLeast) return Effect.succeed([])
+      if (atLeast === 0) return this.takeUpTo(atMost)
+      const { capacity } = this.cursor
+      const more = (taken: Array<AnyEvent>): Effect.Effect<Array<AnyEvent>, Cause.Done> => {
+        // Nothing is taken before all is there, so that interrupting the wait loses nothing; but what the buffer cannot
+        // hold has to be taken a buffer at a time.
+        const count = Math.min(atLeast - taken.length, capacity)
+        return Effect.matchEffect(this.taking(() => this.pollSome(atMost - taken.length), count), {
+          onFailure: (done) => taken.length === 0 ? Effect.fail(done) : Effect.succeed(taken),
+          onSuccess: (events) => {
+            const all = taken.concat(events)
+            return all.length < atLeast ? more(all) : Effect.succeed(all)
+          }
+        })
+      }
+      return more([])
+    }
   }
 
   get stream(): Stream.Stream<AnyEvent> {
@@ -151,12 +185,21 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
   /** Discards what is pending. Nothing more is taken. */
   closeUnsafe(): void {
     this.cursor.close()
+    this.warning?.close()
     this.finish()
   }
 
-  /** Accepts no more events; what is pending can still be taken. */
-  closeIntakeUnsafe(): void {
+  /** The bus accepts no more events; what is pending can still be taken. */
+  endUnsafe(): void {
     this.cursor.closeIntake()
+    this.warning?.close()
+    this.finish()
+  }
+
+  /** The subscription accepts no more events, while the bus goes on; what is pending can still be taken. */
+  drainUnsafe(): void {
+    this.cursor.leave()
+    this.warning?.close()
     this.finish()
   }
 
@@ -165,13 +208,14 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     if (this.isClosed || !this.cursor.isEnded || this.handlers.isActive) return
     this.isClosed = true
     this.host.onClosed(this)
-    this.warning?.close()
     this.gatherings?.forEach((gathering) => gathering.notify())
   }
 
   onLoss(dropped: number, first: Stored, last: Stored): void {
-    const loss = { dropped, since: eventOf(first).occurredAt, until: eventOf(last).occurredAt }
-    this.lost = { dropped: this.cursor.dropped, since: this.lost?.since ?? loss.since, until: loss.until }
+    const since = eventOf(first).occurredAt
+    const until = eventOf(last).occurredAt
+    this.lost ??= new Gathering()
+    this.lost.add(dropped, since, until)
     this.warning ??= new LossWarning({
       annotations: {
         bus: this.host.name,
@@ -182,14 +226,16 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
       run: this.host.run,
       schedule: this.host.schedule
     })
-    this.warning.add(loss)
-    this.gatherings?.forEach((gathering) => gathering.add(loss))
+    this.warning.add(dropped, since, until)
+    if (this.gatherings === undefined) return
+    for (const gathering of this.gatherings) gathering.add(dropped, since, until)
   }
 
   private gather(): Gathering {
     const gathering = new Gathering()
     this.cursor.settle()
-    if (this.lost !== undefined) gathering.add(this.lost)
+    const lost = this.lost?.sum
+    if (lost !== undefined) gathering.add(lost.dropped, lost.since, lost.until)
     this.gatherings ??= new Set()
     this.gatherings.add(gathering)
     return gathering
@@ -213,14 +259,14 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     return events.length > 0 ? events as NonEmptyArray<AnyEvent> : Empty
   }
 
-  /** Takes what `poll` finds, after those who wait already; waits while it finds nothing. */
-  private taking<A>(poll: () => A | Empty): Effect.Effect<A, Cause.Done> {
+  /** Takes what `poll` finds, after those who wait already; waits while less than `count` is pending. */
+  private taking<A>(poll: () => A | Empty, count = 1): Effect.Effect<A, Cause.Done> {
     return Effect.suspend(() => {
-      const found = this.cursor.isAwaited ? Empty : poll()
-      if (found !== Empty) return Effect.succeed(found)
-      if (this.cursor.isEnded) return Cause.done()
+      const { cursor } = this
+      if (cursor.isEnded) return Cause.done()
+      if (!cursor.isAwaited && (cursor.pending >= count || !cursor.isOpen)) return Effect.succeed(poll() as A)
       return Effect.callback<A, Cause.Done>((resume) =>
-        Effect.sync(this.cursor.wait(() => {
+        Effect.sync(cursor.wait(count, () => {
           const found = poll()
           resume(found === Empty ? Cause.done() : Effect.succeed(found))
         }))

@@ -1,0 +1,161 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventBus } from "@openwatch/event-bus"
+import { Effect, ManagedRuntime } from "effect"
+import { type Ping, ping, type Pong, pong, settle, TestBus } from "./fixture.ts"
+
+/** A promise and what settles it, as a callback API would have it. */
+const signal = () => Promise.withResolvers<void>()
+
+describe("a bus outside Effect", () => {
+  const withBus = (
+    test: (
+      bus: EventBus.Callbacks<Ping | Pong>,
+      runtime: ManagedRuntime.ManagedRuntime<TestBus, never>
+    ) => Promise<void>
+  ) =>
+  async () => {
+    const runtime = ManagedRuntime.make(TestBus.layer)
+    try {
+      // As an application without Effect would: synchronously.
+      await test(runtime.runSync(Effect.flatMap(TestBus, EventBus.toCallbacks)), runtime)
+    } finally {
+      await runtime.dispose()
+    }
+  }
+
+  it(
+    "a callback is live when subscribe returns, and publishing does not run it",
+    withBus(async (bus) => {
+      const seen: Array<number> = []
+      const third = signal()
+      bus.subscribe("Ping", (event) => {
+        seen.push(event.n)
+        if (event.n === 3) third.resolve()
+      })
+      bus.publish(ping(1))
+      bus.publish(ping(2))
+      assert.deepStrictEqual(seen, [])
+      bus.publish(ping(3))
+      await third.promise
+      assert.deepStrictEqual(seen, [1, 2, 3])
+    })
+  )
+
+  it(
+    "nothing arrives after unsubscribe, which is idempotent",
+    withBus(async (bus) => {
+      const seen: Array<number> = []
+      const last = signal()
+      const unsubscribe = bus.subscribe(["Ping", "Pong"], (event) => {
+        seen.push(event.n)
+      })
+      bus.publish(ping(1))
+      unsubscribe()
+      unsubscribe()
+      bus.publish(ping(2))
+      bus.subscribe("Pong", () => last.resolve())
+      bus.publish(pong(3))
+      await last.promise
+      assert.deepStrictEqual(seen, [])
+    })
+  )
+
+  it(
+    "a callback that answers a promise is waited for; one that throws or rejects does not end the subscription",
+    withBus(async (bus, runtime) => {
+      const log: Array<string> = []
+      const done = signal()
+      bus.subscribe("Ping", (event) => {
+        log.push(`start ${event.n}`)
+        if (event.n === 2) throw new Error("thrown")
+        if (event.n === 3) return Promise.reject(new Error("rejected"))
+        return Promise.resolve().then(() => {
+          log.push(`end ${event.n}`)
+          if (event.n === 4) done.resolve()
+        })
+      }, { name: "waiting" })
+      for (const n of [1, 2, 3, 4]) bus.publish(ping(n))
+      await done.promise
+      assert.deepStrictEqual(log, ["start 1", "end 1", "start 2", "start 3", "start 4", "end 4"])
+      const snapshots = await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions))
+      assert.deepInclude(snapshots[0], { name: "waiting", failures: 2 })
+    })
+  )
+
+  it(
+    "a callback may unsubscribe itself",
+    withBus(async (bus, runtime) => {
+      const seen: Array<number> = []
+      const left = signal()
+      const unsubscribe = bus.subscribe("Ping", (event) => {
+        seen.push(event.n)
+        unsubscribe()
+        left.resolve()
+      })
+      bus.publish(ping(1))
+      bus.publish(ping(2))
+      await left.promise
+      await runtime.runPromise(settle)
+      assert.deepStrictEqual(seen, [1])
+      assert.deepStrictEqual(await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions)), [])
+    })
+  )
+
+  it(
+    "publishing a foreign event throws",
+    withBus(async (bus) => {
+      assert.throws(() => bus.publish({ _tag: "Pung" } as never), TypeError, /"Pung"; the kinds are "Ping", "Pong"/)
+    })
+  )
+
+  it(
+    "an iterable is live when events returns, and ends when the bus is shut down",
+    withBus(async (bus, runtime) => {
+      const events = bus.events("Ping")
+      bus.publish(ping(1))
+      bus.publish(pong(2))
+      bus.publish(ping(3))
+      await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.shutdown))
+      const seen: Array<number> = []
+      for await (const event of events) seen.push(event.n)
+      assert.deepStrictEqual(seen, [1, 3])
+    })
+  )
+
+  it(
+    "leaving the loop ends the subscription",
+    withBus(async (bus, runtime) => {
+      bus.publish(ping(0))
+      const events = bus.events(["Ping"], { name: "loop" })
+      bus.publish(ping(1))
+      bus.publish(ping(2))
+      for await (const event of events) {
+        assert.strictEqual(event.n, 1)
+        break
+      }
+      assert.deepStrictEqual(await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions)), [])
+      assert.deepStrictEqual(await events.next(), { done: true, value: undefined })
+    })
+  )
+
+  it(
+    "return releases a reader that waits",
+    withBus(async (bus) => {
+      const events = bus.events("Ping")
+      const waiting = events.next()
+      await events.return()
+      assert.deepStrictEqual(await waiting, { done: true, value: undefined })
+    })
+  )
+
+  it(
+    "disposing ends the subscription",
+    withBus(async (bus, runtime) => {
+      {
+        await using _events = bus.events("Ping")
+        assert.strictEqual((await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions))).length, 1)
+      }
+      assert.strictEqual((await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions))).length, 0)
+    })
+  )
+})

@@ -1,0 +1,143 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventBus, type Loss } from "@openwatch/event-bus"
+import { DateTime, Effect, Exit, Fiber, Logger, References, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Ping, ping, Pong, settle } from "./fixture.ts"
+
+const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
+
+const millis = (loss: Loss) => [loss.dropped, DateTime.toEpochMillis(loss.since), DateTime.toEpochMillis(loss.until)]
+
+describe("losses", () => {
+  for (
+    const [overflow, first, second] of [["dropping", [3, 2, 4], [2, 6, 7]], ["sliding", [3, 0, 2], [2, 4, 5]]] as const
+  ) {
+    it.effect(`say how many events a ${overflow} buffer lost, and when they happened`, () =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus
+        const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 2, overflow })
+        const reported: Array<ReadonlyArray<number>> = []
+        yield* Effect.forkScoped(
+          Stream.runForEach(subscription.losses, (loss) => Effect.sync(() => reported.push(millis(loss))))
+        )
+        yield* bus.publishAll([0, 1, 2, 3, 4].map(ping))
+        yield* settle
+        assert.deepStrictEqual(reported, [first])
+        yield* subscription.take
+        yield* bus.publishAll([5, 6, 7].map(ping))
+        yield* settle
+        assert.deepStrictEqual(reported, [first, second])
+      }))
+  }
+
+  it.effect("what was lost before the stream ran comes first; the stream ends with the subscription", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      yield* bus.publishAll([0, 1, 2].map(ping))
+      const collecting = yield* Effect.forkChild(Stream.runCollect(subscription.losses))
+      yield* settle
+      yield* bus.publish(ping(3))
+      yield* settle
+      yield* bus.publish(ping(4))
+      yield* subscription.unsubscribe
+      assert.deepStrictEqual((yield* Fiber.join(collecting)).map(millis), [[2, 1, 2], [1, 3, 3], [1, 4, 4]])
+    }))
+
+  it.effect("a consumer that re-reads a snapshot after a loss gathers what happens meanwhile", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const handle = yield* bus.on("Ping", () => Effect.never, { bufferSize: 1 })
+      const reported: Array<number> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(handle.losses, (loss) =>
+          Effect.andThen(
+            Effect.sleep("1 second"),
+            Effect.sync(() => reported.push(loss.dropped))
+          ))
+      )
+      yield* bus.publish(ping(0))
+      yield* settle
+      yield* bus.publishAll([1, 2].map(ping))
+      yield* settle
+      yield* bus.publishAll([3, 4, 5].map(ping))
+      yield* bus.publish(ping(6))
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(reported, [1, 4])
+    }))
+})
+
+describe("the warning of a loss", () => {
+  const logged = () => {
+    const lines: Array<{ message: unknown; annotations: Record<string, unknown> }> = []
+    const logger = Logger.make<unknown, void>((options) => {
+      lines.push({
+        message: options.message,
+        annotations: { ...options.fiber.getRef(References.CurrentLogAnnotations) }
+      })
+    })
+    return { lines, layer: Logger.layer([logger]) }
+  }
+
+  it.effect("comes at once for the first loss, then at most once in ten seconds", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      const busScope = yield* Scope.make()
+      const bus = yield* Scope.provide(makeBus, busScope)
+      yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1, name: "page" })
+      yield* bus.publish(ping(0))
+      yield* settle
+      assert.deepStrictEqual(lines, [])
+      yield* bus.publish(ping(1))
+      assert.deepStrictEqual(lines, [])
+      yield* settle
+      assert.strictEqual(lines.length, 1)
+      assert.deepStrictEqual(lines[0]!.message, ["A full buffer lost 1 event"])
+      assert.deepInclude(lines[0]!.annotations, {
+        bus: "test",
+        subscription: "page",
+        bufferSize: 1,
+        overflow: "dropping"
+      })
+
+      yield* bus.publishAll([2, 3].map(ping))
+      yield* TestClock.adjust("9 seconds")
+      yield* bus.publish(ping(4))
+      assert.strictEqual(lines.length, 1)
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(lines.map((line) => line.message), [
+        ["A full buffer lost 1 event"],
+        ["A full buffer lost 3 events"]
+      ])
+
+      // Ten quiet seconds later no timer runs any more, and the next loss is told at once.
+      yield* TestClock.adjust("20 seconds")
+      yield* settle
+      yield* bus.publish(ping(5))
+      yield* settle
+      assert.strictEqual(lines.length, 3)
+
+      // Once nothing more can be lost, what was gathered is not kept back.
+      yield* bus.publish(ping(6))
+      yield* Scope.close(busScope, Exit.void)
+      assert.strictEqual(lines.length, 4)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("what was gathered is told when the subscription closes", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      yield* bus.publishAll([0, 1].map(ping))
+      yield* settle
+      yield* bus.publishAll([2, 3, 4].map(ping))
+      yield* subscription.unsubscribe
+      assert.deepStrictEqual(lines.map((line) => line.message), [
+        ["A full buffer lost 1 event"],
+        ["A full buffer lost 3 events"]
+      ])
+    }).pipe(Effect.provide(layer))
+  })
+})

@@ -1,0 +1,121 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventBus } from "@openwatch/event-bus"
+import { Effect, Option, Schedule, Tracer } from "effect"
+import { Ping, ping, Pong, settle } from "./fixture.ts"
+
+const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
+
+/** A tracer that remembers its spans. */
+const recording = () => {
+  const spans: Array<Tracer.NativeSpan> = []
+  const tracer = Tracer.make({
+    span(options) {
+      const span = new Tracer.NativeSpan(options)
+      spans.push(span)
+      return span
+    }
+  })
+  return { spans, provide: Effect.provideService(Tracer.Tracer, tracer) }
+}
+
+describe("tracing", () => {
+  it.effect("a handler runs in a root span that links to the span of the publisher", () => {
+    const { provide, spans } = recording()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const current: Array<string> = []
+      yield* Effect.withSpan(
+        bus.on("Ping", () => Effect.map(Effect.currentSpan, (span) => current.push(span.name)), { name: "router" }),
+        "around on"
+      )
+      yield* Effect.withSpan(bus.publish(ping(1)), "publisher")
+      yield* settle
+      assert.deepStrictEqual(current, ["process Ping"])
+      const publisher = spans.find((span) => span.name === "publisher")!
+      const handler = spans.find((span) => span.name === "process Ping")!
+      assert.isTrue(Option.isNone(handler.parent))
+      assert.strictEqual(handler.kind, "consumer")
+      assert.deepStrictEqual(handler.links.map((link) => link.span), [publisher])
+      assert.strictEqual(handler.status._tag, "Ended")
+      assert.deepStrictEqual(Object.fromEntries(handler.attributes), {
+        "event_bus.name": "test",
+        "event_bus.subscription": "router"
+      })
+    }).pipe(provide)
+  })
+
+  it.effect("publishUnsafe called from a fiber in a span links too", () => {
+    const { provide, spans } = recording()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      yield* bus.on("Ping", () => Effect.void)
+      yield* Effect.withSpan(Effect.sync(() => bus.publishUnsafe(ping(1))), "publisher")
+      yield* settle
+      assert.deepStrictEqual(spans.map((span) => span.name), ["publisher", "process Ping"])
+      assert.strictEqual(spans[1]!.links[0]!.span, spans[0]!)
+    }).pipe(provide)
+  })
+
+  it.effect("an event published outside a span makes none, and is no child of the span around on", () => {
+    const { provide, spans } = recording()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const parents: Array<boolean> = []
+      yield* Effect.withSpan(
+        bus.on(
+          "Ping",
+          () => Effect.map(Effect.option(Effect.currentSpan), (span) => parents.push(Option.isSome(span)))
+        ),
+        "around on"
+      )
+      const event = ping(1)
+      yield* Effect.withSpan(bus.publish(event), "publisher")
+      yield* bus.publish(event)
+      yield* settle
+      assert.deepStrictEqual(parents, [true, false])
+      assert.strictEqual(spans.filter((span) => span.name === "process Ping").length, 1)
+    }).pipe(provide)
+  })
+
+  it.effect("with tracing off there is no span to link to", () => {
+    const { provide, spans } = recording()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const handled: Array<number> = []
+      yield* bus.on("Ping", (event) => Effect.sync(() => handled.push(event.n)))
+      yield* Effect.withSpan(bus.publish(ping(1)), "publisher").pipe(Effect.withTracerEnabled(false))
+      yield* settle
+      assert.deepStrictEqual(handled, [1])
+      assert.deepStrictEqual(spans, [])
+    }).pipe(provide)
+  })
+
+  it.effect("takers and streams see the event itself", () => {
+    const { provide } = recording()
+    return Effect.gen(function*() {
+      const bus = yield* EventBus.make({ events: [Ping, Pong], replay: 2 })
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 2, overflow: "sliding" })
+      yield* Effect.withSpan(bus.publishAll([ping(1), ping(2), ping(3)]), "publisher")
+      assert.deepStrictEqual(yield* subscription.take, ping(2))
+      assert.deepStrictEqual(yield* subscription.takeAll, [ping(3)])
+      const late = yield* bus.subscribe({ kinds: ["Ping"], replay: 2 })
+      assert.deepStrictEqual(yield* late.takeUpTo(5), [ping(2), ping(3)])
+    }).pipe(provide)
+  })
+
+  it.effect("a handler that fails ends its span with the failure; a second attempt has a span of its own", () => {
+    const { provide, spans } = recording()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      let attempts = 0
+      yield* bus.on("Ping", () => Effect.suspend(() => ++attempts === 1 ? Effect.fail("no") : Effect.void), {
+        retry: Schedule.recurs(1)
+      })
+      yield* Effect.withSpan(bus.publish(ping(1)), "publisher")
+      yield* settle
+      const exits = spans.slice(1).map((span) => span.status._tag === "Ended" ? span.status.exit._tag : "open")
+      assert.deepStrictEqual(exits, ["Failure", "Success"])
+      assert.isTrue(spans.slice(1).every((span) => span.links[0]!.span === spans[0]))
+    }).pipe(provide)
+  })
+})

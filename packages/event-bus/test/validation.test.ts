@@ -1,0 +1,144 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventBus } from "@openwatch/event-bus"
+import { Cause, Effect, Exit, type Scope } from "effect"
+import { Ping, ping, Pong } from "./fixture.ts"
+
+const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
+
+/** The message of the defect that an effect dies of. */
+const defect = <A>(effect: Effect.Effect<A, never, Scope.Scope>): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.map(Effect.exit(effect), (exit) => {
+    if (Exit.isSuccess(exit)) return "it succeeded"
+    const error = Cause.squash(exit.cause)
+    return error instanceof Error && Cause.hasDies(exit.cause) ? error.message : Cause.pretty(exit.cause)
+  })
+
+const untyped = (value: unknown): never => value as never
+
+describe("bad input is a defect that names the bus, the option and what is allowed", () => {
+  const cases: ReadonlyArray<
+    [string, (bus: EventBus.EventBus<Ping | Pong>) => Effect.Effect<unknown, never, Scope.Scope>, string]
+  > = [
+    [
+      "bufferSize 0",
+      (bus) => bus.subscribe({ kinds: ["Ping"], bufferSize: 0 }),
+      "EventBus \"test\": bufferSize must be a positive integer, but is 0"
+    ],
+    [
+      "bufferSize 1.5",
+      (bus) => bus.on("Ping", () => Effect.void, { bufferSize: 1.5 }),
+      "EventBus \"test\": bufferSize must be a positive integer, but is 1.5"
+    ],
+    [
+      "bufferSize Infinity",
+      (bus) => bus.subscribe({ kinds: ["Ping"], bufferSize: Number.POSITIVE_INFINITY }),
+      "EventBus \"test\": bufferSize must be a positive integer, but is Infinity"
+    ],
+    [
+      "an unknown kind",
+      (bus) => bus.subscribe({ kinds: ["Ping", untyped("Pung")] }),
+      "EventBus \"test\": kinds names \"Pung\"; the kinds are \"Ping\", \"Pong\""
+    ],
+    [
+      "the kind __proto__",
+      (bus) => bus.on(untyped("__proto__"), () => Effect.void),
+      "EventBus \"test\": kinds names \"__proto__\"; the kinds are \"Ping\", \"Pong\""
+    ],
+    [
+      "no kinds at all",
+      (bus) => bus.subscribe(untyped({})),
+      "EventBus \"test\": kinds must be an array of kinds, but is undefined"
+    ],
+    [
+      "an unknown overflow",
+      (bus) => bus.subscribe({ kinds: ["Ping"], overflow: untyped("suspend") }),
+      "EventBus \"test\": overflow must be \"dropping\" or \"sliding\", but is \"suspend\""
+    ],
+    [
+      "concurrency 0",
+      (bus) => bus.on("Ping", () => Effect.void, { concurrency: 0 }),
+      "EventBus \"test\": concurrency must be a positive integer, but is 0"
+    ],
+    [
+      "publishing a foreign event",
+      (bus) => bus.publish(untyped({ _tag: "Pung" })),
+      "EventBus \"test\": cannot publish an event with the _tag \"Pung\"; the kinds are \"Ping\", \"Pong\""
+    ],
+    [
+      "publishing __proto__",
+      (bus) => bus.publish(untyped({ _tag: "__proto__" })),
+      "EventBus \"test\": cannot publish an event with the _tag \"__proto__\"; the kinds are \"Ping\", \"Pong\""
+    ],
+    [
+      "publishing null",
+      (bus) => bus.publish(untyped(null)),
+      "EventBus \"test\": what was published is no event: it has no _tag; the kinds are \"Ping\", \"Pong\""
+    ],
+    [
+      "publishing a batch with a foreign event",
+      (bus) => bus.publishAll([ping(1), untyped({ _tag: "Pung" })]),
+      "EventBus \"test\": cannot publish an event with the _tag \"Pung\"; the kinds are \"Ping\", \"Pong\""
+    ]
+  ]
+  for (const [name, act, message] of cases) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus
+        assert.strictEqual(yield* defect(act(bus)), message)
+        // Nothing is half done.
+        assert.deepStrictEqual(yield* bus.subscriptions, [])
+        assert.strictEqual((yield* bus.metrics).publishedCount, 0)
+      }))
+  }
+
+  it.effect("two events with one _tag", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* defect(EventBus.make({ name: "test", events: [Ping, Pong, Ping] })),
+        "EventBus \"test\": events has two events with the _tag \"Ping\"; each must have its own"
+      )
+      assert.throws(
+        () => EventBus.Service<never>()("test/Twice", { events: [Ping, Ping] }),
+        "EventBus \"test/Twice\": events has two events with the _tag \"Ping\"; each must have its own"
+      )
+    }))
+
+  it.effect("an event without a _tag", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* defect(EventBus.make({ events: [untyped({ fields: {} })] })),
+        "EventBus \"EventBus\": events[0] has no literal _tag; declare each event with Schema.TaggedClass"
+      )
+    }))
+
+  it.effect("a bus's own options", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* defect(EventBus.make({ events: [Ping], bufferSize: -1 })),
+        "EventBus \"EventBus\": bufferSize must be a positive integer, but is -1"
+      )
+      assert.strictEqual(
+        yield* defect(EventBus.make({ events: [Ping], overflow: untyped("block") })),
+        "EventBus \"EventBus\": overflow must be \"dropping\" or \"sliding\", but is \"block\""
+      )
+    }))
+})
+
+it.effect("a subscription to no kinds receives nothing and is named so", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus
+    const subscription = yield* bus.subscribe({ kinds: [] })
+    yield* bus.publish(ping(1))
+    assert.deepStrictEqual(yield* subscription.takeUpTo(1), [])
+    assert.deepInclude(yield* subscription.snapshot, { name: "", kinds: [], offered: 0 })
+    assert.strictEqual((yield* bus.metrics).noSubscribersCount, 1)
+  }))
+
+it.effect("a kind named twice is subscribed to once", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus
+    const subscription = yield* bus.subscribe({ kinds: ["Pong", "Ping", "Pong"] })
+    yield* bus.publish(ping(1))
+    assert.deepStrictEqual(yield* subscription.takeUpTo(2), [ping(1)])
+    assert.strictEqual(subscription.name, "Pong+Ping")
+  }))

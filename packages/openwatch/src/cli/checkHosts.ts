@@ -1,0 +1,76 @@
+/**
+ * `openwatch check hosts`: are the hosts of an inventory reachable?
+ */
+import { DateTime, Duration, Effect, Layer, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { SystemEventBus } from "../events/SystemEventBus.ts"
+import * as Inventory from "../inventory/Inventory.ts"
+import * as LivenessLoop from "../liveness/LivenessLoop.ts"
+import { Probe } from "../liveness/Probe.ts"
+import * as EventPrinter from "./EventPrinter.ts"
+
+const units = { s: Duration.seconds, m: Duration.minutes, h: Duration.hours }
+
+/** A number and its unit, without a blank: `90s`, `5m`, `1.5h`. */
+export const parseInterval = (text: string): Option.Option<Duration.Duration> => {
+  const match = /^(\d+(?:\.\d+)?)([smh])$/.exec(text)
+  return match === null ? Option.none() : Option.some(units[match[2] as keyof typeof units](Number(match[1])))
+}
+
+// Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
+const inventory = Argument.String("INVENTORY.yaml").pipe(
+  Argument.withDescription("File that names the hosts")
+)
+
+const once = Flag.Boolean("once").pipe(
+  Flag.withoutNegation,
+  Flag.withDescription("Probe until each host's verdict is settled, then end; otherwise go on until interrupted"),
+  Flag.withDefault(false)
+)
+
+const interval = Flag.String("interval").pipe(
+  Flag.withMetavar("TIME"),
+  Flag.withDescription("How often each host is probed, 60s to 3600s (default: 300s)"),
+  Flag.filterMap(parseInterval, () => "a number and its unit, like 300s, 5m or 1h"),
+  Flag.withDefault(LivenessLoop.defaultInterval)
+)
+
+const json = Flag.Boolean("json").pipe(
+  Flag.withoutNegation,
+  Flag.withDescription("Print one JSON object a line: each event, and at the end the counters"),
+  Flag.withDefault(false)
+)
+
+/** The command; nothing is probed unless all of the inventory is right. */
+export const checkHosts = Command.make(
+  "hosts",
+  { inventory, once, interval, json },
+  Effect.fnUntraced(function*({ inventory: file, interval, json, once }) {
+    const { hosts } = yield* Inventory.load(file)
+
+    // The publisher works while its layer is built: subscribers are live before its first event and outlast its last, and
+    // should it die, so does the program.
+    const publisher = Layer.effectDiscard(
+      once ? LivenessLoop.settle(hosts) : LivenessLoop.watch(hosts, { interval })
+    ).pipe(Layer.provide(Probe.layerTcp()))
+    const subscriber = EventPrinter.layer({ hosts, json }).pipe(Layer.provide(DateTime.layerCurrentZoneLocal))
+
+    yield* publisher.pipe(
+      Layer.provide(subscriber),
+      Layer.provide(SystemEventBus.layer),
+      Layer.build,
+      Effect.scoped
+    )
+  })
+).pipe(
+  Command.withDescription(
+    "Say which hosts of an inventory are reachable, and when that changes. A host is reachable when an SSH server " +
+      "answers on its port, and unreachable after two failed probes in a row. Standard error says why they failed."
+  ),
+  Command.withShortDescription("Say which hosts are reachable, and when that changes"),
+  Command.withExamples([
+    { command: "openwatch check hosts hosts.yaml --once", description: "Look at each host and end" },
+    { command: "openwatch check hosts hosts.yaml --interval 2m", description: "Watch them until interrupted" },
+    { command: "openwatch check hosts hosts.yaml --once --json", description: "The same for a program to read" }
+  ])
+)

@@ -1,0 +1,54 @@
+/**
+ * The process: runs the command line, and turns its end and the signals it gets into an exit status.
+ *
+ * The status is 0 when what was asked for worked, which includes a graceful stop by SIGINT or SIGTERM, 1 when it did not,
+ * 2 for a command line that is wrong. A second signal ends the process at once, with the shell's status for that signal.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Effect, Exit, Logger, Runtime } from "effect"
+import { CliError } from "effect/cli"
+import { createRequire } from "node:module"
+import { constants } from "node:os"
+import { run } from "./cli/openwatch.ts"
+
+const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
+
+const teardown: Runtime.Teardown = (exit, onExit) => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return onExit(0)
+  const error = Cause.squash(exit.cause)
+  onExit(error instanceof CliError.ShowHelp && error.errors.length > 0 ? 2 : Runtime.getErrorExitCode(error))
+}
+
+const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
+  const stop = () => fiber.interruptUnsafe(fiber.id)
+
+  let isStopping = false
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isStopping) process.exit(128 + constants.signals[signal])
+    isStopping = true
+    stop()
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+
+  // Whoever was reading (`| head`) has gone: nobody is left to tell.
+  process.stdout.on("error", stop)
+
+  fiber.addObserver((exit) =>
+    teardown(exit, (code) => {
+      // A pipe takes in only so much at a time, and `process.exit` would lose the rest.
+      process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
+    })
+  )
+})
+
+run(version).pipe(
+  Effect.tapCause((cause) => {
+    const isReported = Cause.hasInterruptsOnly(cause) || !Runtime.getErrorReported(Cause.squash(cause))
+    return isReported ? Effect.void : Effect.logError(cause)
+  }),
+  // Standard output belongs to what was asked for.
+  Effect.provideService(Logger.LogToStderr, true),
+  Effect.provide(NodeServices.layer),
+  runMain({ disableErrorReporting: true, teardown })
+)

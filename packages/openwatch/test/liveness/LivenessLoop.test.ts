@@ -1,0 +1,362 @@
+import { assert, describe, it } from "@effect/vitest"
+import { HeartbeatPulse, Host, hostIdFromName, LivenessLoop, Probe, SystemEventBus } from "@openwatch/openwatch"
+import { Clock, DateTime, Duration, Effect, Fiber, Layer, Logger, Schema } from "effect"
+import { TestClock } from "effect/testing"
+
+const host = (name: string): Host => new Host({ id: hostIdFromName(name), name, address: name, port: 22 })
+
+/** What a scripted probe does: whether it answers, and after how long. */
+interface Step {
+  readonly answers: boolean
+  readonly after?: Duration.Input
+}
+
+const up: Step = { answers: true }
+const down: Step = { answers: false }
+
+/**
+ * A probe that follows a script for each host, whose last step goes on for ever, and notes what it was asked.
+ */
+const scripted = (script: (address: string) => ReadonlyArray<Step>) => {
+  const startedAt = new Map<string, Array<number>>()
+  const running = new Map<string, number>()
+  const most = { ofOneHost: 0, atATime: 0 }
+  let interrupted = 0
+  const layer = Layer.succeed(Probe.Probe, {
+    probe: Effect.fnUntraced(function*({ address }) {
+      const times = startedAt.get(address) ?? []
+      startedAt.set(address, times)
+      const steps = script(address)
+      const step = steps[Math.min(times.length, steps.length - 1)]!
+      times.push(yield* Clock.currentTimeMillis)
+
+      running.set(address, (running.get(address) ?? 0) + 1)
+      most.ofOneHost = Math.max(most.ofOneHost, running.get(address)!)
+      most.atATime = Math.max(most.atATime, [...running.values()].reduce((sum, count) => sum + count))
+      yield* Effect.sleep(step.after ?? 0).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => interrupted++)),
+        Effect.ensuring(Effect.sync(() => running.set(address, running.get(address)! - 1)))
+      )
+      if (!step.answers) yield* new Probe.ProbeError({ reason: new Probe.ConnectionRefused() })
+    })
+  })
+  return {
+    layer,
+    most,
+    startedAt: (address: string): ReadonlyArray<number> => startedAt.get(address) ?? [],
+    probedHosts: () => startedAt.size,
+    interrupted: () => interrupted
+  }
+}
+
+/** What was logged at these levels, as messages. */
+const capturedLogs = () => {
+  const messages: Array<string> = []
+  const layer = Logger.layer([Logger.make(({ logLevel, message }) => {
+    messages.push(`${logLevel} ${String(message)}`)
+  })])
+  return { messages, layer }
+}
+
+/** Forks it and lets it run until it waits for time: `TestClock` waits for what a sleep sets off, not for this. */
+const started = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.forkChild(effect).pipe(Effect.tap(Effect.repeat(Effect.yieldNow, { times: 100 })))
+
+const subscribed = Effect.flatMap(
+  SystemEventBus,
+  (bus) => bus.subscribe({ kinds: ["HeartbeatPulse"], bufferSize: 100_000 })
+)
+
+/** Each pulse as the host's name, its verdict before and after, and the second in which it fell. */
+const summaries = (hosts: ReadonlyArray<Host>, pulses: ReadonlyArray<HeartbeatPulse>) =>
+  pulses.map(({ hostId, occurredAt, priorReachable, reachable }) => ({
+    host: hosts.find(({ id }) => id === hostId)?.name,
+    change: [priorReachable, reachable],
+    second: Math.floor(DateTime.toEpochMillis(occurredAt) / 1_000)
+  }))
+
+const quiet = Logger.layer([])
+
+const gaps = (times: ReadonlyArray<number>): Array<number> => times.slice(1).map((time, n) => time - times[n]!)
+
+describe("watch", () => {
+  /** Watches hosts for some time, and gives the pulses published meanwhile. */
+  const watchFor = (
+    time: Duration.Input,
+    probe: ReturnType<typeof scripted>,
+    hosts: ReadonlyArray<Host>,
+    options?: Parameters<typeof LivenessLoop.watch>[1]
+  ) =>
+    Effect.gen(function*() {
+      const subscription = yield* subscribed
+      const fiber = yield* started(LivenessLoop.watch(hosts, options))
+      yield* TestClock.adjust(time)
+      const pulses = yield* subscription.takeUpTo(100_000)
+      yield* Fiber.interrupt(fiber)
+      return pulses
+    }).pipe(Effect.provide([SystemEventBus.layer, probe.layer]), Effect.provide(quiet), Effect.scoped)
+
+  it.effect("a host that answers is published once, at once, as a first sighting", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [{ answers: true, after: "250 millis" }])
+      const pulses = yield* watchFor("1 hour", probe, [host("a")])
+      assert.deepStrictEqual(pulses, [
+        new HeartbeatPulse({
+          hostId: hostIdFromName("a"),
+          reachable: true,
+          priorReachable: null,
+          responseTimeMs: 250,
+          occurredAt: DateTime.makeUnsafe(250)
+        })
+      ])
+      assert.isAbove(probe.startedAt("a").length, 10)
+    }))
+
+  it.effect("a host that does not answer is published at the second failure, with no response time", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [{ answers: false, after: "250 millis" }])
+      const pulses = yield* watchFor("1 hour", probe, [host("a")])
+      assert.deepStrictEqual(pulses, [
+        new HeartbeatPulse({
+          hostId: hostIdFromName("a"),
+          reachable: false,
+          priorReachable: null,
+          responseTimeMs: 0,
+          occurredAt: DateTime.makeUnsafe(probe.startedAt("a")[1]! + 250)
+        })
+      ])
+    }))
+
+  it.effect("only transitions are published", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [up, down, up, down, down, down, up, up])
+      const hosts = [host("a")]
+      const pulses = yield* watchFor("1 hour", probe, hosts)
+      const seconds = probe.startedAt("a").map((time) => Math.floor(time / 1_000))
+      assert.deepStrictEqual(summaries(hosts, pulses), [
+        { host: "a", change: [null, true], second: 0 },
+        { host: "a", change: [true, false], second: seconds[4]! },
+        { host: "a", change: [false, true], second: seconds[6]! }
+      ])
+    }))
+
+  it.effect("as many failures in a row are needed as is set", () =>
+    Effect.gen(function*() {
+      const hosts = [host("a")]
+      const one = yield* watchFor("1 hour", scripted(() => [down]), hosts, { failureThreshold: 1 })
+      assert.deepStrictEqual(summaries(hosts, one), [{ host: "a", change: [null, false], second: 0 }])
+    }))
+
+  it.effect("one host's failures are not another's", () =>
+    Effect.gen(function*() {
+      const hosts = [host("a"), host("b"), host("c")]
+      const probe = scripted((name) => name === "b" ? [up] : [down, up])
+      const pulses = yield* watchFor("10 minutes", probe, hosts)
+      assert.sameDeepMembers(summaries(hosts, pulses).map(({ change, host }) => [host, change]), [
+        ["a", [null, true]],
+        ["b", [null, true]],
+        ["c", [null, true]]
+      ])
+    }))
+
+  it.effect("hosts are probed at once, then every interval give or take a fifth, and not in step", () =>
+    Effect.gen(function*() {
+      const hosts = Array.from({ length: 20 }, (_, n) => host(`web-${n}`))
+      const probe = scripted(() => [{ answers: true, after: "3 seconds" }])
+      yield* watchFor("10 hours", probe, hosts, { interval: Duration.minutes(5) })
+      for (const { name } of hosts) {
+        const times = probe.startedAt(name)
+        assert.strictEqual(times[0], 0)
+        assert.isAtLeast(times.length, 100)
+        assert.isAtMost(times.length, 150)
+        for (const gap of gaps(times)) {
+          assert.isAtLeast(gap, 240_000)
+          assert.isAtMost(gap, 360_000)
+        }
+      }
+      const secondProbes = new Set(hosts.map(({ name }) => probe.startedAt(name)[1]))
+      assert.strictEqual(secondProbes.size, hosts.length)
+      assert.isAbove(new Set(gaps(probe.startedAt("web-0"))).size, 90)
+    }))
+
+  it.effect("the same host is probed at the same times in another run", () =>
+    Effect.gen(function*() {
+      const first = scripted(() => [up])
+      yield* watchFor("5 hours", first, [host("a"), host("b")])
+      const second = scripted(() => [up])
+      const start = yield* Clock.currentTimeMillis
+      yield* watchFor("5 hours", second, [host("b"), host("c"), host("a")])
+      for (const name of ["a", "b"]) {
+        assert.deepStrictEqual(second.startedAt(name).map((time) => time - start), [...first.startedAt(name)])
+      }
+    }))
+
+  it.effect("a host whose probe outlasts the interval is probed again after it, never beside it", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [{ answers: true, after: "10 minutes" }])
+      yield* watchFor("1 hour", probe, [host("a")], { interval: Duration.minutes(1) })
+      assert.strictEqual(probe.most.ofOneHost, 1)
+      assert.deepStrictEqual(gaps(probe.startedAt("a")), Array.from({ length: 6 }, () => 600_000))
+    }))
+
+  it.effect.each([[undefined, 64], [3, 3]] as const)(
+    "with maxInFlight %s no more than %s probes run at a time, and every host has its turn",
+    ([maxInFlight, limit]) =>
+      Effect.gen(function*() {
+        const hosts = Array.from({ length: 200 }, (_, n) => host(`web-${n}`))
+        const probe = scripted(() => [{ answers: true, after: "1 seconds" }])
+        yield* watchFor("200 seconds", probe, hosts, { maxInFlight })
+        assert.strictEqual(probe.most.atATime, limit)
+        assert.strictEqual(probe.probedHosts(), 200)
+      })
+  )
+
+  it.effect("the time that a host waits for its turn is not its response time", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [{ answers: true, after: "1 seconds" }])
+      const pulses = yield* watchFor("10 seconds", probe, [host("a"), host("b"), host("c")], { maxInFlight: 1 })
+      assert.deepStrictEqual(pulses.map(({ responseTimeMs }) => responseTimeMs), [1_000, 1_000, 1_000])
+    }))
+
+  it.effect.each(
+    [
+      ["5 seconds", "1 minute", "Warn The interval of 5s is outside 1m to 1h; hosts are probed every 1m"],
+      ["2 hours", "1 hour", "Warn The interval of 2h is outside 1m to 1h; hosts are probed every 1h"]
+    ] as const
+  )("an interval of %s is clamped to %s, and the log says so", ([asked, used, message]) =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [up])
+      const logs = capturedLogs()
+      const fiber = yield* started(
+        LivenessLoop.watch([host("a")], { interval: Duration.fromInputUnsafe(asked) }).pipe(
+          Effect.provide([SystemEventBus.layer, probe.layer, logs.layer])
+        )
+      )
+      yield* TestClock.adjust("20 hours")
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(logs.messages, [message])
+      const millis = Duration.toMillis(Duration.fromInputUnsafe(used))
+      for (const gap of gaps(probe.startedAt("a"))) {
+        assert.isAtLeast(gap, millis * 0.8)
+        assert.isAtMost(gap, millis * 1.2)
+      }
+      assert.isAtLeast(probe.startedAt("a").length, 15)
+    }))
+
+  it.effect("the log says why a host is unreachable", () =>
+    Effect.gen(function*() {
+      const logs = capturedLogs()
+      const fiber = yield* started(
+        LivenessLoop.watch([host("a")]).pipe(
+          Effect.provide([SystemEventBus.layer, scripted(() => [down]).layer, logs.layer])
+        )
+      )
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(logs.messages, ["Info a (a:22) did not answer: connection refused"])
+    }))
+
+  it.effect("an interruption ends the probes in flight, and none follows", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [{ answers: true, after: "1 minute" }])
+      const fiber = yield* started(
+        LivenessLoop.watch([host("a"), host("b"), host("c")], { maxInFlight: 2 }).pipe(
+          Effect.provide([SystemEventBus.layer, probe.layer])
+        )
+      )
+      yield* TestClock.adjust("1 seconds")
+      yield* Fiber.interrupt(fiber)
+      yield* TestClock.adjust("10 hours")
+      assert.strictEqual(probe.interrupted(), 2)
+      assert.strictEqual(probe.probedHosts(), 2)
+    }))
+
+  it.effect("a defect of the probe ends it: a loop that is dead does not look alive", () =>
+    Effect.gen(function*() {
+      const broken = Layer.succeed(Probe.Probe, {
+        probe: ({ address }) => address === "b" ? Effect.die(new Error("broken")) : Effect.void
+      })
+      const exit = yield* LivenessLoop.watch([host("a"), host("b")]).pipe(
+        Effect.provide([SystemEventBus.layer, broken]),
+        Effect.catchDefect((defect) => Effect.succeed(String(defect)))
+      )
+      assert.strictEqual(exit, "Error: broken")
+    }))
+})
+
+describe("settle", () => {
+  const settled = (probe: ReturnType<typeof scripted>, hosts: ReadonlyArray<Host>, options?: LivenessLoop.Options) =>
+    Effect.gen(function*() {
+      const subscription = yield* subscribed
+      const fiber = yield* started(LivenessLoop.settle(hosts, options))
+      yield* TestClock.adjust("1 hour")
+      assert.isDefined(fiber.pollUnsafe())
+      yield* Fiber.join(fiber)
+      return summaries(hosts, yield* subscription.takeUpTo(100_000))
+    }).pipe(Effect.provide([SystemEventBus.layer, probe.layer]), Effect.provide(quiet), Effect.scoped)
+
+  it.effect("a host that answers is probed once", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [up])
+      assert.deepStrictEqual(yield* settled(probe, [host("a")]), [{ host: "a", change: [null, true], second: 0 }])
+      assert.deepStrictEqual(probe.startedAt("a"), [0])
+    }))
+
+  it.effect("a host that does not is probed again a second after", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [{ answers: false, after: "5 seconds" }])
+      assert.deepStrictEqual(yield* settled(probe, [host("a")]), [{ host: "a", change: [null, false], second: 11 }])
+      assert.deepStrictEqual(probe.startedAt("a"), [0, 6_000])
+    }))
+
+  it.effect("a host that answers the second time is reachable", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [down, up])
+      assert.deepStrictEqual(yield* settled(probe, [host("a")]), [{ host: "a", change: [null, true], second: 1 }])
+      assert.deepStrictEqual(probe.startedAt("a"), [0, 1_000])
+    }))
+
+  it.effect("a host is probed until its failures are as many as is set", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [down])
+      yield* settled(probe, [host("a")], { failureThreshold: 4 })
+      assert.deepStrictEqual(probe.startedAt("a"), [0, 1_000, 2_000, 3_000])
+    }))
+
+  it.effect("the second that a host waits holds up no other", () =>
+    Effect.gen(function*() {
+      const probe = scripted((name) => name === "a" ? [down] : [up])
+      yield* settled(probe, [host("a"), host("b")], { maxInFlight: 1 })
+      assert.deepStrictEqual(probe.startedAt("b"), [0])
+    }))
+})
+
+describe("jittered", () => {
+  const Interval = Schema.Int.check(Schema.isBetween({ minimum: 60_000, maximum: 3_600_000 }))
+  const N = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 }))
+
+  it.effect.prop(
+    "is within a fifth of the interval, and always the same",
+    [Interval, N, N],
+    ([millis, name, n]) =>
+      Effect.gen(function*() {
+        const interval = Duration.millis(millis)
+        const pause = yield* LivenessLoop.jittered(interval, hostIdFromName(`web-${name}`), n)
+        assert.isAtLeast(Duration.toMillis(pause), millis * 0.8)
+        assert.isAtMost(Duration.toMillis(pause), millis * 1.2)
+        assert.deepStrictEqual(yield* LivenessLoop.jittered(interval, hostIdFromName(`web-${name}`), n), pause)
+      })
+  )
+
+  it.effect("spreads a fleet over all of that", () =>
+    Effect.gen(function*() {
+      const tenths = new Map<number, number>()
+      for (let n = 0; n < 1_000; n++) {
+        const pause = yield* LivenessLoop.jittered(Duration.seconds(100), hostIdFromName(`web-${n}`), 0)
+        const tenth = Math.floor((Duration.toSeconds(pause) - 80) / 4)
+        tenths.set(tenth, (tenths.get(tenth) ?? 0) + 1)
+      }
+      assert.strictEqual(tenths.size, 10)
+      for (const count of tenths.values()) assert.isAbove(count, 50)
+    }))
+})

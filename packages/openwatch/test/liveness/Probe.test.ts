@@ -1,0 +1,214 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Probe } from "@openwatch/openwatch"
+import { Deferred, Effect, Fiber, type Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as Net from "node:net"
+
+interface Server {
+  readonly port: number
+  /** The first connection is open. */
+  readonly connected: Deferred.Deferred<void>
+  /** The first connection is closed. */
+  readonly closed: Deferred.Deferred<void>
+}
+
+/** A real TCP server that does this with each connection. */
+const listen = (
+  onConnection: (socket: Net.Socket) => void,
+  host = "127.0.0.1"
+): Effect.Effect<Server, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const connected = yield* Deferred.make<void>()
+    const closed = yield* Deferred.make<void>()
+    const sockets = new Set<Net.Socket>()
+    const server = Net.createServer((socket) => {
+      sockets.add(socket)
+      socket.on("error", () => {})
+      socket.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
+      // Nothing is expected from a probe, but a socket notices its end only while it is read.
+      socket.resume()
+      Deferred.doneUnsafe(connected, Effect.void)
+      onConnection(socket)
+    })
+    yield* Effect.acquireRelease(
+      Effect.callback<void>((resume) => {
+        server.listen(0, host, () => resume(Effect.void))
+      }),
+      () =>
+        Effect.callback<void>((resume) => {
+          for (const socket of sockets) socket.destroy()
+          server.close(() => resume(Effect.void))
+        })
+    )
+    return { port: (server.address() as Net.AddressInfo).port, connected, closed }
+  })
+
+const probe = (port: number, address = "127.0.0.1") =>
+  Effect.flatMap(Probe.Probe, ({ probe }) => probe({ address, port })).pipe(Effect.provide(Probe.Probe.layerTcp()))
+
+const reasonOf = (port: number, address?: string) =>
+  probe(port, address).pipe(Effect.flip, Effect.map((error) => error.reason))
+
+/** Probes a server that does this, and waits until it has seen the connection end. */
+const probeServer = (onConnection: (socket: Net.Socket) => void) =>
+  Effect.gen(function*() {
+    const server = yield* listen(onConnection)
+    const result = yield* Effect.exit(probe(server.port))
+    yield* Deferred.await(server.closed)
+    return yield* result
+  })
+
+const reasonOfServer = (onConnection: (socket: Net.Socket) => void) =>
+  probeServer(onConnection).pipe(Effect.flip, Effect.map((error) => error.reason))
+
+describe("a host is reachable when its server", () => {
+  it.effect("speaks SSH 2.0", () => probeServer((socket) => socket.write("SSH-2.0-OpenSSH_9.9\r\n")))
+
+  it.effect("speaks SSH 1.99", () => probeServer((socket) => socket.write("SSH-1.99-Cisco-1.25\r\n")))
+
+  it.effect("says so and hangs up", () => probeServer((socket) => socket.end("SSH-2.0-x\r\n")))
+
+  it.effect("says so a byte at a time", () =>
+    probeServer((socket) => {
+      socket.setNoDelay()
+      const send = (rest: string) => {
+        if (rest !== "" && !socket.destroyed) socket.write(rest.slice(0, 1), () => setImmediate(send, rest.slice(1)))
+      }
+      send("SSH-2.0-slow\r\n")
+    }))
+
+  it.effect("says so, and 10 MB more", () => probeServer((socket) => socket.write(`SSH-2.0-${"x".repeat(10_000_000)}`)))
+
+  it.effect("listens on IPv6", () =>
+    Effect.gen(function*() {
+      const { port } = yield* listen((socket) => socket.write("SSH-2.0-x\r\n"), "::1")
+      yield* probe(port, "::1")
+    }))
+
+  it.effect("listens on one of the addresses of its name", () =>
+    Effect.gen(function*() {
+      const { port } = yield* listen((socket) => socket.write("SSH-2.0-x\r\n"))
+      yield* probe(port, "localhost")
+    }))
+})
+
+describe("a host is not reachable when", () => {
+  it.effect("nothing listens", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Effect.scoped(listen(() => {}))
+      assert.deepStrictEqual(yield* reasonOf(port), new Probe.ConnectionRefused())
+    }))
+
+  it.effect("nothing listens on any address of its name", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Effect.scoped(listen(() => {}))
+      assert.deepStrictEqual(yield* reasonOf(port, "localhost"), new Probe.ConnectionRefused())
+    }))
+
+  it.effect("its name has no address", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* reasonOf(22, "no..such.host"), new Probe.NameNotResolved({ code: "ENOTFOUND" }))
+    }))
+
+  it.effect("the server resets the connection", () =>
+    Effect.gen(function*() {
+      const reason = yield* reasonOfServer((socket) => socket.resetAndDestroy())
+      assert.deepStrictEqual(reason, new Probe.ConnectionReset())
+    }))
+
+  it.effect("the server hangs up without a word", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* reasonOfServer((socket) => socket.end()), new Probe.ConnectionClosed())
+    }))
+
+  it.effect("the server hangs up in the middle of its first word", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* reasonOfServer((socket) => socket.end("SSH-2.")), new Probe.ConnectionClosed())
+    }))
+
+  it.effect.each([
+    "220 mail.example.org ESMTP\r\n",
+    "SSH-1.5-old\r\n",
+    "ssh-2.0-x\r\n",
+    " SSH-2.0-x\r\n",
+    "SSH-2.1-x\r\n"
+  ])(
+    "the server says %j",
+    (banner) =>
+      Effect.gen(function*() {
+        const reason = yield* reasonOfServer((socket) => socket.write(banner))
+        assert.deepStrictEqual(reason, new Probe.NotSsh({ banner }))
+      })
+  )
+
+  it.effect("the server sends binary", () =>
+    Effect.gen(function*() {
+      const bytes = Uint8Array.from({ length: 256 }, (_, n) => 255 - n)
+      const reason = yield* reasonOfServer((socket) => socket.write(bytes))
+      assert.deepStrictEqual(reason, new Probe.NotSsh({ banner: String.fromCharCode(...bytes) }))
+    }))
+
+  it.effect("the server sends 10 MB, of which 256 bytes are read", () =>
+    Effect.gen(function*() {
+      const reason = yield* reasonOfServer((socket) => socket.write("x".repeat(10_000_000)))
+      assert.deepStrictEqual(reason, new Probe.NotSsh({ banner: "x".repeat(256) }))
+    }))
+
+  // The kernel tells both ends of a connection, but in no given order.
+  const turnOfTheEventLoop = Effect.callback<void>((resume) => {
+    setImmediate(() => setImmediate(() => resume(Effect.void)))
+  })
+
+  const whileConnected = (onConnection: (socket: Net.Socket) => void) =>
+    Effect.gen(function*() {
+      const server = yield* listen(onConnection)
+      const fiber = yield* Effect.forkChild(probe(server.port))
+      yield* Deferred.await(server.connected)
+      yield* turnOfTheEventLoop
+      return { server, fiber }
+    })
+
+  it.effect.each([["says nothing", ""], ["stops in the middle of its first word", "SSH-2.0"]] as const)(
+    "the server %s for 5 seconds, connecting included",
+    ([_, said]) =>
+      Effect.gen(function*() {
+        const { fiber, server } = yield* whileConnected((socket) => socket.write(said))
+        yield* TestClock.adjust("4999 millis")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        const { reason } = yield* Effect.flip(Fiber.join(fiber))
+        assert.strictEqual(reason._tag, "TimedOut")
+        yield* Deferred.await(server.closed)
+      })
+  )
+
+  it.effect("its time is over, and the reason says what it was waited for", () =>
+    Effect.gen(function*() {
+      const { fiber } = yield* whileConnected(() => {})
+      yield* TestClock.adjust("5 seconds")
+      const error = yield* Effect.flip(Fiber.join(fiber))
+      assert.strictEqual(error.message, "connected, but no SSH banner within 5s")
+    }))
+
+  it.effect("an interrupted probe closes its connection", () =>
+    Effect.gen(function*() {
+      const { fiber, server } = yield* whileConnected(() => {})
+      yield* Fiber.interrupt(fiber)
+      yield* Deferred.await(server.closed)
+    }))
+})
+
+describe("a reason", () => {
+  it.each([
+    [new Probe.NameNotResolved({ code: "ENOTFOUND" }), "the name could not be resolved (ENOTFOUND)"],
+    [new Probe.ConnectionRefused(), "connection refused"],
+    [new Probe.NoRoute({ code: "EHOSTUNREACH" }), "no route to the host (EHOSTUNREACH)"],
+    [new Probe.ConnectionReset(), "connection reset"],
+    [new Probe.ConnectionClosed(), "connection closed before an SSH banner"],
+    [new Probe.NotSsh({ banner: "220 hi\u001b[31m\u009b\r\n" }), "not an SSH server; it said \"220 hi?[31m?\""],
+    [new Probe.NotSsh({ banner: "x".repeat(256) }), `not an SSH server; it said "${"x".repeat(60)}"`],
+    [new Probe.ConnectionFailed({ code: "EMFILE" }), "connecting failed (EMFILE)"]
+  ])("is said in a few words: $_tag", (reason, message) => {
+    assert.strictEqual(new Probe.ProbeError({ reason }).message, message)
+  })
+})

@@ -1,0 +1,100 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Reachability } from "@openwatch/openwatch"
+import { Effect, Schema } from "effect"
+
+/** The transitions that a sequence of probes causes: each with the number of the probe, from 0. */
+const transitions = (answers: ReadonlyArray<boolean>, failureThreshold = 2) => {
+  let reachability = Reachability.unknown
+  return answers.flatMap((answered, probe) => {
+    const [next, transition] = Reachability.afterProbe(reachability, answered, failureThreshold)
+    reachability = next
+    return transition === undefined ? [] : [{ probe, ...transition }]
+  })
+}
+
+const yes = true
+const no = false
+
+describe("Reachability", () => {
+  it("the first success is a first sighting", () => {
+    assert.deepStrictEqual(transitions([yes]), [{ probe: 0, reachable: true, priorReachable: null }])
+  })
+
+  it("one failure settles nothing", () => {
+    assert.deepStrictEqual(transitions([no]), [])
+  })
+
+  it("two failures of a host never seen are a first sighting", () => {
+    assert.deepStrictEqual(transitions([no, no]), [{ probe: 1, reachable: false, priorReachable: null }])
+  })
+
+  it("a success after one failure is a first sighting", () => {
+    assert.deepStrictEqual(transitions([no, yes]), [{ probe: 1, reachable: true, priorReachable: null }])
+  })
+
+  it("what confirms the verdict is no transition", () => {
+    assert.deepStrictEqual(transitions([yes, yes, yes]).length, 1)
+    assert.deepStrictEqual(transitions([no, no, no, no, no]).length, 1)
+  })
+
+  it("one failure between successes changes nothing", () => {
+    assert.deepStrictEqual(transitions([yes, no, yes, no, yes]).length, 1)
+  })
+
+  it("two failures in a row lose a reachable host", () => {
+    assert.deepStrictEqual(transitions([yes, no, no]), [
+      { probe: 0, reachable: true, priorReachable: null },
+      { probe: 2, reachable: false, priorReachable: true }
+    ])
+  })
+
+  it("one success recovers it", () => {
+    assert.deepStrictEqual(transitions([no, no, yes]), [
+      { probe: 1, reachable: false, priorReachable: null },
+      { probe: 2, reachable: true, priorReachable: false }
+    ])
+  })
+
+  it("the threshold is what it is set to", () => {
+    assert.deepStrictEqual(transitions([yes, no], 1).at(-1), { probe: 1, reachable: false, priorReachable: true })
+    assert.deepStrictEqual(transitions([yes, no, no, no], 4).length, 1)
+    assert.deepStrictEqual(transitions([yes, no, no, no, no], 4).at(-1), {
+      probe: 4,
+      reachable: false,
+      priorReachable: true
+    })
+  })
+
+  it("is settled when the last probes agree with the verdict", () => {
+    const after = (answers: ReadonlyArray<boolean>) =>
+      answers.reduce((prior, answered) => Reachability.afterProbe(prior, answered, 2)[0], Reachability.unknown)
+    assert.isFalse(Reachability.isSettled(after([])))
+    assert.isFalse(Reachability.isSettled(after([no])))
+    assert.isTrue(Reachability.isSettled(after([yes])))
+    assert.isTrue(Reachability.isSettled(after([no, no])))
+    assert.isFalse(Reachability.isSettled(after([yes, no])))
+    assert.isTrue(Reachability.isSettled(after([yes, no, yes])))
+  })
+
+  // Read off the whole history instead of step by step: the verdict is that of the last probe which alone, or as the end
+  // of a row of failures, could give one.
+  it.effect.prop(
+    "any history: the verdict follows the rule, and transitions are its changes",
+    [Schema.Array(Schema.Boolean), Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4 }))],
+    ([answers, failureThreshold]) =>
+      Effect.sync(() => {
+        const verdictAfter = (count: number): boolean | null => {
+          for (let end = count; end > 0; end--) {
+            if (answers[end - 1]) return true
+            if (end >= failureThreshold && !answers.slice(end - failureThreshold, end).includes(true)) return false
+          }
+          return null
+        }
+        const expected = answers.flatMap((_, probe) => {
+          const [before, after] = [verdictAfter(probe), verdictAfter(probe + 1)]
+          return before === after ? [] : [{ probe, reachable: after === true, priorReachable: before }]
+        })
+        assert.deepStrictEqual(transitions(answers, failureThreshold), expected)
+      })
+  )
+})
