@@ -82,9 +82,11 @@ export const make = (
       start,
       kill,
       freeze: Effect.sync(() => {
-        running?.kill("SIGSTOP")
+        const child = running
+        if (child === undefined) return
+        child.kill("SIGSTOP")
         // The signal is delivered when the kernel gets to it: "T" is stopped.
-        while (running !== undefined && !/\) T /.test(readFileSync(`/proc/${running.pid}/stat`, "utf8"))) continue
+        while (!/\) T /.test(readFileSync(`/proc/${child.pid}/stat`, "utf8"))) continue
       }),
       thaw: Effect.sync(() => running?.kill("SIGCONT"))
     }

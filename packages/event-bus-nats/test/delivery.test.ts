@@ -151,9 +151,9 @@ describe.skipIf(!NatsServer.isInstalled)("delivery", { timeout: 30_000 }, () => 
       yield* first.publish(event)
       const [one, other] = yield* Effect.forEach(subscriptions, ({ take }) =>
         take)
-      const origin = Option.getOrThrow(NatsBridge.originOf(one!))
+      const origin = Option.getOrThrow(NatsBridge.originOf(one as DoorOpened))
       assert.strictEqual(origin.source, "the \"first\"")
-      assert.deepStrictEqual(NatsBridge.originOf(other!), Option.some(origin))
+      assert.deepStrictEqual(NatsBridge.originOf(other as DoorOpened), Option.some(origin))
       assert.deepStrictEqual(NatsBridge.originOf(event), Option.none())
     }))
 

@@ -2,7 +2,7 @@
  * A bridge: the connection, the way out, the way in, and what is told about them.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { DateTime, Deferred, Effect, Scope } from "effect"
+import { DateTime, Deferred, Effect, type Scope } from "effect"
 import type { Health, NatsBridge, NatsBridgeError, Options } from "../NatsBridge.ts"
 import { CloudEvents } from "./cloudEvent.ts"
 import { Connection } from "./connection.ts"

@@ -1,7 +1,7 @@
 /**
  * What a bridge counts, and the metrics that show it.
  */
-import { Context, Metric } from "effect"
+import { type Context, Metric } from "effect"
 
 /** Changed synchronously, by whoever does what is counted. */
 export class Tally {
