@@ -107,6 +107,7 @@ export class Handling {
         `it subscribes to ${subscription.kinds.join(", ")}, to none of the imported ${this.settings.import.join(", ")}`
       )
     }
+    return yield* Effect.void
   })
 
   /** Takes in until the scope closes, which then waits for what is being handled. */
