@@ -10,26 +10,33 @@ import { withAsyncScheduler } from "./scheduler.ts"
 import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
-import { refuseEvent, requireCount, requireKinds, requireOverflow, requirePositiveInteger } from "./validation.ts"
+import {
+  refuseEvent,
+  requireCount,
+  requireDuration,
+  requireKinds,
+  requireOverflow,
+  requirePositiveInteger
+} from "./validation.ts"
 
-/** What is reported of buses of one name and these kinds. */
-const seriesOf = (kinds: ReadonlyArray<string>): ReadonlyArray<Series<BusImpl>> => [
-  ...kinds.flatMap((kind): ReadonlyArray<Series<BusImpl>> => [
-    {
-      id: "event_bus_published_total",
-      description: "Events published",
-      isTotal: true,
-      attributes: { kind },
-      read: (bus) => bus.storage.published(kind)
-    },
-    {
-      id: "event_bus_no_subscribers_total",
-      description: "Events published that matched no subscription",
-      isTotal: true,
-      attributes: { kind },
-      read: (bus) => bus.storage.unmatched(kind)
-    }
-  ]),
+/** What is reported of one kind, for all buses of one name. */
+const seriesOfKind = (kind: string): ReadonlyArray<Series<BusImpl>> => [
+  {
+    id: "event_bus_published_total",
+    description: "Events published",
+    isTotal: true,
+    read: (bus) => bus.storage.published(kind)
+  },
+  {
+    id: "event_bus_no_subscribers_total",
+    description: "Events published that matched no subscription",
+    isTotal: true,
+    read: (bus) => bus.storage.unmatched(kind)
+  }
+]
+
+/** What is reported of all kinds together. */
+const series: ReadonlyArray<Series<BusImpl>> = [
   {
     id: "event_bus_delivered_total",
     description: "Events accepted into buffers and not evicted from them, over all subscriptions",
@@ -94,7 +101,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.schedule = (task) => dispatcher.scheduleTask(task, 0)
     this.run = Effect.runForkWith(this.context)
     this.storage = new Storage(kinds, this.replay, this.schedule)
-    this.endMetrics = report(this.context, this, { bus: name }, seriesOf(kinds))
+    const reports = [
+      report(this.context, this, { bus: name }, series),
+      ...kinds.map((kind) => report(this.context, this, { bus: name, kind }, seriesOfKind(kind)))
+    ]
+    this.endMetrics = () => reports.forEach((end) => end())
   }
 
   readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
@@ -135,10 +146,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   readonly on = (
     kinds: string | ReadonlyArray<string>,
     handle: (event: any, handle: SubscriptionHandle) => Effect.Effect<unknown, any, any>,
-    options: HandlerOptions<any, any, any, any> = {}
+    options: HandlerOptions<any, any, any> = {}
   ): Effect.Effect<SubscriptionHandle, never, any> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
       const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
+      const drain = options.drain === undefined ? undefined : requireDuration(this.name, "drain", options.drain)
       const subscription = this.subscribeUnsafe(
         { ...options, kinds: typeof kinds === "string" ? [kinds] : kinds },
         fiber.context as Context.Context<Scope.Scope>
@@ -146,10 +158,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       const handling = new Handling(
         this,
         subscription,
-        { handle, concurrency, retry: options.retry, onFailure: options.onFailure, drain: options.drain } as Handler,
+        { handle, concurrency, retry: options.retry, onFailure: options.onFailure, drain } as Handler,
         withAsyncScheduler(fiber.context)
       )
-      this.handlings.add(handling)
+      // After shutdown it has ended already, and nobody would take it out again.
+      if (!this.isShutdown) this.handlings.add(handling)
       return Effect.as(Scope.addFinalizer(subscription.scope, handling.release), handling.handle)
     }))
 
@@ -178,6 +191,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     if (this.isShutdown) return
     this.isShutdown = true
     for (const subscription of this.open.keys()) subscription.endUnsafe()
+    // What waits for it is somebody else's code: it does not run inside `shutdown`.
     this.schedule(() => this.shutdownLatch.openUnsafe())
   })
 
@@ -207,7 +221,9 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
 
   /** Completes when no handler has anything to do, and no taker waits for an event that is there. */
   readonly awaitIdle: Effect.Effect<void> = Effect.callback((resume) => {
+    let isWanted = true
     const check = (): void => {
+      if (!isWanted) return
       let isIdle = true
       for (const { cursor, handlers } of this.open.keys()) {
         if (cursor.pending === 0 && handlers.running === 0) continue
@@ -222,7 +238,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       else this.schedule(check)
     }
     check()
-    return Effect.sync(() => this.idleChecks.delete(check))
+    return Effect.sync(() => {
+      isWanted = false
+      this.idleChecks.delete(check)
+    })
   })
 
   /** A handler has found nothing to do. */

@@ -21,7 +21,7 @@
  */
 
 /** What `poll` answers when nothing is waiting. */
-export const Empty: unique symbol = Symbol.for("@openwatch/event-bus/Empty")
+export const Empty: unique symbol = Symbol("@openwatch/event-bus/Empty")
 
 /** See `Empty`. */
 export type Empty = typeof Empty
@@ -251,6 +251,8 @@ export class Cursor<A> {
     return () => {
       const index = waiters.indexOf(waiter)
       if (index >= 0) waiters.splice(index, 1)
+      // Whoever is first now may wait for less, which is there already.
+      if (this.isWakeDue) this.scheduleWake()
     }
   }
 
@@ -389,7 +391,7 @@ export interface Route<A> {
   published: number
   unmatched: number
   lanes: Array<Lane<A>>
-  /** The last `replay` events, each with its number in the order of all. */
+  /** A ring of the last `replay` events, each with its number in the order of all. */
   readonly history: Array<{ readonly sequence: number; readonly item: A }>
 }
 
@@ -438,8 +440,7 @@ export class Storage<K extends string, A> {
     if (lanes.length === 0) route.unmatched++
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
     if (this.replay > 0) {
-      if (route.history.length === this.replay) route.history.shift()
-      route.history.push({ sequence: this.sequence++, item })
+      route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
     }
   }
 
