@@ -228,7 +228,7 @@ export class Live {
     const now = Date.now()
     const seen = new Map<string, number>()
     const judged = subscriptions.map((subscription): Subscription => {
-      const { dropped, name, pending, taken } = subscription
+      const { dropped, name, pending, running, taken } = subscription
       const nth = (seen.get(name) ?? 0) + 1
       seen.set(name, nth)
       const key = `${name}/${nth}`
@@ -236,7 +236,7 @@ export class Live {
       if (watched === undefined || taken < watched.taken || dropped < watched.dropped) {
         this.watched.set(key, watched = { taken, takenAt: now, dropped, droppedAt: Number.NEGATIVE_INFINITY })
       }
-      if (taken > watched.taken || pending === 0) Object.assign(watched, { taken, takenAt: now })
+      if (taken > watched.taken || pending + running === 0) Object.assign(watched, { taken, takenAt: now })
       if (dropped > watched.dropped) Object.assign(watched, { dropped, droppedAt: now })
       const trouble: Trouble | undefined = now - watched.droppedAt < lossMatters
         ? "losing events"
