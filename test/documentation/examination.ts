@@ -17,7 +17,7 @@ interface Module {
 }
 
 /** How long a block may run, in milliseconds. */
-const longest = 20_000
+const longest = 10_000
 
 /** What is wrong with each block; nothing is an empty text. */
 export const examine = async (root: string, blocks: ReadonlyArray<Block>): Promise<ReadonlyMap<Block, string>> => {
