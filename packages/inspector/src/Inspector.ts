@@ -8,7 +8,7 @@
  *
  * **Example** (On a server of its own)
  *
- * ```ts
+ * ```ts no-run: it listens until it is stopped
  * import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
  * import { EventBus } from "@openwatch/event-bus"
  * import { Inspector } from "@openwatch/inspector"

@@ -1,10 +1,13 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import type { HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { type Frame, ping, readEvents, request, server, settle, TestBus } from "./fixture.ts"
+
+// Thousands of events over real sockets: a busy machine is given time.
+vi.setConfig({ testTimeout: 60_000 })
 
 setFlagsFromString("--expose-gc")
 const collectGarbage = runInNewContext("gc") as () => void

@@ -8,8 +8,8 @@ import { Ping, Pong, TestBus } from "../fixture.ts"
 const hour = 3_600_000
 const at = (hoursAgo: number) => DateTime.makeUnsafe(Date.now() - hoursAgo * hour)
 
-const hosts = Array.from({ length: 18 }, (_, n) => {
-  const state = n === 3 || n === 11 ? "unreachable" as const : n === 17 ? "unknown" as const : "reachable" as const
+const hosts = Array.from({ length: 15 }, (_, n) => {
+  const state = n === 3 || n === 11 ? "unreachable" as const : n === 14 ? "unknown" as const : "reachable" as const
   return {
     id: `host-${n}`,
     name: `${n < 12 ? "web" : "db"}-${String(n).padStart(2, "0")}.example.org`,
@@ -78,7 +78,7 @@ export const traffic = Effect.gen(function*() {
   yield* Effect.gen(function*() {
     const occurredAt = yield* DateTime.now
     for (let i = 0; i < 3 + 2 * Math.sin(n / 20); i++) {
-      yield* bus.publish(new Ping({ text: `host web-${n % 12} answers`, occurredAt }))
+      yield* bus.publish(new Ping({ text: `host ${n % 12} answers`, occurredAt }))
     }
     if (n % 3 === 0) yield* bus.publish(new Pong({ text: `scan ${n}`, occurredAt }))
     n++
