@@ -54,7 +54,11 @@ export const Chart = ({ description, formatTime, height, points, range, series, 
           scales: {
             y: { range: range === undefined ? (_plot, _min, max) => [0, Math.max(1, max * 1.1)] : [range[0], range[1]] }
           },
-          axes: [{ ...axis, space: 90, values: (_plot, seconds) => seconds.map(formatTime) }, { ...axis, size: 48 }],
+          axes: [{ ...axis, space: 90, values: (_plot, seconds) => seconds.map(formatTime) }, {
+            ...axis,
+            size: 48,
+            space: 22
+          }],
           series: [
             {},
             ...series.map((one, index) => ({

@@ -1,9 +1,8 @@
 /**
- * A fleet and a bus on which everything happens that the page shows, for those who look at it.
+ * A fleet to which everything has happened that the page shows.
  */
 import type { FleetView } from "@openwatch/inspector"
-import { DateTime, Effect, Schedule } from "effect"
-import { Ping, Pong, TestBus } from "../fixture.ts"
+import { DateTime, Effect } from "effect"
 
 const hour = 3_600_000
 const at = (hoursAgo: number) => DateTime.makeUnsafe(Date.now() - hoursAgo * hour)
@@ -67,20 +66,3 @@ export const fleet: FleetView["Service"] = {
       }))
     )
 }
-
-/** Publishes in waves, to a subscription that keeps up, one that does not, and one that fails now and then. */
-export const traffic = Effect.gen(function*() {
-  const bus = yield* TestBus
-  yield* bus.on(["Ping", "Pong"], () => Effect.void, { name: "alert-router" })
-  yield* bus.on("Pong", (event) => event.text.endsWith("7") ? Effect.fail("refused") : Effect.void, { name: "webhook" })
-  yield* bus.on("Ping", () => Effect.sleep("2 seconds"), { name: "slow-reporter", bufferSize: 64, overflow: "sliding" })
-  let n = 0
-  yield* Effect.gen(function*() {
-    const occurredAt = yield* DateTime.now
-    for (let i = 0; i < 3 + 2 * Math.sin(n / 20); i++) {
-      yield* bus.publish(new Ping({ text: `host ${n % 12} answers`, occurredAt }))
-    }
-    if (n % 3 === 0) yield* bus.publish(new Pong({ text: `scan ${n}`, occurredAt }))
-    n++
-  }).pipe(Effect.repeat(Schedule.spaced("100 millis")), Effect.forkScoped)
-})
