@@ -1,21 +1,14 @@
 /**
  * `openwatch check hosts`: are the hosts of an inventory reachable?
  */
-import { DateTime, Duration, Effect, Layer, Option } from "effect"
+import { DateTime, Effect, Layer } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import * as TimeSpan from "../configuration/TimeSpan.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as EventPrinter from "./EventPrinter.ts"
-
-const units = { s: Duration.seconds, m: Duration.minutes, h: Duration.hours }
-
-/** A number and its unit, without a blank: `90s`, `5m`, `1.5h`. */
-export const parseInterval = (text: string): Option.Option<Duration.Duration> => {
-  const match = /^(\d+(?:\.\d+)?)([smh])$/.exec(text)
-  return match === null ? Option.none() : Option.some(units[match[2] as keyof typeof units](Number(match[1])))
-}
 
 // Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
 const inventory = Argument.String("INVENTORY.yaml").pipe(
@@ -31,7 +24,7 @@ const once = Flag.Boolean("once").pipe(
 const interval = Flag.String("interval").pipe(
   Flag.withMetavar("TIME"),
   Flag.withDescription("How often each host is probed, 60s to 3600s (default: 300s)"),
-  Flag.filterMap(parseInterval, () => "a number and its unit, like 300s, 5m or 1h"),
+  Flag.filterMap(TimeSpan.parse, () => TimeSpan.expected),
   Flag.withDefault(LivenessLoop.defaultInterval)
 )
 

@@ -3,11 +3,18 @@
  */
 import { Console, Effect } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import { alertsList } from "./alertsList.ts"
 import { checkHosts } from "./checkHosts.ts"
+import { run as runCommand } from "./run.ts"
 
 const check = Command.make("check").pipe(
   Command.withDescription("Look at something now"),
   Command.withSubcommands([checkHosts])
+)
+
+const alerts = Command.make("alerts").pipe(
+  Command.withDescription("Look at alerts that were raised"),
+  Command.withSubcommands([alertsList])
 )
 
 /** `openwatch` and all of its subcommands. */
@@ -15,7 +22,7 @@ export const openwatch = Command.make("openwatch").pipe(
   Command.withDescription(
     "OpenWatch watches a fleet of Linux hosts: is each one reachable, and is it still as compliant as it was?"
   ),
-  Command.withSubcommands([check])
+  Command.withSubcommands([runCommand, check, alerts])
 )
 
 // One line for one error, as a Unix tool has it.

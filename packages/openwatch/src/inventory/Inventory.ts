@@ -15,11 +15,10 @@
  * `port` is 22 where it is not given. A host without an `id` has one derived from its name (see `hostIdFromName`), so to
  * rename such a host is to watch another; give it an `id` to keep its identity.
  */
-import { Effect, FileSystem, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
-import type { PlatformError } from "effect"
+import { Effect, Result, Schema, SchemaTransformation } from "effect"
 import { CliError } from "effect/cli"
-import * as Yaml from "effect/encoding/Yaml"
 import * as NetHost from "effect/net/Host"
+import * as YamlFile from "../configuration/YamlFile.ts"
 import { HostId } from "../events/HostId.ts"
 import { Host, hostIdFromName } from "./Host.ts"
 
@@ -93,46 +92,7 @@ const InventoryFile = Schema.Struct({
   messageUnexpectedKey: "Unknown key: an inventory has `hosts` and nothing else"
 })
 
-const decodeFile = Schema.decodeUnknownResult(InventoryFile, {
-  errors: "all",
-  onExcessProperty: "error",
-  reportInput: true
-})
-
-const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1({
-  leafHook: (issue) => issue._tag === "MissingKey" ? "Missing" : SchemaIssue.defaultLeafHook(issue)
-})
-
-const formatPath = (path: ReadonlyArray<PropertyKey>): string =>
-  path.reduce<string>(
-    (at, key) => typeof key === "number" ? `${at}[${key}]` : at === "" ? String(key) : `${at}.${String(key)}`,
-    ""
-  )
-
-const problemsOf = (issue: SchemaIssue.Issue): Array<string> =>
-  formatIssues(issue).issues.map(({ message, path }) =>
-    path === undefined || path.length === 0 ? message : `${formatPath(path as ReadonlyArray<PropertyKey>)}: ${message}`
-  )
-
-const parseYaml = (text: string): Result.Result<unknown, string> =>
-  Result.try({ try: () => Yaml.parse(text), catch: (error) => error instanceof Error ? error.message : String(error) })
-
-/**
- * The parser names the line of most errors, but not of one in a quoted string or a flow collection. That line is where
- * the text, read only up to there, starts to fail.
- */
-const nameLine = (text: string, problem: string): string => {
-  if (/ at line \d+$/.test(problem)) return problem
-  const lines = text.split(/\r\n?|\n/)
-  let parsed = 0
-  let failed = lines.length
-  while (failed - parsed > 1) {
-    const middle = (parsed + failed) >>> 1
-    if (Result.isSuccess(parseYaml(lines.slice(0, middle).join("\n")))) parsed = middle
-    else failed = middle
-  }
-  return `${problem}, near line ${failed}`
-}
+const decodeFile = YamlFile.decode(InventoryFile, { expected: "a mapping with the key `hosts`", reportInput: true })
 
 const findDuplicates = (hosts: ReadonlyArray<Host>): Array<string> => {
   const byName = new Map<string, number>()
@@ -156,44 +116,22 @@ const findDuplicates = (hosts: ReadonlyArray<Host>): Array<string> => {
  * Reads an inventory from the text of its file. `file` is only named in errors.
  */
 export const parse = (file: string, text: string): Result.Result<Inventory, InventoryError> => {
-  const failWith = (problem: string, ...others: ReadonlyArray<string>) =>
-    Result.fail(new InventoryError({ file, problems: [problem, ...others] }))
+  const failWith = (problems: YamlFile.Problems) => Result.fail(new InventoryError({ file, problems }))
 
-  const document = parseYaml(text)
-  if (Result.isFailure(document)) return failWith(`not readable as YAML: ${nameLine(text, document.failure)}`)
-  if (document.success === null) return failWith("the file is empty: expected a mapping with the key `hosts`")
-
-  const decoded = decodeFile(document.success)
-  if (Result.isFailure(decoded)) {
-    const [problem, ...others] = problemsOf(decoded.failure.issue)
-    return failWith(problem ?? "not an inventory", ...others)
-  }
+  const decoded = decodeFile(text)
+  if (Result.isFailure(decoded)) return failWith(decoded.failure)
 
   const hosts = decoded.success.hosts.map(({ address, id, name, port }) =>
     new Host({ id: id ?? hostIdFromName(name), name, address, port })
   )
   const [duplicate, ...others] = findDuplicates(hosts)
-  return duplicate === undefined ? Result.succeed({ file, hosts }) : failWith(duplicate, ...others)
-}
-
-const describeReadError = (error: PlatformError.PlatformError): string => {
-  switch (error.reason._tag) {
-    case "NotFound":
-      return "no such file"
-    case "PermissionDenied":
-      return "permission to read it denied"
-    case "BadResource":
-      return "not a file"
-    default:
-      return `cannot be read: ${error.message}`
-  }
+  return duplicate === undefined ? Result.succeed({ file, hosts }) : failWith([duplicate, ...others])
 }
 
 /** Reads an inventory from its file. */
 export const load = Effect.fn("Inventory.load")(function*(file: string) {
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* fs.readFileString(file).pipe(
-    Effect.mapError((error) => new InventoryError({ file, problems: [describeReadError(error)] }))
+  const text = yield* YamlFile.readText(file).pipe(
+    Effect.mapError((problem) => new InventoryError({ file, problems: [problem] }))
   )
   return yield* Effect.fromResult(parse(file, text))
 })

@@ -5,11 +5,13 @@
  * A probe that changes nothing publishes nothing. One host is never probed twice at once, and no more than
  * `maxInFlight` probes run at a time. All time is read from `Clock`, and an interruption closes every connection at once.
  */
-import { DateTime, Duration, Effect, PartitionedSemaphore, Random, Result } from "effect"
+import { DateTime, Duration, Effect, PartitionedSemaphore, Random, Result, Schedule } from "effect"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
+import type { HostStates } from "../storage/HostStates.ts"
 import { Probe } from "./Probe.ts"
 import * as Reachability from "./Reachability.ts"
 
@@ -19,6 +21,11 @@ export interface Options {
   readonly failureThreshold?: number | undefined
   /** How many probes may run at a time: 64 by default. */
   readonly maxInFlight?: number | undefined
+  /**
+   * Where verdicts outlast the process: the loop begins with what is stored there, and stores each transition before it
+   * publishes it. Without it every host is unknown at first.
+   */
+  readonly hostStates?: HostStates["Service"] | undefined
 }
 
 /** How often a host is probed where nothing else is said. */
@@ -58,6 +65,16 @@ const clampInterval = Effect.fnUntraced(function*(interval: Duration.Duration) {
 /** To a hundredth of a millisecond: what is finer is noise. */
 const roundedMillis = (duration: Duration.Duration): number => Math.round(Duration.toMillis(duration) * 100) / 100
 
+/** Goes on trying: a transition that is not stored is not published either, but it is not forgotten. */
+const store = (hostStates: HostStates["Service"], pulse: HeartbeatPulse) =>
+  hostStates.record(pulse).pipe(
+    Effect.tapError((error) =>
+      Effect.logWarning(`The state of host ${pulse.hostId} is not stored: ${describeSqlError(error)}`)
+    ),
+    Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")])),
+    Effect.orDie
+  )
+
 /**
  * Makes the effect that probes a host once, as soon as it has a place among the probes in flight, publishes the change
  * of verdict if there is one, and says what is known of the host then and how long its probe took.
@@ -84,15 +101,15 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
       yield* log(`${host.name} (${host.endpoint}) did not answer: ${result.failure.message}`)
     }
     if (transition !== undefined) {
-      yield* bus.publish(
-        new HeartbeatPulse({
-          hostId: host.id,
-          reachable: transition.reachable,
-          priorReachable: transition.priorReachable,
-          responseTimeMs: answered ? roundedMillis(elapsed) : 0,
-          occurredAt: yield* DateTime.now
-        })
-      )
+      const pulse = new HeartbeatPulse({
+        hostId: host.id,
+        reachable: transition.reachable,
+        priorReachable: transition.priorReachable,
+        responseTimeMs: answered ? roundedMillis(elapsed) : 0,
+        occurredAt: yield* DateTime.now
+      })
+      if (options?.hostStates !== undefined) yield* store(options.hostStates, pulse)
+      yield* bus.publish(pulse)
     }
     return { reachability, elapsed }
   })
@@ -109,9 +126,10 @@ export const watch = Effect.fnUntraced(function*(
 ) {
   const check = yield* makeCheck(options)
   const interval = yield* clampInterval(options?.interval ?? defaultInterval)
+  const stored = options?.hostStates === undefined ? new Map<HostId, boolean>() : yield* options.hostStates.reachable
 
   const watchHost = Effect.fnUntraced(function*(host: Host) {
-    let prior = Reachability.unknown
+    let prior = Reachability.fromStored(stored.get(host.id))
     for (let n = 0;; n++) {
       const { elapsed, reachability } = yield* check(host, prior)
       prior = reachability

@@ -1,0 +1,50 @@
+/**
+ * A channel: a way by which alerts reach people or their programs.
+ *
+ * A channel only knows how to send one alert once. Time-outs, retries and counting are the router's.
+ */
+import { Context, Data, type Duration, Effect, Layer } from "effect"
+import type { Alert } from "./Alert.ts"
+
+/** An alert could not be sent. The message is stored and shown: it holds no secret. */
+export class ChannelError extends Data.TaggedError("ChannelError")<{
+  readonly message: string
+  /** Whether it may work later. */
+  readonly isRetryable: boolean
+  /** How long the receiver asked to be left alone. */
+  readonly retryAfter?: Duration.Duration | undefined
+}> {}
+
+/** A way to send alerts. */
+export interface AlertChannel {
+  /** Unique among the channels; what was and was not delivered is stored under it. */
+  readonly name: string
+  /** Tags that an alert must have, all of them, with these values. None: every alert. */
+  readonly requiredTags: Readonly<Record<string, string>>
+  /** Sends the alert once. May be interrupted when it takes too long. */
+  readonly send: (alert: Alert) => Effect.Effect<void, ChannelError>
+}
+
+/** Whether a channel wants an alert. */
+export const wants = ({ requiredTags }: AlertChannel, { tags }: Alert): boolean =>
+  Object.entries(requiredTags).every(([tag, value]) => Object.hasOwn(tags, tag) && tags[tag] === value)
+
+/** The channels that alerts are sent to. */
+export class AlertChannels extends Context.Service<AlertChannels, ReadonlyArray<AlertChannel>>()(
+  "@openwatch/openwatch/alert-router/AlertChannels"
+) {
+  /** These channels, no two with one name. */
+  static readonly layer = <R = never>(
+    channels: ReadonlyArray<AlertChannel> | Effect.Effect<ReadonlyArray<AlertChannel>, never, R>
+  ): Layer.Layer<AlertChannels, never, R> =>
+    Layer.effect(
+      AlertChannels,
+      (Effect.isEffect(channels) ? channels : Effect.succeed(channels)).pipe(
+        Effect.tap((channels) => {
+          const names = channels.map(({ name }) => name)
+          const twice = names.find((name, index) => names.indexOf(name) !== index)
+          return twice === undefined ? Effect.void : Effect.die(new Error(`two alert channels are named "${twice}"`))
+        })
+      )
+    )
+}

@@ -1,0 +1,11 @@
+/**
+ * What people call a host. Events know hosts by their ids alone; who knows the inventory provides the names.
+ */
+import { Context } from "effect"
+import type { HostId } from "../events/HostId.ts"
+
+/** Gives the name under which a host appears in the titles of alerts: its id where nothing else is provided. */
+export const HostLabel = Context.Reference<(hostId: HostId) => string>(
+  "@openwatch/openwatch/alert-router/HostLabel",
+  { defaultValue: () => (hostId) => hostId }
+)

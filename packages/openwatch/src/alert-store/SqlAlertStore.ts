@@ -1,0 +1,191 @@
+/**
+ * The alert store in the database of OpenWatch.
+ */
+import { DateTime, Duration, Effect, Layer, Option } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
+import { Alert, dedupKey, initialState, isRepeat, resolvedBy } from "../alert-router/Alert.ts"
+import type { AlertState, AlertType, Severity } from "../alert-router/Alert.ts"
+import type { HostId } from "../events/HostId.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
+import * as Outbox from "../storage/Outbox.ts"
+import { AlertStore, AlertStoreError } from "./AlertStore.ts"
+import type { DeliveryState, StoredAlert, Submission } from "./AlertStore.ts"
+
+// PostgreSQL gives 64-bit numbers as `bigint`, SQLite as `number`.
+type Integer = number | bigint
+
+interface AlertRow {
+  readonly seq: Integer
+  readonly id: string
+  readonly type: AlertType
+  readonly severity: Severity
+  readonly host_id: HostId
+  readonly title: string
+  readonly tags: string
+  readonly occurred_at: Integer
+  readonly state: AlertState
+  readonly resolved_at: Integer | null
+  readonly repeats: Integer
+}
+
+interface DeliveryRow {
+  readonly alert_seq: Integer
+  readonly channel: string
+  readonly state: DeliveryState
+  readonly attempts: Integer
+  readonly last_error: string | null
+}
+
+const utc = (millis: Integer): DateTime.Utc => DateTime.makeUnsafe(Number(millis))
+
+const alertOf = (row: AlertRow): Alert =>
+  new Alert({
+    id: row.id,
+    type: row.type,
+    severity: row.severity,
+    hostId: row.host_id,
+    title: row.title,
+    tags: JSON.parse(row.tags) as Record<string, string>,
+    occurredAt: utc(row.occurred_at)
+  })
+
+const deliveryOf = (row: DeliveryRow) => ({
+  channel: row.channel,
+  state: row.state,
+  attempts: Number(row.attempts),
+  lastError: row.last_error ?? undefined
+})
+
+// A statement that is wrong, or that the tables do not allow, is so for ever.
+const isFinal = ({ reason }: SqlError.SqlError): boolean =>
+  reason._tag === "SqlSyntaxError" || reason._tag === "ConstraintError" || reason._tag === "UniqueViolation"
+
+const toStoreError = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Effect.Effect<A, AlertStoreError, R> =>
+  Effect.mapError(
+    effect,
+    (error) => new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
+  )
+
+const make = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const outbox = yield* Outbox.Outbox
+
+  const isStored = (key: string, occurredAt: number) =>
+    Effect.map(
+      sql`SELECT seq FROM alerts WHERE dedup_key = ${key} AND occurred_at = ${occurredAt}`,
+      (rows) => rows.length > 0
+    )
+
+  const isRaisedAfter = (alert: Alert, seq: Integer) =>
+    resolvedBy[alert.type].length === 0
+      ? Effect.succeed(false)
+      : Effect.map(
+        sql`SELECT seq FROM alerts WHERE host_id = ${alert.hostId} AND ${sql.in("type", resolvedBy[alert.type])}
+          AND seq > ${seq} LIMIT 1`,
+        (rows) => rows.length > 0
+      )
+
+  /** The previous alert with the same key, if this one only repeats it. */
+  const findRepeated = Effect.fnUntraced(function*(alert: Alert, timeToLive: Duration.Duration) {
+    const [previous] = yield* sql<Pick<AlertRow, "seq" | "state" | "occurred_at">>`
+      SELECT seq, state, occurred_at FROM alerts WHERE dedup_key = ${dedupKey(alert)} ORDER BY seq DESC LIMIT 1`
+    if (previous === undefined) return undefined
+    const repeats = isRepeat(alert, {
+      state: previous.state,
+      occurredAt: utc(previous.occurred_at),
+      isRaisedAgain: yield* isRaisedAfter(alert, previous.seq)
+    }, Duration.toMillis(timeToLive))
+    return repeats ? previous.seq : undefined
+  })
+
+  const insert = Effect.fnUntraced(function*(alert: Alert, channels: ReadonlyArray<string>) {
+    const state = initialState(alert.severity)
+    const occurredAt = DateTime.toEpochMillis(alert.occurredAt)
+    const [row] = yield* sql<Pick<AlertRow, "seq">>`INSERT INTO alerts ${
+      sql.insert({
+        id: alert.id,
+        type: alert.type,
+        severity: alert.severity,
+        host_id: alert.hostId,
+        dedup_key: dedupKey(alert),
+        title: alert.title,
+        tags: JSON.stringify(alert.tags),
+        occurred_at: occurredAt,
+        state,
+        resolved_at: state === "resolved" ? occurredAt : null
+      })
+    } ON CONFLICT (dedup_key, occurred_at) DO NOTHING RETURNING seq`
+    if (row === undefined) return false
+    for (const channel of channels) {
+      yield* sql`INSERT INTO deliveries ${sql.insert({ alert_seq: row.seq, channel, state: "pending", attempts: 0 })}`
+    }
+    return true
+  })
+
+  const take = Effect.fnUntraced(function*({ alert, channels, event, resolves, timeToLive }: Submission) {
+    yield* outbox.acknowledge(event)
+    if (alert === undefined) return "none"
+    const occurredAt = DateTime.toEpochMillis(alert.occurredAt)
+    // An old recovery that comes twice must not resolve what was raised since.
+    if (yield* isStored(dedupKey(alert), occurredAt)) return "duplicate"
+    const repeated = yield* findRepeated(alert, timeToLive)
+    if (resolves.length > 0) {
+      yield* sql`UPDATE alerts SET state = 'resolved', resolved_at = ${occurredAt}
+        WHERE host_id = ${alert.hostId} AND ${sql.in("type", resolves)} AND state = 'active'`
+    }
+    if (repeated !== undefined) {
+      yield* sql`UPDATE alerts SET repeats = repeats + 1 WHERE seq = ${repeated}`
+      return "repeat"
+    }
+    return (yield* insert(alert, channels)) ? "stored" : "duplicate"
+  })
+
+  return AlertStore.of({
+    submit: (submission) => take(submission).pipe(sql.withTransaction, toStoreError),
+
+    nextDelivery: (channel) =>
+      sql<AlertRow & Pick<DeliveryRow, "attempts">>`
+        SELECT a.*, d.attempts FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
+        WHERE d.channel = ${channel} AND d.state = 'pending' ORDER BY d.alert_seq LIMIT 1`.pipe(
+        Effect.map(([row]) =>
+          row === undefined
+            ? Option.none()
+            : Option.some({ alert: alertOf(row), channel, attempts: Number(row.attempts) })
+        ),
+        toStoreError
+      ),
+
+    recordAttempt: ({ alertId, attempts, channel, lastError, state }) =>
+      sql`UPDATE deliveries SET state = ${state}, attempts = ${attempts}, last_error = ${lastError ?? null}
+        WHERE channel = ${channel} AND alert_seq = (SELECT seq FROM alerts WHERE id = ${alertId})`.pipe(
+        Effect.asVoid,
+        toStoreError
+      ),
+
+    list: (filter) =>
+      Effect.gen(function*() {
+        const selected = sql.and([
+          ...(filter?.state === undefined ? [] : [sql`a.state = ${filter.state}`]),
+          ...(filter?.since === undefined ? [] : [sql`a.occurred_at >= ${DateTime.toEpochMillis(filter.since)}`])
+        ])
+        const alerts = yield* sql<AlertRow>`
+          SELECT a.* FROM alerts a WHERE ${selected} ORDER BY a.occurred_at DESC, a.seq DESC`
+        const deliveries = yield* sql<DeliveryRow>`
+          SELECT d.* FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq WHERE ${selected} ORDER BY d.channel`
+        const bySeq = Map.groupBy(deliveries, ({ alert_seq }) => Number(alert_seq))
+        return alerts.map((row): StoredAlert => ({
+          alert: alertOf(row),
+          state: row.state,
+          resolvedAt: row.resolved_at === null ? undefined : utc(row.resolved_at),
+          repeats: Number(row.repeats),
+          deliveries: (bySeq.get(Number(row.seq)) ?? []).map(deliveryOf)
+        }))
+      }).pipe(toStoreError)
+  })
+})
+
+/** The alert store in the database. */
+export const layer: Layer.Layer<AlertStore, never, SqlClient.SqlClient> = Layer.effect(AlertStore, make).pipe(
+  Layer.provide(Outbox.layer)
+)

@@ -1,0 +1,65 @@
+/**
+ * Sending a JSON body to a URL, and what the answer means for trying again.
+ */
+import { Clock, DateTime, Duration, Effect, Redacted } from "effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import { ChannelError } from "../alert-router/AlertChannel.ts"
+
+/**
+ * What a `Retry-After` header asks for (RFC 9110 section 10.2.3): a number of seconds, or a date. Nothing if it is
+ * neither.
+ */
+const parseRetryAfter = (text: string | undefined, now: number): Duration.Duration | undefined => {
+  if (text === undefined) return undefined
+  if (/^\d+$/.test(text)) return Duration.seconds(Number(text))
+  const date = DateTime.make(text)
+  return date._tag === "None" ? undefined : Duration.millis(Math.max(0, DateTime.toEpochMillis(date.value) - now))
+}
+
+const refusal = ({ headers, status }: HttpClientResponse.HttpClientResponse, now: number): ChannelError =>
+  new ChannelError({
+    message: `the receiver answered with status ${status}`,
+    isRetryable: status === 429 || status >= 500,
+    retryAfter: parseRetryAfter(headers["retry-after"], now)
+  })
+
+// A URL may be a secret as a whole, and the client's messages hold it.
+const networkProblem = (error: unknown): string => {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    if ("code" in cause && typeof cause.code === "string") return cause.code
+  }
+  return "no complete answer"
+}
+
+/**
+ * Posts a body. Succeeds on a 2xx answer. May work later: network errors, 429 and 5xx; any other status is final, a
+ * redirection too, as what is meant for one receiver is not for another to see.
+ */
+export const postJson = (
+  options: {
+    readonly url: Redacted.Redacted
+    readonly body: string
+    readonly headers?: Readonly<Record<string, string>>
+  }
+): Effect.Effect<void, ChannelError, HttpClient.HttpClient> =>
+  HttpClientRequest.post(Redacted.value(options.url)).pipe(
+    HttpClientRequest.bodyText(options.body, "application/json"),
+    HttpClientRequest.setHeaders({ ...options.headers, "user-agent": "openwatch" }),
+    HttpClient.execute,
+    Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+    // Spans would carry the URL to wherever traces go.
+    Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+    Effect.catch((error) =>
+      Effect.fail(
+        new ChannelError({ message: `the receiver cannot be reached: ${networkProblem(error)}`, isRetryable: true })
+      )
+    ),
+    Effect.flatMap((response) =>
+      response.status >= 200 && response.status < 300
+        ? Effect.void
+        : Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(refusal(response, now)))
+    )
+  )

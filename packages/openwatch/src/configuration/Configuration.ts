@@ -1,0 +1,281 @@
+/**
+ * What `openwatch run` is to do: one YAML file that people edit.
+ *
+ * ```yaml
+ * inventory: hosts.yaml            # relative to this file
+ * liveness:
+ *   interval: 5m                   # 1m to 1h
+ *   failure_threshold: 2           # failed probes in a row until a host is unreachable
+ * alerts:
+ *   time_to_live: 60m              # how long repeats of an alert are muted: 1m to 24h
+ * channels:
+ *   - type: console
+ *   - type: webhook
+ *     name: on-call                # the type where it is not given; unique
+ *     url: https://on-call.example.org/alerts
+ *     secret_env: ON_CALL_SECRET   # or secret: the secret itself
+ *     tags: { severity: high }     # all must match; every alert where there are none
+ *   - type: slack
+ *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
+ * ```
+ *
+ * All but `inventory` may be left out; without `channels` alerts go to the console.
+ */
+import { Duration, Effect, Option, Redacted, Result, Schema } from "effect"
+import * as CliError from "effect/cli/CliError"
+import { dirname, isAbsolute, join } from "node:path"
+import { AllAlertTypes, AllSeverities } from "../alert-router/Alert.ts"
+import { timeToLiveRange } from "../alert-router/AlertRouter.ts"
+import * as TimeSpan from "./TimeSpan.ts"
+import * as YamlFile from "./YamlFile.ts"
+
+interface ChannelCommon {
+  /** Unique among the channels. */
+  readonly name: string
+  /** Tags that an alert must have to be sent there. */
+  readonly requiredTags: Readonly<Record<string, string>>
+}
+
+/** A channel that alerts are to be sent to. */
+export type ChannelConfiguration =
+  | ChannelCommon & { readonly type: "console" }
+  | ChannelCommon & {
+    readonly type: "webhook"
+    readonly url: Redacted.Redacted
+    readonly secret: Redacted.Redacted | undefined
+  }
+  | ChannelCommon & { readonly type: "slack"; readonly url: Redacted.Redacted }
+
+/** What to run. Where something is `undefined`, its user has a default. */
+export interface Configuration {
+  /** The file, as it was given. */
+  readonly file: string
+  /** The inventory's file, as it was given, or relative to the configuration's folder where it was relative. */
+  readonly inventory: string
+  readonly interval: Duration.Duration | undefined
+  readonly failureThreshold: number | undefined
+  readonly timeToLive: Duration.Duration | undefined
+  readonly channels: ReadonlyArray<ChannelConfiguration>
+}
+
+/** A configuration could not be read. Its message names the file and each problem, and no value that may be a secret. */
+export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
+  /** The file, as it was given. */
+  file: Schema.String,
+  /** What is wrong, each with its place in the file where it has one: never empty. */
+  problems: Schema.NonEmptyArray(Schema.String)
+}) {
+  override get message(): string {
+    return this.problems.length === 1
+      ? `configuration ${this.file}: ${this.problems[0]}`
+      : [`configuration ${this.file} has ${this.problems.length} errors:`, ...this.problems].join("\n  ")
+  }
+
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
+const TimeSpanText = Schema.String.check(
+  Schema.makeFilter((text: string) => Option.isSome(TimeSpan.parse(text)), { expected: TimeSpan.expected })
+)
+
+/** A time span in a range; out of it, an error that says the range. */
+const timeSpanBetween = (
+  { maximum, minimum }: { readonly minimum: Duration.Duration; readonly maximum: Duration.Duration }
+) =>
+  TimeSpanText.check(
+    Schema.makeFilter(
+      (text: string) =>
+        Option.match(TimeSpan.parse(text), {
+          onNone: () => true,
+          onSome: (span) => Duration.between(span, { minimum, maximum })
+        }),
+      { expected: `${Duration.format(minimum)} to ${Duration.format(maximum)}` }
+    )
+  )
+
+const EnvironmentVariable = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/, { expected: "the name of an environment variable" })
+)
+
+// Messages of its own, as the default ones show the value.
+const Secret = Schema.String.annotate({ message: "Expected a text that is not empty" }).check(
+  Schema.isNonEmpty({ message: "Expected a text that is not empty" })
+)
+
+const channelTypes = ["console", "webhook", "slack"] as const
+
+const ChannelEntry = Schema.Struct({
+  type: Schema.Literals(channelTypes),
+  name: Schema.optionalKey(
+    Schema.String.check(
+      Schema.isPattern(/^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$/u, {
+        expected: "a name without control characters or blanks around it"
+      })
+    )
+  ),
+  tags: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  url: Schema.optionalKey(Secret),
+  url_env: Schema.optionalKey(EnvironmentVariable),
+  secret: Schema.optionalKey(Secret),
+  secret_env: Schema.optionalKey(EnvironmentVariable)
+}).annotate({
+  message: "Expected a channel: a mapping with the key `type`",
+  messageUnexpectedKey: "Unknown key: a channel has `type`, `name`, `tags`, `url`, `url_env`, `secret` and `secret_env`"
+})
+
+type ChannelEntry = typeof ChannelEntry.Type
+
+const ConfigurationFile = Schema.Struct({
+  inventory: Schema.NonEmptyString,
+  liveness: Schema.optionalKey(
+    Schema.Struct({
+      interval: Schema.optionalKey(TimeSpanText),
+      failure_threshold: Schema.optionalKey(
+        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { expected: "a number of failures, 1 to 100" }))
+      )
+    }).annotate({
+      message: "Expected a mapping with the keys `interval` and `failure_threshold`",
+      messageUnexpectedKey: "Unknown key: liveness has `interval` and `failure_threshold`"
+    })
+  ),
+  alerts: Schema.optionalKey(
+    Schema.Struct({ time_to_live: Schema.optionalKey(timeSpanBetween(timeToLiveRange)) }).annotate({
+      message: "Expected a mapping with the key `time_to_live`",
+      messageUnexpectedKey: "Unknown key: alerts have `time_to_live`"
+    })
+  ),
+  channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" }))
+}).annotate({
+  message: "Expected a mapping with the key `inventory`",
+  messageUnexpectedKey: "Unknown key: a configuration has `inventory`, `liveness`, `alerts` and `channels`"
+})
+
+const decodeFile = YamlFile.decode(ConfigurationFile, {
+  expected: "a mapping with the key `inventory`",
+  reportInput: true
+})
+
+/** The variables of the environment, by name. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What each type of channel can be told besides its name and tags. */
+const settingsOf: { readonly [T in ChannelEntry["type"]]: ReadonlyArray<"url" | "secret"> } = {
+  console: [],
+  webhook: ["url", "secret"],
+  slack: ["url"]
+}
+
+const tagValues: Readonly<Record<string, ReadonlyArray<string>>> = {
+  severity: AllSeverities,
+  alert_type: AllAlertTypes
+}
+
+const isHttpUrl = (text: string): boolean => {
+  const protocol = URL.parse(text)?.protocol
+  return protocol === "http:" || protocol === "https:"
+}
+
+/** Makes a channel of its entry, and adds what is wrong with it to `problems`. */
+const readChannel = (
+  entry: ChannelEntry,
+  at: string,
+  environment: Environment,
+  problems: Array<string>
+): ChannelConfiguration | undefined => {
+  const before = problems.length
+
+  const read = (setting: "url" | "secret"): Redacted.Redacted | undefined => {
+    const variable = entry[`${setting}_env`]
+    const given = entry[setting]
+    if (!settingsOf[entry.type].includes(setting)) {
+      for (const key of [setting, `${setting}_env`] as const) {
+        if (entry[key] !== undefined) {
+          problems.push(`${at}.${key}: Unknown key: a ${entry.type} channel has no ${setting}`)
+        }
+      }
+      return undefined
+    }
+    if (given !== undefined && variable !== undefined) {
+      problems.push(`${at}.${setting}_env: \`${setting}\` is given as well; expected one of the two`)
+    } else if (variable !== undefined && (environment[variable] ?? "") === "") {
+      problems.push(`${at}.${setting}_env: the environment variable ${variable} is not set`)
+    }
+    const value = given ?? (variable === undefined ? undefined : environment[variable])
+    return value === undefined || value === "" ? undefined : Redacted.make(value, { label: `${at}.${setting}` })
+  }
+
+  const url = read("url")
+  const secret = read("secret")
+  const urlKey = entry.url === undefined ? "url_env" : "url"
+  if (settingsOf[entry.type].includes("url") && entry.url === undefined && entry.url_env === undefined) {
+    problems.push(`${at}.url: Missing: a ${entry.type} channel has \`url\` or \`url_env\``)
+  }
+  if (url !== undefined && !isHttpUrl(Redacted.value(url))) {
+    // The scheme is no secret, all else may be.
+    const scheme = URL.parse(Redacted.value(url))?.protocol
+    problems.push(
+      `${at}.${urlKey}: Expected a URL that begins with https:// or http://` +
+        (scheme === undefined ? "" : `, got one that begins with ${scheme}`)
+    )
+  }
+  for (const [tag, value] of Object.entries(entry.tags ?? {})) {
+    const allowed = tagValues[tag]
+    if (allowed !== undefined && !allowed.includes(value)) {
+      problems.push(`${at}.tags.${tag}: Expected one of ${allowed.join(", ")}, got ${JSON.stringify(value)}`)
+    }
+  }
+  if (problems.length > before) return undefined
+
+  const common = { name: entry.name ?? entry.type, requiredTags: entry.tags ?? {} }
+  if (entry.type === "console") return { ...common, type: "console" }
+  if (url === undefined) return undefined
+  return entry.type === "webhook" ? { ...common, type: "webhook", url, secret } : { ...common, type: "slack", url }
+}
+
+/** Reads a configuration from the text of its file. `file` is named in errors, and relative paths begin at its folder. */
+export const parse = (
+  file: string,
+  text: string,
+  environment: Environment
+): Result.Result<Configuration, ConfigurationError> => {
+  const decoded = decodeFile(text)
+  if (Result.isFailure(decoded)) return Result.fail(new ConfigurationError({ file, problems: decoded.failure }))
+  const { alerts, channels: entries = [{ type: "console" }], inventory, liveness } = decoded.success
+
+  const problems: Array<string> = []
+  const channels: Array<ChannelConfiguration> = []
+  const indexes = new Map<string, number>()
+  for (const [index, entry] of entries.entries()) {
+    const channel = readChannel(entry, `channels[${index}]`, environment, problems)
+    if (channel !== undefined) channels.push(channel)
+    const name = entry.name ?? entry.type
+    const same = indexes.get(name)
+    if (same !== undefined) {
+      problems.push(`channels[${index}].name: ${JSON.stringify(name)} is already the name of channels[${same}]`)
+    }
+    indexes.set(name, same ?? index)
+  }
+  const [problem, ...others] = problems
+  if (problem !== undefined) return Result.fail(new ConfigurationError({ file, problems: [problem, ...others] }))
+
+  const timeSpan = (text: string | undefined) =>
+    text === undefined ? undefined : Option.getOrUndefined(TimeSpan.parse(text))
+  return Result.succeed({
+    file,
+    inventory: isAbsolute(inventory) ? inventory : join(dirname(file), inventory),
+    interval: timeSpan(liveness?.interval),
+    failureThreshold: liveness?.failure_threshold,
+    timeToLive: timeSpan(alerts?.time_to_live),
+    channels
+  })
+}
+
+/** Reads a configuration from its file, and what it takes from the environment from there. */
+export const load = Effect.fn("Configuration.load")(function*(file: string, environment: Environment) {
+  const text = yield* YamlFile.readText(file).pipe(
+    Effect.mapError((problem) => new ConfigurationError({ file, problems: [problem] }))
+  )
+  return yield* Effect.fromResult(parse(file, text, environment))
+})

@@ -1,0 +1,86 @@
+/**
+ * A YAML file that people edit, decoded by a schema: all that is wrong with it is said at once, each problem with its
+ * place.
+ */
+import { Effect, FileSystem, Result, Schema, SchemaIssue } from "effect"
+import type { PlatformError } from "effect"
+import * as Yaml from "effect/encoding/Yaml"
+
+/** At least one. */
+export type Problems = readonly [string, ...Array<string>]
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) => issue._tag === "MissingKey" ? "Missing" : SchemaIssue.defaultLeafHook(issue)
+})
+
+const formatPath = (path: ReadonlyArray<PropertyKey>): string =>
+  path.reduce<string>(
+    (at, key) => typeof key === "number" ? `${at}[${key}]` : at === "" ? String(key) : `${at}.${String(key)}`,
+    ""
+  )
+
+const problemsOf = (issue: SchemaIssue.Issue): Array<string> =>
+  formatIssues(issue).issues.map(({ message, path }) =>
+    path === undefined || path.length === 0 ? message : `${formatPath(path as ReadonlyArray<PropertyKey>)}: ${message}`
+  )
+
+const parseYaml = (text: string): Result.Result<unknown, string> =>
+  Result.try({ try: () => Yaml.parse(text), catch: (error) => error instanceof Error ? error.message : String(error) })
+
+/**
+ * The parser names the line of most errors, but not of one in a quoted string or a flow collection. That line is where
+ * the text, read only up to there, starts to fail.
+ */
+const nameLine = (text: string, problem: string): string => {
+  if (/ at line \d+$/.test(problem)) return problem
+  const lines = text.split(/\r\n?|\n/)
+  let parsed = 0
+  let failed = lines.length
+  while (failed - parsed > 1) {
+    const middle = (parsed + failed) >>> 1
+    if (Result.isSuccess(parseYaml(lines.slice(0, middle).join("\n")))) parsed = middle
+    else failed = middle
+  }
+  return `${problem}, near line ${failed}`
+}
+
+/**
+ * Decodes the text of a file with a schema for a mapping. `expected` says what the mapping is, for an empty file.
+ * `reportInput` shows values that are wrong; not for files that hold secrets.
+ */
+export const decode = <A>(
+  schema: Schema.ConstraintDecoder<A>,
+  options: { readonly expected: string; readonly reportInput: boolean }
+) => {
+  const decodeValue = Schema.decodeUnknownResult(schema, {
+    errors: "all",
+    onExcessProperty: "error",
+    reportInput: options.reportInput
+  })
+  return (text: string): Result.Result<A, Problems> => {
+    const document = parseYaml(text)
+    if (Result.isFailure(document)) return Result.fail([`not readable as YAML: ${nameLine(text, document.failure)}`])
+    if (document.success === null) return Result.fail([`the file is empty: expected ${options.expected}`])
+    return Result.mapError(decodeValue(document.success), ({ issue }): Problems => {
+      const [problem, ...others] = problemsOf(issue)
+      return [problem ?? `expected ${options.expected}`, ...others]
+    })
+  }
+}
+
+const describeReadError = (error: PlatformError.PlatformError): string => {
+  switch (error.reason._tag) {
+    case "NotFound":
+      return "no such file"
+    case "PermissionDenied":
+      return "permission to read it denied"
+    case "BadResource":
+      return "not a file"
+    default:
+      return `cannot be read: ${error.message}`
+  }
+}
+
+/** The text of a file, or why it cannot be read. */
+export const readText = (file: string): Effect.Effect<string, string, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(Effect.mapError(describeReadError))

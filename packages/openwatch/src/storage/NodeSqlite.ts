@@ -1,0 +1,91 @@
+/**
+ * A `SqlClient` on Node's own SQLite, `node:sqlite`: nothing to install.
+ *
+ * Effect's SQLite driver has no release for Effect 4.1 yet. Once it has one, this file goes.
+ *
+ * One connection serves the process, statements wait for one another. Other processes may open the same file: readers
+ * never wait (WAL), writers wait up to 5 seconds for one another. A commit is on the disk when it returns
+ * (`synchronous=FULL`). Statements run on the thread that asks, like everything in `node:sqlite`.
+ */
+import { Effect, Layer, Semaphore, Stream } from "effect"
+import * as Reactivity from "effect/reactivity/Reactivity"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlConnection from "effect/sql/SqlConnection"
+import * as SqlError from "effect/sql/SqlError"
+import * as Statement from "effect/sql/Statement"
+import { DatabaseSync } from "node:sqlite"
+import type { SQLInputValue } from "node:sqlite"
+
+/** How long a writer waits for the writers of other processes, in milliseconds. */
+const busyTimeout = 5_000
+
+// Node has SQLite's number in `errcode`, the classifier looks for it in `errno`.
+const sqlError = (cause: unknown, operation: string): SqlError.SqlError =>
+  new SqlError.SqlError({
+    reason: SqlError.classifySqliteError(
+      cause instanceof Error && "errcode" in cause ? Object.assign(cause, { errno: cause.errcode }) : cause,
+      { message: cause instanceof Error ? cause.message : String(cause), operation }
+    )
+  })
+
+interface NodeSqliteConnection extends SqlConnection.Connection {
+  readonly database: DatabaseSync
+}
+
+const makeConnection = (database: DatabaseSync): NodeSqliteConnection => {
+  const run = <A>(query: () => A): Effect.Effect<A, SqlError.SqlError> =>
+    Effect.try({ try: query, catch: (cause) => sqlError(cause, "execute") })
+
+  const all = (sql: string, params: ReadonlyArray<unknown>): ReadonlyArray<object> =>
+    database.prepare(sql).all(...params as Array<SQLInputValue>)
+
+  const values = (sql: string, params: ReadonlyArray<unknown>) =>
+    run(() => all(sql, params).map((row) => Object.values(row)))
+
+  const execute: SqlConnection.Connection["execute"] = (sql, params, transformRows) =>
+    run(() => transformRows === undefined ? all(sql, params) : transformRows(all(sql, params)))
+
+  return {
+    database,
+    execute,
+    executeUnprepared: execute,
+    executeRaw: (sql, params) => run(() => all(sql, params)),
+    executeValues: values,
+    executeValuesUnprepared: values,
+    executeStream: (sql, params, transformRows) => Stream.fromIterableEffect(execute(sql, params, transformRows))
+  }
+}
+
+const open = (file: string) =>
+  Effect.try({
+    try: () => {
+      const database = new DatabaseSync(file, { timeout: busyTimeout })
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+      return database
+    },
+    catch: (cause) => sqlError(cause, "open")
+  })
+
+/**
+ * The client for one database file, which is made where there is none. Closed with the scope.
+ */
+export const make = Effect.fnUntraced(function*(file: string) {
+  const database = yield* Effect.acquireRelease(open(file), (database) => Effect.sync(() => database.close()))
+  const acquirers = SqlClient.makeSqliteAcquirers({
+    connection: Effect.succeed(makeConnection(database)),
+    semaphore: yield* Semaphore.make(1),
+    isTransaction: ({ database }) => database.isTransaction
+  })
+  return yield* SqlClient.make({
+    ...acquirers,
+    compiler: Statement.makeCompilerSqlite(),
+    driver: "node-sqlite",
+    // A transaction that begins as a reader cannot become a writer once another process has written.
+    beginTransaction: "BEGIN IMMEDIATE",
+    spanAttributes: [["db.system.name", "sqlite"]]
+  })
+})
+
+/** The client for one database file: see `make`. */
+export const layer = (file: string): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
+  Layer.effect(SqlClient.SqlClient, make(file)).pipe(Layer.provide(Reactivity.layer))

@@ -1,0 +1,54 @@
+/**
+ * The outbox: events that were stored together with the fact that they tell of, and that the alert store does not have
+ * yet.
+ *
+ * Between storing a fact and publishing its event the process may be killed. So the event is appended in the same
+ * transaction as the fact, acknowledged in the same transaction as the alert that it gives (or by the decision that it
+ * gives none), and what is left when the process starts again is published again.
+ */
+import { Context, Effect, Layer, Schema } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
+import { SystemEventBus } from "../events/SystemEventBus.ts"
+
+type Event = typeof SystemEventBus.Event.Type
+
+const EventText = Schema.fromJsonString(SystemEventBus.EventJson)
+const encode = Schema.encodeSync(EventText)
+const decode = Schema.decodeUnknownSync(EventText)
+
+/** Remembers which events are still to be taken in by the alert store. */
+export class Outbox extends Context.Service<Outbox, {
+  /** Remembers an event; called in the transaction that stores its fact. */
+  readonly append: (event: Event) => Effect.Effect<void, SqlError.SqlError>
+  /** Forgets an event; called in the transaction that stores its alert. An unknown event is nothing to forget. */
+  readonly acknowledge: (event: Event) => Effect.Effect<void, SqlError.SqlError>
+  /** At most so many events, in the order in which they were appended. */
+  readonly unannounced: (limit: number) => Effect.Effect<ReadonlyArray<Event>, SqlError.SqlError>
+}>()("@openwatch/openwatch/storage/Outbox") {}
+
+/** The outbox in the database. */
+export const layer: Layer.Layer<Outbox, never, SqlClient.SqlClient> = Layer.effect(
+  Outbox,
+  Effect.map(SqlClient.SqlClient, (sql) =>
+    Outbox.of({
+      append: (event) => Effect.asVoid(sql`INSERT INTO unannounced_events ${sql.insert({ event: encode(event) })}`),
+      acknowledge: (event) => Effect.asVoid(sql`DELETE FROM unannounced_events WHERE event = ${encode(event)}`),
+      unannounced: (limit) =>
+        Effect.map(
+          sql<{ event: string }>`SELECT event FROM unannounced_events ORDER BY seq LIMIT ${limit}`,
+          (rows) => rows.map(({ event }) => decode(event))
+        )
+    }))
+)
+
+/**
+ * Publishes again what was stored and not taken in: at most `limit` events, which is what a subscriber's buffer holds.
+ * To be run before anything else publishes, when all subscribers are live. Gives the number of events.
+ */
+export const republish = Effect.fn("Outbox.republish")(function*(limit: number) {
+  const bus = yield* SystemEventBus
+  const events = yield* (yield* Outbox).unannounced(limit)
+  yield* bus.publishAll(events)
+  return events.length
+})

@@ -1,0 +1,74 @@
+/**
+ * The tables, as the steps that made them. A step that has been released never changes; what changes is a new step.
+ *
+ * Times are milliseconds since 1970 (UTC), in 64 bits. Both databases give them back as numbers, see `Storage`.
+ */
+import { Effect } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
+
+const initial = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+
+  const sequence = sql.literal(sql.onDialectOrElse({
+    pg: () => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    orElse: () => "INTEGER PRIMARY KEY AUTOINCREMENT"
+  }))
+
+  yield* sql`CREATE TABLE alerts (
+    seq ${sequence},
+    id TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    host_id TEXT NOT NULL,
+    dedup_key TEXT NOT NULL,
+    title TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    occurred_at BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    resolved_at BIGINT,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (dedup_key, occurred_at)
+  )`
+  yield* sql`CREATE INDEX alerts_by_key ON alerts (dedup_key, seq)`
+  yield* sql`CREATE INDEX alerts_by_time ON alerts (occurred_at, seq)`
+  yield* sql`CREATE INDEX alerts_by_host ON alerts (host_id, type, seq)`
+
+  yield* sql`CREATE TABLE deliveries (
+    alert_seq BIGINT NOT NULL REFERENCES alerts (seq),
+    channel TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    last_error TEXT,
+    PRIMARY KEY (alert_seq, channel)
+  )`
+  yield* sql`CREATE INDEX deliveries_by_state ON deliveries (channel, state, alert_seq)`
+
+  yield* sql`CREATE TABLE host_states (
+    host_id TEXT NOT NULL PRIMARY KEY,
+    reachable INTEGER NOT NULL,
+    occurred_at BIGINT NOT NULL
+  )`
+
+  yield* sql`CREATE TABLE scans (
+    seq ${sequence},
+    scan_id TEXT NOT NULL UNIQUE,
+    host_id TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    result TEXT NOT NULL
+  )`
+  yield* sql`CREATE INDEX scans_by_baseline ON scans (host_id, profile, seq)`
+
+  yield* sql`CREATE TABLE unannounced_events (
+    seq ${sequence},
+    event TEXT NOT NULL
+  )`
+  yield* sql`CREATE INDEX unannounced_events_by_event ON unannounced_events (event)`
+})
+
+/** Every step, named `<number>_<what>`. */
+export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
+  "1_initial": initial
+}
+
+/** The version of the schema after the last step. */
+export const schemaVersion: number = Math.max(...Object.keys(migrations).map((name) => parseInt(name, 10)))
