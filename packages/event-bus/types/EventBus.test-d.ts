@@ -46,7 +46,7 @@ describe("the service", () => {
     EventBus.Service<never>()("test/Untagged", { events: [Untagged] })
     const Needy = Schema.TaggedStruct("Needy", {
       occurredAt: Schema.DateTimeUtc,
-      name: null as unknown as Schema.Codec<string, string, Database, never>
+      name: null as unknown as Schema.Codec<string, string, Database>
     })
     // @ts-expect-error decoding it needs a service
     EventBus.Service<never>()("test/Needy", { events: [Needy] })

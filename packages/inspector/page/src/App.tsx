@@ -1,0 +1,71 @@
+import { useEffect, useState } from "preact/hooks"
+import { Events } from "./Events.tsx"
+import { Fleet } from "./Fleet.tsx"
+import { clock, count } from "./format.ts"
+import type { Live, State, Status } from "./Live.ts"
+import { Login } from "./Login.tsx"
+import { Subscriptions } from "./Subscriptions.tsx"
+import { Throughput } from "./Throughput.tsx"
+
+const useLive = (live: Live): State => {
+  const [state, setState] = useState(live.state)
+  useEffect(() => live.subscribe(() => setState(live.state)), [live])
+  return state
+}
+
+const statusText: { readonly [S in Status]: string } = {
+  connecting: "Connecting…",
+  live: "Live",
+  reconnecting: "Reconnecting: the server does not answer",
+  unauthorized: "Signed out"
+}
+
+const Total = ({ isBad, label, value }: { label: string; value: number; isBad?: boolean }) => (
+  <div class={isBad === true ? "total bad" : "total"}>
+    <dt>{label}</dt>
+    <dd>{count(value)}</dd>
+  </div>
+)
+
+export const App = ({ live }: { live: Live }) => {
+  const state = useLive(live)
+  const { bus, status } = state
+  const title = bus?.title ?? "Inspector"
+  useEffect(() => {
+    document.title = status === "reconnecting" ? `(offline) ${title}` : title
+  }, [title, status])
+
+  return (
+    <>
+      <a class="skip" href="#main">Skip to content</a>
+      <header>
+        <h1>{title}</h1>
+        <p class={`status ${status}`} role="status">
+          <span class="dot" aria-hidden="true" />
+          {statusText[status]}
+          {status === "reconnecting" && bus !== undefined ? `, last heard at ${clock(bus.at)}` : ""}
+        </p>
+        {bus?.hasToken === true && status !== "unauthorized"
+          ? <button type="button" onClick={() => void live.logout()}>Sign out</button>
+          : null}
+      </header>
+      <main id="main" tabIndex={-1} class={status === "reconnecting" ? "stale" : ""}>
+        {status === "unauthorized" ? <Login live={live} /> : bus === undefined ? null : (
+          <>
+            <dl class="totals" aria-label="Totals of the bus">
+              <Total label="Published" value={bus.published} />
+              <Total label="Delivered" value={bus.delivered} />
+              <Total label="Dropped" value={bus.dropped} isBad={bus.dropped > 0} />
+              <Total label="Had no subscriber" value={bus.noSubscribers} />
+              <Total label="Live viewers" value={bus.clients} />
+            </dl>
+            {bus.hasFleet ? <Fleet live={live} hosts={state.hosts} alerts={state.alerts} /> : null}
+            <Throughput history={state.history} kinds={bus.kinds} />
+            <Subscriptions subscriptions={state.subscriptions} />
+            <Events entries={state.entries} kinds={bus.kinds} />
+          </>
+        )}
+      </main>
+    </>
+  )
+}

@@ -1,0 +1,75 @@
+import { useState } from "preact/hooks"
+import { clock, count } from "./format.ts"
+import type { Entry } from "./Live.ts"
+
+const shownAtMost = 200
+
+/** The fields in one line. Whatever they say is text, here and everywhere. */
+const summary = (json: string): string => {
+  const { _tag: _, occurredAt: __, ...fields } = JSON.parse(json) as Record<string, unknown>
+  return Object.entries(fields)
+    .map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join("  ")
+}
+
+const Line = ({ entry }: { entry: Entry }) =>
+  entry.notice !== undefined
+    ? <li class="notice">{entry.notice}</li>
+    : (
+      <li>
+        <details>
+          <summary>
+            <time dateTime={entry.at}>{clock(entry.at)}</time>
+            <span class="kind">{entry.kind}</span>
+            <span class="fields">{summary(entry.json)}</span>
+          </summary>
+          <pre tabIndex={0}>{JSON.stringify(JSON.parse(entry.json), null, 2)}</pre>
+        </details>
+      </li>
+    )
+
+export const Events = ({ entries, kinds }: { entries: ReadonlyArray<Entry>; kinds: ReadonlyArray<string> }) => {
+  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set())
+  const [paused, setPaused] = useState<ReadonlyArray<Entry>>()
+  const toggle = (kind: string) => {
+    const next = new Set(hidden)
+    if (!next.delete(kind)) next.add(kind)
+    setHidden(next)
+  }
+  const shown = (paused ?? entries)
+    .filter((entry) => entry.notice !== undefined || !hidden.has(entry.kind))
+    .slice(0, shownAtMost)
+  const newest = paused?.[0]?.key ?? -1
+  const waiting = paused === undefined ? 0 : entries.filter(({ key }) => key > newest).length
+
+  return (
+    <section class="panel events" aria-labelledby="events">
+      <div class="bar">
+        <h2 id="events">Last events</h2>
+        <button
+          type="button"
+          aria-pressed={paused !== undefined}
+          onClick={() => setPaused(paused === undefined ? entries : undefined)}
+        >
+          {paused === undefined ? "Pause" : `Resume (${count(waiting)} newer)`}
+        </button>
+      </div>
+      <fieldset>
+        <legend>Kinds shown</legend>
+        {kinds.map((kind) => (
+          <label key={kind}>
+            <input type="checkbox" checked={!hidden.has(kind)} onChange={() => toggle(kind)} />
+            {kind}
+          </label>
+        ))}
+      </fieldset>
+      {shown.length === 0 ?
+        <p class="muted">Nothing yet. An event shows here as soon as it is published.</p> :
+        (
+          <ol class="scroll" tabIndex={0} aria-labelledby="events">
+            {shown.map((entry) => <Line key={entry.key} entry={entry} />)}
+          </ol>
+        )}
+    </section>
+  )
+}

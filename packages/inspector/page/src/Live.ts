@@ -1,0 +1,300 @@
+/**
+ * What the page knows, and how it keeps knowing it.
+ *
+ * Counters are asked for once a second; events come by an `EventSource`. The former decides whether the server is there:
+ * when it does not answer, the page says so and asks again, ever more slowly, and once it answers the events go on after
+ * the last one seen.
+ */
+import type {
+  BusState as BusStateSchema,
+  Gap,
+  HostState as HostStateSchema,
+  Lost,
+  OpenAlert as OpenAlertSchema,
+  Score as ScoreSchema,
+  SubscriptionState as SubscriptionStateSchema
+} from "../../src/InspectorApi.ts"
+
+export type BusState = typeof BusStateSchema.Encoded
+export type SubscriptionState = typeof SubscriptionStateSchema.Encoded
+export type HostState = typeof HostStateSchema.Encoded
+export type OpenAlert = typeof OpenAlertSchema.Encoded
+export type Score = typeof ScoreSchema.Encoded
+
+/** Whether the page is up to date. */
+export type Status = "connecting" | "live" | "reconnecting" | "unauthorized"
+
+/** What is wrong with a subscription, in a word for people; `undefined` when nothing is. */
+export type Trouble = "losing events" | "stuck" | "filling up"
+
+export interface Subscription extends SubscriptionState {
+  /** Names need not be unique: this is. */
+  readonly key: string
+  readonly trouble: Trouble | undefined
+}
+
+/** A line in the list of events: an event, or something that happened to the list itself. */
+export type Entry =
+  | { readonly key: number; readonly kind: string; readonly at: string; readonly json: string; readonly notice?: never }
+  | { readonly key: number; readonly notice: string }
+
+/** One sample a second, oldest first: times in seconds, rates in events per second. */
+export interface History {
+  readonly times: ReadonlyArray<number>
+  readonly published: { readonly [kind: string]: ReadonlyArray<number> }
+  readonly dropped: ReadonlyArray<number>
+}
+
+export interface State {
+  readonly status: Status
+  readonly bus: BusState | undefined
+  readonly subscriptions: ReadonlyArray<Subscription>
+  readonly history: History
+  /** Newest first. */
+  readonly entries: ReadonlyArray<Entry>
+  readonly hosts: ReadonlyArray<HostState>
+  readonly alerts: ReadonlyArray<OpenAlert>
+}
+
+/** Five minutes of samples. */
+const historyLength = 300
+const entriesLength = 500
+/** For how long a loss, or a standstill, counts as trouble, in milliseconds. */
+const lossMatters = 10_000
+const standstillMatters = 3_000
+const pollEvery = 1_000
+const fleetEvery = 5_000
+const slowestRetry = 10_000
+
+interface Watched {
+  taken: number
+  takenAt: number
+  dropped: number
+  droppedAt: number
+}
+
+class Unauthorized extends Error {}
+
+const getJson = async <A>(path: string): Promise<A> => {
+  const response = await fetch(path, { signal: AbortSignal.timeout(5_000), cache: "no-store" })
+  if (response.status === 401) throw new Unauthorized()
+  if (!response.ok) throw new Error(`${path} answered ${response.status}`)
+  return response.json() as Promise<A>
+}
+
+const noHistory: History = { times: [], published: {}, dropped: [] }
+
+export class Live {
+  state: State = {
+    status: "connecting",
+    bus: undefined,
+    subscriptions: [],
+    history: noHistory,
+    entries: [],
+    hosts: [],
+    alerts: []
+  }
+  private readonly listeners = new Set<() => void>()
+  private readonly watched = new Map<string, Watched>()
+  private source: EventSource | undefined
+  private lastEventId = ""
+  private nextKey = 0
+  private failures = 0
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private fleetReadAt = 0
+  private fleetIsStale = true
+  private incoming: Array<Entry> = []
+
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  start(): void {
+    void this.poll()
+    // A machine that wakes, or a network that comes back, is not kept waiting.
+    const now = () => {
+      if (this.state.status === "reconnecting") this.schedule(0)
+    }
+    addEventListener("online", now)
+    document.addEventListener("visibilitychange", now)
+  }
+
+  /** Trades the token for a cookie. Answers what was wrong, if anything was. */
+  async login(token: string): Promise<string | undefined> {
+    const answer = await fetch("api/session", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ token })
+    }).catch(() => undefined)
+    if (answer === undefined) return "The server does not answer. Try again."
+    if (answer.ok) {
+      this.set({ status: "connecting" })
+      this.schedule(0)
+      return undefined
+    }
+    return answer.status === 401 ? "This token is wrong." : `The server refused this login (${answer.status}).`
+  }
+
+  async logout(): Promise<void> {
+    await fetch("api/session", { method: "DELETE" })
+    this.leave()
+  }
+
+  scores(hostId: string): Promise<ReadonlyArray<Score>> {
+    return getJson(`api/fleet/hosts/${encodeURIComponent(hostId)}/scores`)
+  }
+
+  private set(change: Partial<State>): void {
+    this.state = { ...this.state, ...change }
+    for (const listener of this.listeners) listener()
+  }
+
+  private schedule(delay: number): void {
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => void this.poll(), delay)
+  }
+
+  private leave(): void {
+    clearTimeout(this.timer)
+    this.disconnect()
+    this.set({ status: "unauthorized", subscriptions: [], entries: [], hosts: [], alerts: [], history: noHistory })
+  }
+
+  private async poll(): Promise<void> {
+    clearTimeout(this.timer)
+    try {
+      const [bus, subscriptions] = await Promise.all([
+        getJson<BusState>("api/bus"),
+        getJson<ReadonlyArray<SubscriptionState>>("api/subscriptions")
+      ])
+      const fleet = bus.hasFleet ? await this.readFleet() : {}
+      this.failures = 0
+      const prior = this.state.bus
+      const restarted = prior !== undefined && prior.start !== bus.start
+      if (restarted) {
+        this.watched.clear()
+        this.disconnect()
+      }
+      this.set({
+        status: "live",
+        bus,
+        subscriptions: this.judge(subscriptions),
+        history: restarted ? noHistory : this.sample(prior, bus),
+        ...fleet
+      })
+      if (this.source === undefined) this.connect()
+      this.schedule(pollEvery)
+    } catch (error) {
+      if (error instanceof Unauthorized) return this.leave()
+      this.disconnect()
+      this.set({ status: this.state.bus === undefined ? "connecting" : "reconnecting" })
+      this.schedule(Math.min(pollEvery * 2 ** this.failures++, slowestRetry))
+    }
+  }
+
+  private async readFleet(): Promise<Partial<State>> {
+    const now = Date.now()
+    if (!this.fleetIsStale && now - this.fleetReadAt < fleetEvery) return {}
+    this.fleetIsStale = false
+    this.fleetReadAt = now
+    const [hosts, alerts] = await Promise.all([
+      getJson<ReadonlyArray<HostState>>("api/fleet/hosts"),
+      getJson<ReadonlyArray<OpenAlert>>("api/fleet/alerts")
+    ])
+    return { hosts, alerts }
+  }
+
+  private sample(prior: BusState | undefined, bus: BusState): History {
+    const { history } = this.state
+    const seconds = prior === undefined ? 0 : (Date.parse(bus.at) - Date.parse(prior.at)) / 1000
+    if (prior === undefined || seconds <= 0) return history
+    const append = (series: ReadonlyArray<number> | undefined, value: number) =>
+      [...(series ?? []), Math.max(0, value / seconds)].slice(-historyLength)
+    const published: Record<string, ReadonlyArray<number>> = {}
+    for (const kind of bus.kinds) {
+      const change = (bus.publishedByKind[kind] ?? 0) - (prior.publishedByKind[kind] ?? 0)
+      published[kind] = append(history.published[kind], change)
+    }
+    return {
+      times: [...history.times, Date.parse(bus.at) / 1000].slice(-historyLength),
+      published,
+      dropped: append(history.dropped, bus.dropped - prior.dropped)
+    }
+  }
+
+  /** Those in trouble first. */
+  private judge(subscriptions: ReadonlyArray<SubscriptionState>): ReadonlyArray<Subscription> {
+    const now = Date.now()
+    const seen = new Map<string, number>()
+    const judged = subscriptions.map((subscription): Subscription => {
+      const { dropped, name, pending, running, taken } = subscription
+      const nth = (seen.get(name) ?? 0) + 1
+      seen.set(name, nth)
+      const key = `${name}/${nth}`
+      let watched = this.watched.get(key)
+      if (watched === undefined || taken < watched.taken || dropped < watched.dropped) {
+        this.watched.set(key, watched = { taken, takenAt: now, dropped, droppedAt: Number.NEGATIVE_INFINITY })
+      }
+      if (taken > watched.taken || pending + running === 0) Object.assign(watched, { taken, takenAt: now })
+      if (dropped > watched.dropped) Object.assign(watched, { dropped, droppedAt: now })
+      const trouble: Trouble | undefined = now - watched.droppedAt < lossMatters
+        ? "losing events"
+        : now - watched.takenAt >= standstillMatters
+        ? "stuck"
+        : pending >= subscription.bufferSize / 2 && pending > 1
+        ? "filling up"
+        : undefined
+      return { ...subscription, key, trouble }
+    })
+    return judged.toSorted((a, b) => Number(b.trouble !== undefined) - Number(a.trouble !== undefined))
+  }
+
+  private connect(): void {
+    const query = this.lastEventId === "" ? "" : `?lastEventId=${encodeURIComponent(this.lastEventId)}`
+    const source = new EventSource(`api/events${query}`)
+    this.source = source
+    source.addEventListener("bus-event", (message: MessageEvent<string>) => {
+      this.lastEventId = message.lastEventId
+      this.fleetIsStale = true
+      const { _tag, occurredAt } = JSON.parse(message.data) as { readonly _tag: string; readonly occurredAt: string }
+      this.enter({ key: this.nextKey++, kind: _tag, at: occurredAt, json: message.data })
+    })
+    source.addEventListener("gap", (message: MessageEvent<string>) => {
+      const { missed } = JSON.parse(message.data) as typeof Gap.Encoded
+      this.notice(
+        missed === null
+          ? "The server was restarted: what happened before is not known here"
+          : `${missed} events happened while this page was away and are no longer kept`
+      )
+    })
+    source.addEventListener("lost", (message: MessageEvent<string>) => {
+      const { missed } = JSON.parse(message.data) as typeof Lost.Encoded
+      this.notice(`${missed} events were too many for this page and are not shown`)
+    })
+    // Whether and when to connect again is decided by the next answer to `poll`.
+    source.addEventListener("error", () => {
+      if (this.source === source) this.disconnect()
+    })
+  }
+
+  private disconnect(): void {
+    this.source?.close()
+    this.source = undefined
+  }
+
+  private notice(notice: string): void {
+    this.enter({ key: this.nextKey++, notice })
+  }
+
+  /** A thousand events that come at once are one change of the page. */
+  private enter(entry: Entry): void {
+    this.incoming.push(entry)
+    if (this.incoming.length > 1) return
+    setTimeout(() => {
+      const incoming = this.incoming.toReversed()
+      this.incoming = []
+      this.set({ entries: [...incoming, ...this.state.entries].slice(0, entriesLength) })
+    }, 50)
+  }
+}

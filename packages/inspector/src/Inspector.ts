@@ -1,0 +1,210 @@
+/**
+ * A live view of an event bus: a page for people, and an HTTP API for programs.
+ *
+ * **When to use**
+ *
+ * To see which subscription is slow, what is dropped and what is published, now. The inspector is one more subscription
+ * of the bus and costs publishers nothing else; however many browsers look on, the bus does not notice.
+ *
+ * **Example** (On a server of its own)
+ *
+ * ```ts no-run: it listens until it is stopped
+ * import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { Inspector } from "@openwatch/inspector"
+ * import { Layer, Schema } from "effect"
+ * import { HttpRouter } from "effect/http"
+ * import { createServer } from "node:http"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
+ *
+ * const server = HttpRouter.serve(Inspector.layer(HouseBus, { prefix: "/bus" })).pipe(
+ *   Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 7420, gracefulShutdownTimeout: "1 second" })),
+ *   Layer.provide(HouseBus.layer)
+ * )
+ *
+ * NodeRuntime.runMain(Layer.launch(server))
+ * ```
+ *
+ * **Gotchas**
+ *
+ * Without a token only requests from the machine itself are answered, whatever address the server listens on.
+ *
+ * A page that is open keeps a request open. A server that stops waits for it, 20 seconds unless
+ * `gracefulShutdownTimeout` says otherwise.
+ */
+import type { EventBus } from "@openwatch/event-bus"
+import { DateTime, Effect, type FileSystem, Layer, type Path, Redacted, Schema } from "effect"
+import { type Etag, type HttpPlatform, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
+import type { FleetView } from "./FleetView.ts"
+import { Authorization, HostNotFound, InspectorApi, sessionCookie, Unauthorized } from "./InspectorApi.ts"
+import * as EventLog from "./internal/eventLog.ts"
+import { credentials, gate } from "./internal/gate.ts"
+import * as Page from "./internal/page.ts"
+
+/** How the inspector is mounted. What is left out has the default given here. */
+export interface Options {
+  /** Where it is mounted: `/bus`, say, without a slash at the end. Default: the server's root. */
+  readonly prefix?: `/${string}` | undefined
+  /** The heading of the page. Default: the bus's name. */
+  readonly title?: string | undefined
+  /**
+   * Who has it may look: as a bearer token, or by the page's login form. At least 16 characters. Default: nobody needs
+   * one, and only this machine is served.
+   */
+  readonly token?: Redacted.Redacted | undefined
+  /**
+   * The host names under which browsers ask for the page, without port. Addresses and `localhost` always work; any other
+   * name is refused unless it is listed, so that no stranger's name can be made to lead here.
+   */
+  readonly hosts?: ReadonlyArray<string> | undefined
+  /** The fleet to show beside the bus. Default: none. */
+  readonly fleet?: FleetView["Service"] | undefined
+}
+
+const shortestToken = 16
+
+const invalid = (option: string, is: string, expected: string): never => {
+  throw new TypeError(`Inspector: ${option} is ${is}, expected ${expected}`)
+}
+
+/** A wrong option is a defect, as a wrong option of a bus is. */
+const validated = (options: Options) => {
+  const prefix: string = options.prefix ?? ""
+  if (!/^(\/[\w.~-]+)*$/.test(prefix)) {
+    invalid("prefix", JSON.stringify(prefix), "path segments such as \"/bus\", without a slash at the end")
+  }
+  if (options.token !== undefined && Redacted.value(options.token).length < shortestToken) {
+    invalid("token", `${Redacted.value(options.token).length} characters long`, `at least ${shortestToken}`)
+  }
+  const hosts = (options.hosts ?? []).map((host) => host.toLowerCase())
+  for (const host of hosts) {
+    if (!/^[a-z0-9_.-]+$/.test(host)) {
+      invalid("a host", JSON.stringify(host), "a name such as \"watch.example.org\", without scheme or port")
+    }
+  }
+  return { prefix, hosts }
+}
+
+/**
+ * The routes of the inspector, for an `HttpRouter`.
+ *
+ * **Details**
+ *
+ * Under the prefix: the page at `/`, its API under `/api`, described by `/api/openapi.json`, `/metrics` for Prometheus and
+ * `/health`. The last 1,000 events are kept for those who come later or again.
+ */
+export const layer = <Self, const Id extends string, const Events extends EventBus.EventSchemas>(
+  Bus: EventBus.ServiceClass<Self, Id, Events>,
+  options: Options = {}
+): Layer.Layer<
+  never,
+  never,
+  Self | HttpRouter.HttpRouter | FileSystem.FileSystem | Path.Path | HttpPlatform.HttpPlatform | Etag.Generator
+> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { hosts, prefix } = validated(options)
+    const bus = yield* Bus
+    const encode = Schema.encodeSync(Bus.EventJson)
+    const log = yield* EventLog.make<EventBus.EventOf<Events>>(bus, encode)
+    const access = credentials(options.token)
+    const { fleet } = options
+    // The type of a prefixed API names every prefixed path; the handlers are the same.
+    const api = prefix === ""
+      ? InspectorApi
+      : InspectorApi.prefix(prefix as `/${string}`) as unknown as typeof InspectorApi
+
+    const authorization = Layer.succeed(
+      Authorization,
+      Authorization.of({
+        bearer: (answer, { credential }) =>
+          access === undefined || access.isToken(Redacted.value(credential))
+            ? answer
+            : new Unauthorized({ message: "The token is missing or wrong" }),
+        session: (answer, { credential }) =>
+          access === undefined || access.isSession(Redacted.value(credential))
+            ? answer
+            : new Unauthorized({ message: "The token is missing or wrong" })
+      })
+    )
+
+    const busHandlers = HttpApiBuilder.group(api, "bus", (handlers) =>
+      handlers.handleAll({
+        state: Effect.fnUntraced(function*() {
+          const { deliveredCount, droppedCount, noSubscribersCount, publishedByKind, publishedCount } = yield* bus
+            .metrics
+          return {
+            name: bus.name,
+            title: options.title ?? bus.name,
+            kinds: bus.kinds,
+            start: log.start,
+            startedAt: log.startedAt,
+            at: yield* DateTime.now,
+            published: publishedCount,
+            publishedByKind,
+            delivered: deliveredCount,
+            dropped: droppedCount,
+            noSubscribers: noSubscribersCount,
+            clients: yield* log.clients,
+            hasFleet: fleet !== undefined,
+            hasToken: access !== undefined
+          }
+        }),
+        subscriptions: () => bus.subscriptions,
+        metrics: () => PrometheusMetrics.format()
+      }).handleRaw("events", ({ headers, query }) =>
+        // The frames are encoded once for all clients, so they go out as they are.
+        Effect.succeed(HttpServerResponse.stream(log.after(headers["last-event-id"] ?? query.lastEventId), {
+          contentType: "text/event-stream; charset=utf-8",
+          headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+        }))))
+
+    const fleetHandlers = HttpApiBuilder.group(api, "fleet", (handlers) =>
+      handlers.handleAll({
+        hosts: () => fleet === undefined ? Effect.succeed([]) : fleet.hosts,
+        alerts: () => fleet === undefined ? Effect.succeed([]) : fleet.openAlerts,
+        scores: ({ params: { hostId } }) =>
+          fleet === undefined ? new HostNotFound({ message: `No host has the id ${hostId}` }) : fleet.scores(hostId)
+      }))
+
+    const cookie = (value: string, maxAge: `${number} days`) =>
+      Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
+        HttpServerResponse.setCookieUnsafe(HttpServerResponse.empty(), sessionCookie, value, {
+          httpOnly: true,
+          sameSite: "strict",
+          secure: request.headers["origin"]?.startsWith("https:") === true,
+          path: prefix === "" ? "/" : prefix,
+          maxAge
+        }))
+
+    const accessHandlers = HttpApiBuilder.group(api, "access", (handlers) =>
+      handlers.handleAll({
+        health: () =>
+          Effect.succeed({ status: "ok" as const }),
+        login: ({ payload }) =>
+          access?.isToken(Redacted.value(payload.token)) === true
+            ? cookie(access.session, "7 days")
+            : new Unauthorized({ message: access === undefined ? "No token is set" : "The token is wrong" }),
+        logout: () =>
+          cookie("", "0 days")
+      }))
+
+    return Layer.mergeAll(
+      HttpApiBuilder.layer(api, { openapiPath: `${prefix}/api/openapi.json` as `/${string}` }).pipe(
+        Layer.provide([busHandlers, fleetHandlers, accessHandlers]),
+        Layer.provide(authorization)
+      ),
+      Layer.effectDiscard(Page.addRoutes(prefix))
+    ).pipe(
+      Layer.provide(HttpRouter.middleware(gate({ hosts, hasToken: access !== undefined })).layer),
+      // A page that asks every second would drown everything else in the log.
+      Layer.provide(HttpRouter.disableLogger)
+    )
+  }))

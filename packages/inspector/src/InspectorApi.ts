@@ -1,0 +1,198 @@
+/**
+ * The inspector's HTTP API as schemas: what the page reads, and what a program may read as well, with
+ * `HttpApiClient.make(InspectorApi)` or from the OpenAPI document at `api/openapi.json`.
+ *
+ * All times are ISO 8601 in UTC. All counters start at 0 when the bus is made.
+ */
+import { Schema } from "effect"
+import {
+  HttpApi,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSchema,
+  HttpApiSecurity,
+  OpenApi
+} from "effect/http-api"
+
+const Time = Schema.DateTimeUtcFromString
+
+// -----------------------------------------------------------------------------
+// The bus
+// -----------------------------------------------------------------------------
+
+/** The bus as a whole, at one moment. */
+export const BusState = Schema.Struct({
+  name: Schema.String,
+  /** The heading of the page. */
+  title: Schema.String,
+  kinds: Schema.Array(Schema.String),
+  /** The first half of every event's id. Another one means that the inspector was restarted and counts anew. */
+  start: Schema.String,
+  /** Since when the inspector watches. */
+  startedAt: Time,
+  /** When this was read. */
+  at: Time,
+  published: Schema.Int,
+  publishedByKind: Schema.Record(Schema.String, Schema.Int),
+  delivered: Schema.Int,
+  dropped: Schema.Int,
+  noSubscribers: Schema.Int,
+  /** Clients that read `api/events` now. */
+  clients: Schema.Int,
+  /** Whether `api/fleet` has anything to say. */
+  hasFleet: Schema.Boolean,
+  /** Whether a token was asked for, so that there is something to sign out of. */
+  hasToken: Schema.Boolean
+})
+
+/** One subscription's counters, as `SubscriptionSnapshot` of `@openwatch/event-bus` means them. */
+export const SubscriptionState = Schema.Struct({
+  name: Schema.String,
+  kinds: Schema.Array(Schema.String),
+  bufferSize: Schema.Int,
+  overflow: Schema.Literals(["dropping", "sliding"]),
+  state: Schema.Literals(["open", "draining", "closed"]),
+  offered: Schema.Int,
+  delivered: Schema.Int,
+  dropped: Schema.Int,
+  taken: Schema.Int,
+  pending: Schema.Int,
+  discarded: Schema.Int,
+  running: Schema.Int,
+  failures: Schema.Int
+})
+
+/**
+ * What `api/events` sends.
+ *
+ * - `bus-event`, with an id: one event of the bus, as the bus's own JSON codec writes it.
+ * - `gap`: the id that the client came back with is no longer kept, or is of another start. What is kept follows.
+ *   `missed` is how many events are gone for good, `null` where nobody can know.
+ * - `lost`: this client read too slowly, and `missed` events were lost at this place. Nobody else lost anything.
+ */
+export const EventFrame = Schema.Struct({
+  id: Schema.UndefinedOr(Schema.String),
+  event: Schema.Literals(["bus-event", "gap", "lost"]),
+  data: Schema.String
+})
+
+/** The data of a `gap`. */
+export const Gap = Schema.Struct({ missed: Schema.NullOr(Schema.Int) })
+
+/** The data of a `lost`. */
+export const Lost = Schema.Struct({ missed: Schema.Int })
+
+// -----------------------------------------------------------------------------
+// The fleet
+// -----------------------------------------------------------------------------
+
+/** A watched host, and what is known of it. */
+export const HostState = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  /** Where it is probed. */
+  endpoint: Schema.String,
+  state: Schema.Literals(["unknown", "reachable", "unreachable"]),
+  /** Since when it is in this state; `null` while unknown. */
+  since: Schema.NullOr(Time),
+  /** Of the last transition to reachable, in milliseconds. */
+  responseTimeMs: Schema.NullOr(Schema.Finite),
+  /** Of the last scan, in percent; `null` before the first. */
+  score: Schema.NullOr(Schema.Finite)
+})
+
+/** An alert that nothing has resolved yet. */
+export const OpenAlert = Schema.Struct({
+  id: Schema.String,
+  type: Schema.String,
+  severity: Schema.Literals(["critical", "high", "medium", "low", "info"]),
+  hostId: Schema.String,
+  /** One line for people. */
+  title: Schema.String,
+  occurredAt: Time
+})
+
+/** The score of one scan of a host. */
+export const Score = Schema.Struct({
+  scanId: Schema.String,
+  profile: Schema.String,
+  /** In percent of the rules that counted. */
+  score: Schema.Finite,
+  at: Time
+})
+
+/** No host has this id, or no fleet is watched here. */
+export class HostNotFound extends Schema.TaggedError<HostNotFound>()("HostNotFound", {
+  message: Schema.String
+}, { httpApiStatus: 404 }) {}
+
+// -----------------------------------------------------------------------------
+// Access
+// -----------------------------------------------------------------------------
+
+/** The name of the cookie that a login sets. */
+export const sessionCookie = "inspector-session"
+
+/** The token is missing or wrong. */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  message: Schema.String
+}, { httpApiStatus: 401 }) {}
+
+/** Lets in who has the token, as a bearer or by the cookie of a login; everyone where no token is set. */
+export class Authorization extends HttpApiMiddleware.Service<Authorization>()("@openwatch/inspector/Authorization", {
+  security: {
+    bearer: HttpApiSecurity.bearer,
+    session: HttpApiSecurity.apiKey({ key: sessionCookie, in: "cookie" })
+  },
+  error: Unauthorized
+}) {}
+
+// -----------------------------------------------------------------------------
+// The API
+// -----------------------------------------------------------------------------
+
+const bus = HttpApiGroup.make("bus").add(
+  HttpApiEndpoint.get("state", "/api/bus", { success: BusState })
+    .annotate(OpenApi.Summary, "The bus as a whole"),
+  HttpApiEndpoint.get("subscriptions", "/api/subscriptions", { success: Schema.Array(SubscriptionState) })
+    .annotate(OpenApi.Summary, "The subscriptions that are not closed"),
+  HttpApiEndpoint.get("events", "/api/events", {
+    headers: { "last-event-id": Schema.optional(Schema.String) },
+    // A browser's `EventSource` cannot set the header on a connection that it did not lose itself.
+    query: { lastEventId: Schema.optional(Schema.String) },
+    success: HttpApiSchema.StreamSse({ events: EventFrame })
+  }).annotate(OpenApi.Summary, "The last 1,000 events, or those after Last-Event-ID, and then each as it is published"),
+  HttpApiEndpoint.get("metrics", "/metrics", {
+    success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" }))
+  }).annotate(OpenApi.Summary, "Every metric of the process, in Prometheus's text format")
+).middleware(Authorization)
+
+const fleet = HttpApiGroup.make("fleet").add(
+  HttpApiEndpoint.get("hosts", "/api/fleet/hosts", { success: Schema.Array(HostState) })
+    .annotate(OpenApi.Summary, "The watched hosts"),
+  HttpApiEndpoint.get("alerts", "/api/fleet/alerts", { success: Schema.Array(OpenAlert) })
+    .annotate(OpenApi.Summary, "The alerts that are open, newest first"),
+  HttpApiEndpoint.get("scores", "/api/fleet/hosts/:hostId/scores", {
+    params: { hostId: Schema.String.check(Schema.isMaxLength(64)) },
+    success: Schema.Array(Score),
+    error: HostNotFound
+  }).annotate(OpenApi.Summary, "The scores of a host's scans, oldest first")
+).middleware(Authorization)
+
+const access = HttpApiGroup.make("access").add(
+  HttpApiEndpoint.get("health", "/health", { success: Schema.Struct({ status: Schema.Literal("ok") }) })
+    .annotate(OpenApi.Summary, "Answers while the server lives; needs no token"),
+  HttpApiEndpoint.post("login", "/api/session", {
+    payload: Schema.Struct({ token: Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(1024))) }),
+    success: HttpApiSchema.NoContent,
+    error: Unauthorized
+  }).annotate(OpenApi.Summary, "Trades the token for a cookie that scripts cannot read"),
+  HttpApiEndpoint.delete("logout", "/api/session", { success: HttpApiSchema.NoContent })
+    .annotate(OpenApi.Summary, "Drops the cookie")
+)
+
+/** The API of {@link Inspector.layer}. */
+export class InspectorApi extends HttpApi.make("inspector").add(bus).add(fleet).add(access).annotateMerge(
+  OpenApi.annotations({ title: "Inspector", description: "An event bus, seen live", version: "0.1.0" })
+) {}

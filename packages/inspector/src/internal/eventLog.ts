@@ -1,0 +1,183 @@
+/**
+ * The events of a bus, numbered, and handed on to any number of clients.
+ *
+ * One subscription of the bus numbers the events and encodes each of them once. The last ones stay in a ring, and all go
+ * to an inner bus, of which every client is a subscription: whatever a client does, the inspected bus has one more
+ * subscription and no more.
+ */
+import { EventBus, type Subscription } from "@openwatch/event-bus"
+import { Array as Arr, Cause, DateTime, Effect, type Pull, Schedule, Schema, type Scope, Stream } from "effect"
+
+/** One event as its clients receive it: the same bytes for all. */
+const Numbered = Schema.TaggedStruct("Numbered", {
+  n: Schema.Int,
+  bytes: Schema.Uint8Array,
+  occurredAt: Schema.DateTimeUtc
+})
+type Numbered = typeof Numbered.Type
+
+/** Said now and then, so that a peer that is gone is noticed and no proxy thinks the connection idle. */
+const KeepAlive = Schema.TaggedStruct("KeepAlive", { occurredAt: Schema.DateTimeUtc })
+type KeepAlive = typeof KeepAlive.Type
+
+/** How many events the ring keeps. */
+export const ringSize = 1000
+
+/** How many events may wait for a client that does not read. */
+const clientBufferSize = 1024
+
+/** How many events are written at a time: what a client that does not read may hold besides its buffer. */
+const batchSize = 64
+
+const utf8 = new TextEncoder()
+const keepAliveBytes = utf8.encode(":\n\n")
+/** The first line also makes the server send its headers at once. */
+const greeting = utf8.encode("retry: 1000\n\n")
+
+const frame = (event: string, data: string, id?: string): Uint8Array =>
+  utf8.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`)
+
+const lost = (missed: number): Uint8Array => frame("lost", JSON.stringify({ missed }))
+const gap = (missed: number | null): Uint8Array => frame("gap", JSON.stringify({ missed }))
+
+/** The numbered events of a bus. */
+export interface EventLog {
+  /** The first half of every id. */
+  readonly start: string
+  readonly startedAt: DateTime.Utc
+  /** How many streams of {@link EventLog.after} run. */
+  readonly clients: Effect.Effect<number>
+  /**
+   * Server-sent events: what the ring holds after the id, or all that it holds, and then each event as it is published.
+   * Ends when the log's scope closes.
+   */
+  readonly after: (lastEventId: string | undefined) => Stream.Stream<Uint8Array>
+}
+
+/** Follows the bus until the scope closes. */
+export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>(
+  bus: EventBus.EventBus<Event>,
+  encode: (event: Event) => unknown
+): Effect.fn.Return<EventLog, never, Scope.Scope> {
+  const startedAt = yield* DateTime.now
+  const start = DateTime.toEpochMillis(startedAt).toString(36)
+  const inner = yield* EventBus.make({ name: `${bus.name}/inspector`, events: [Numbered, KeepAlive] })
+  // At most twice `ringSize`, so that one in a thousand events pays for the copy.
+  let kept: Array<Numbered> = []
+  let newest = 0
+
+  const json = (event: Event): string => {
+    try {
+      return JSON.stringify(encode(event))
+    } catch (error) {
+      // Only untyped code can publish what its own schema refuses. It is shown as the fault that it is.
+      return JSON.stringify({
+        _tag: event._tag,
+        occurredAt: DateTime.formatIso(event.occurredAt),
+        unencodable: String(error)
+      })
+    }
+  }
+
+  const add = (event: Event): void => {
+    newest++
+    const bytes = frame("bus-event", json(event), `${start}-${newest}`)
+    const numbered: Numbered = { _tag: "Numbered", n: newest, bytes, occurredAt: event.occurredAt }
+    kept.push(numbered)
+    if (kept.length >= 2 * ringSize) kept = kept.slice(-ringSize)
+    inner.publishUnsafe(numbered)
+  }
+
+  // Sliding, and no smaller than the ring: what it evicts under a flood would not have stayed in the ring either.
+  const subscription: Subscription<Event> = yield* bus.subscribe({
+    kinds: bus.kinds,
+    name: "inspector",
+    bufferSize: 1024,
+    overflow: "sliding",
+    replay: 0
+  })
+  let dropped = 0
+  yield* subscription.takeAll.pipe(
+    Effect.flatMap(Effect.fnUntraced(function*(events) {
+      // What was evicted is older than what was taken, and takes up numbers: so every client sees the hole.
+      const snapshot = yield* subscription.snapshot
+      newest += snapshot.dropped - dropped
+      dropped = snapshot.dropped
+      for (const event of events) add(event)
+    })),
+    Effect.forever,
+    Effect.catchIf(Cause.isDone, () => inner.shutdown),
+    Effect.forkScoped
+  )
+
+  yield* DateTime.now.pipe(
+    Effect.flatMap((occurredAt) => inner.publish({ _tag: "KeepAlive", occurredAt })),
+    Effect.schedule(Schedule.spaced("15 seconds")),
+    Effect.forkScoped
+  )
+
+  const ring = (): ReadonlyArray<Numbered> => kept.slice(-ringSize)
+
+  /** Where a client goes on: the number of the last event it needs no more, and what it is told first. */
+  const resume = (lastEventId: string | undefined, held: ReadonlyArray<Numbered>): [number, Array<Uint8Array>] => {
+    const beforeRing = held.length === 0 ? newest : held[0]!.n - 1
+    if (lastEventId === undefined || lastEventId === "") return [beforeRing, []]
+    const [, itsStart, digits] = /^([0-9a-z]{1,16})-(\d{1,15})$/.exec(lastEventId) ?? []
+    const n = Number(digits)
+    if (itsStart !== start || n > newest) return [beforeRing, [gap(null)]]
+    return n < beforeRing ? [beforeRing, [gap(beforeRing - n)]] : [n, []]
+  }
+
+  const after = (lastEventId: string | undefined): Stream.Stream<Uint8Array> =>
+    Stream.unwrap(Effect.gen(function*() {
+      // First live, then the ring: what comes in between is in both, and told apart by its number.
+      const subscription = yield* inner.subscribe({
+        kinds: ["Numbered", "KeepAlive"],
+        name: "client",
+        bufferSize: clientBufferSize,
+        overflow: "sliding"
+      })
+      const held = ring()
+      let [last, told] = resume(lastEventId, held)
+
+      const toBytes = (events: ReadonlyArray<Numbered | KeepAlive>): Array<Uint8Array> => {
+        const chunks: Array<Uint8Array> = []
+        for (const event of events) {
+          if (event._tag === "KeepAlive") chunks.push(keepAliveBytes)
+          else if (event.n > last) {
+            if (event.n > last + 1) chunks.push(lost(event.n - last - 1))
+            last = event.n
+            chunks.push(event.bytes)
+          }
+        }
+        return chunks
+      }
+
+      const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>> = Effect.flatMap(
+        subscription.takeBetween(1, batchSize),
+        (events) => {
+          if (events.length === 0) return Cause.done()
+          const chunks = toBytes(events)
+          // All of them may have been in the ring already.
+          return Arr.isArrayNonEmpty(chunks) ? Effect.succeed(chunks) : pull
+        }
+      )
+      const batches: Array<ReadonlyArray<Numbered>> = []
+      for (let i = 0; i < held.length; i += batchSize) batches.push(held.slice(i, i + batchSize))
+      return Stream.fromIterable([greeting, ...told]).pipe(
+        Stream.concat(
+          Stream.fromIterable(batches, { chunkSize: 1 }).pipe(
+            Stream.flatMap((batch) => Stream.fromArray(toBytes(batch)))
+          )
+        ),
+        Stream.concat(Stream.fromPull(Effect.succeed(pull)))
+      )
+    }))
+
+  return {
+    start,
+    startedAt,
+    clients: Effect.map(inner.subscriptions, (all) => all.length),
+    after
+  }
+})

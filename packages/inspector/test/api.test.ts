@@ -1,0 +1,146 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type Inspector, InspectorApi } from "@openwatch/inspector"
+import { Cause, DateTime, Effect, Exit, Layer, Redacted } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import { ping, port, request, server, TestBus } from "./fixture.ts"
+
+const client = Effect.gen(function*() {
+  const url = `http://127.0.0.1:${yield* port}`
+  return yield* HttpApiClient.make(InspectorApi.InspectorApi, {
+    transformClient: HttpClient.mapRequest(HttpClientRequest.prependUrl(url))
+  }).pipe(Effect.provide(FetchHttpClient.layer))
+})
+
+describe("the API", () => {
+  it.effect("tells the bus's counters", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      yield* bus.publishAll([ping(1), ping(2)])
+      const state = yield* (yield* client).bus.state()
+      assert.deepStrictEqual(
+        { ...state, start: "", startedAt: DateTime.formatIso(state.startedAt), at: DateTime.formatIso(state.at) },
+        {
+          name: "test/Bus",
+          title: "Doors",
+          kinds: ["Ping", "Pong"],
+          start: "",
+          startedAt: "1970-01-01T00:00:00.000Z",
+          at: "1970-01-01T00:00:00.000Z",
+          published: 2,
+          publishedByKind: { Ping: 2, Pong: 0 },
+          delivered: 3,
+          dropped: 1,
+          noSubscribers: 0,
+          clients: 0,
+          hasFleet: false,
+          hasToken: false
+        }
+      )
+    }).pipe(Effect.scoped, Effect.provide(server({ title: "Doors" }))))
+
+  it.effect("tells each subscription's counters, its own included", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const slow = yield* bus.subscribe({ kinds: ["Ping"], name: "slow", bufferSize: 2, overflow: "sliding" })
+      yield* bus.publishAll([ping(1), ping(2), ping(3)])
+      const states = yield* (yield* client).bus.subscriptions()
+      assert.deepStrictEqual(states.map(({ name }) => name), ["inspector", "slow"])
+      assert.deepStrictEqual(states[1], yield* slow.snapshot)
+      assert.strictEqual(states[1]!.dropped, 1)
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("is scraped by Prometheus", () =>
+    Effect.gen(function*() {
+      yield* (yield* TestBus).publish(ping(1))
+      const answer = yield* request("/metrics")
+      assert.match(answer.headers["content-type"]!, /^text\/plain; version=0\.0\.4/)
+      assert.include(answer.text.split("\n"), `event_bus_published_total{bus="test/Bus",kind="Ping"} 1`)
+    }).pipe(Effect.provide(server())))
+
+  it.effect("says that it is well", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* (yield* client).access.health(), { status: "ok" })
+    }).pipe(Effect.provide(server())))
+
+  it.effect("describes itself, with the prefix in every path", () =>
+    Effect.gen(function*() {
+      const document = JSON.parse((yield* request("/bus/api/openapi.json")).text)
+      assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
+        "/bus/api/bus",
+        "/bus/api/events",
+        "/bus/api/fleet/alerts",
+        "/bus/api/fleet/hosts",
+        "/bus/api/fleet/hosts/{hostId}/scores",
+        "/bus/api/session",
+        "/bus/api/subscriptions",
+        "/bus/health",
+        "/bus/metrics"
+      ])
+    }).pipe(Effect.provide(server({ prefix: "/bus" }))))
+
+  it.effect("joins a server that has routes of its own, and leaves those alone", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* request("/bus/health")).status, 200)
+      const own = yield* request("/own", { headers: { host: "anything.example" } })
+      assert.strictEqual(own.text, "its own")
+      assert.isUndefined(own.headers["content-security-policy"])
+    }).pipe(Effect.provide(server({ prefix: "/bus" }))))
+
+  it.effect("has no host where no fleet is watched", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* (yield* client).fleet.hosts(), [])
+      const answer = yield* request("/api/fleet/hosts/x/scores")
+      assert.strictEqual(answer.status, 404)
+      assert.include(answer.text, "No host has the id x")
+    }).pipe(Effect.provide(server())))
+})
+
+describe("the page", () => {
+  it.effect("is served with a slash at the end, which its relative addresses need", () =>
+    Effect.gen(function*() {
+      const bare = yield* request("/bus")
+      assert.strictEqual(bare.status, 302)
+      assert.strictEqual(bare.headers.location, "/bus/")
+      const page = yield* request("/bus/")
+      assert.strictEqual(page.status, 200)
+      assert.strictEqual(page.headers["content-type"], "text/html; charset=utf-8")
+      const script = /src="\.(\/assets\/[^"]+\.js)"/.exec(page.text)![1]!
+      const answer = yield* request(`/bus${script}`)
+      assert.strictEqual(answer.headers["content-type"], "text/javascript; charset=utf-8")
+      assert.strictEqual(answer.headers["cache-control"], "public, max-age=31536000, immutable")
+    }).pipe(Effect.provide(server({ prefix: "/bus" }))))
+})
+
+describe("wrong options", () => {
+  const defect = (options: Inspector.Options) =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(server(options))))
+      assert.isTrue(Exit.isFailure(exit))
+      return Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : ""
+    })
+
+  it.effect("a prefix that ends with a slash", () =>
+    Effect.gen(function*() {
+      assert.include(
+        yield* defect({ prefix: "/bus/" }),
+        `Inspector: prefix is "/bus/", expected path segments such as "/bus"`
+      )
+    }))
+
+  it.effect("a token that can be guessed", () =>
+    Effect.gen(function*() {
+      const message = yield* defect({ token: Redacted.make("hunter2") })
+      assert.include(message, "Inspector: token is 7 characters long, expected at least 16")
+      assert.notInclude(message, "hunter2")
+    }))
+
+  it.effect("a host with a scheme", () =>
+    Effect.gen(function*() {
+      assert.include(
+        yield* defect({ hosts: ["https://watch.example"] }),
+        `Inspector: a host is "https://watch.example"`
+      )
+    }))
+})

@@ -1,0 +1,279 @@
+import { assert, describe, layer, vi } from "@effect/vitest"
+import type { FleetView } from "@openwatch/inspector"
+import { DateTime, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import type { Page } from "playwright-core"
+import { Ping, ping, Pong, port, server, TestBus } from "../fixture.ts"
+import { Browser, isMissing, openPage, see } from "./browser.ts"
+import { fleet } from "./scene.ts"
+
+// Waits end as soon as what they wait for is there; a busy machine is given time.
+vi.setConfig({ testTimeout: 60_000 })
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+
+/** What axe-core finds wrong with the page as it is now. */
+const violations = (page: Page) =>
+  Effect.promise(async () => {
+    // Through the debugger: the page's own policy would not let a script in.
+    await page.evaluate(axe)
+    const { violations } = await page.evaluate("axe.run()") as {
+      readonly violations: ReadonlyArray<
+        { readonly id: string; readonly nodes: ReadonlyArray<{ readonly html: string }> }
+      >
+    }
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)
+  })
+
+const url = Effect.map(port, (port) => `http://127.0.0.1:${port}/`)
+const text = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).allInnerTexts())
+const click = (page: Page, name: RegExp) => Effect.promise(() => page.getByRole("button", { name }).click())
+const now = Effect.map(DateTime.now, (occurredAt) => (text: string) => new Ping({ text, occurredAt }))
+
+describe.skipIf(isMissing)("the page", () => {
+  layer(Browser.layer, { excludeTestServices: true })((it) => {
+    it.effect("shows an event as it is published", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        const { page, problems } = yield* openPage(yield* url)
+        yield* see(page, ".status", "Live")
+        yield* bus.publish((yield* now)("the door is open"))
+        yield* see(page, ".events li", "the door is open")
+        yield* see(page, ".total", /Published\s*1/)
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("is whole under a prefix, and asks nobody but its own server", () =>
+      Effect.gen(function*() {
+        const { page } = yield* openPage(`${yield* url}some/where`)
+        const asked: Array<string> = []
+        page.on("request", (request) => asked.push(request.url()))
+        yield* Effect.promise(() => page.reload())
+        yield* see(page, ".status", "Live")
+        yield* see(page, ".totals", "Published")
+        const own = yield* url
+        assert.isAbove(asked.length, 4)
+        assert.deepStrictEqual(asked.filter((one) => !one.startsWith(`${own}some/where/`)), [])
+      }).pipe(Effect.scoped, Effect.provide(server({ prefix: "/some/where" }))))
+
+    it.effect("shows text as text, whatever it says", () =>
+      Effect.gen(function*() {
+        const attack = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>{{7*7}}`
+        const evil: FleetView["Service"] = {
+          hosts: Effect.succeed([{
+            id: "\"><img src=x>",
+            name: attack,
+            endpoint: attack,
+            state: "reachable",
+            since: null,
+            responseTimeMs: null,
+            score: 1
+          }]),
+          openAlerts: Effect.succeed([{
+            id: "1",
+            type: attack,
+            severity: "high",
+            hostId: attack,
+            title: attack,
+            occurredAt: DateTime.makeUnsafe(0)
+          }]),
+          scores: () => Effect.succeed([{ scanId: attack, profile: attack, score: 50, at: DateTime.makeUnsafe(0) }])
+        }
+        yield* Effect.gen(function*() {
+          const bus = yield* TestBus
+          yield* bus.subscribe({ kinds: ["Ping"], name: attack })
+          yield* bus.publish(ping(attack))
+          const { page, problems } = yield* openPage(yield* url)
+          yield* see(page, ".events li", attack)
+          yield* see(page, ".subscriptions th", attack)
+          yield* see(page, ".alerts li", attack)
+          yield* Effect.promise(() => page.locator(".grid button").click())
+          yield* Effect.promise(() => page.locator(".detail summary").click())
+          yield* see(page, ".detail table", attack)
+          yield* Effect.promise(() => page.locator(".events summary").first().click())
+          yield* see(page, ".events pre", "onerror")
+          assert.strictEqual(yield* Effect.promise(() => page.locator("#app img, #app script, #app iframe").count()), 0)
+          assert.strictEqual(yield* Effect.promise(() => page.title()), attack)
+          assert.deepStrictEqual(problems, [])
+        }).pipe(Effect.provide(server({ fleet: evil, title: attack })))
+      }).pipe(Effect.scoped))
+
+    it.effect("has no way left to turn text into markup, or to run or style by attribute", () =>
+      Effect.gen(function*() {
+        const { page } = yield* openPage(yield* url)
+        yield* see(page, ".status", "Live")
+        const tried = yield* Effect.promise(() =>
+          page.evaluate(`(() => {
+            const tried = []
+            try { document.body.innerHTML = "<b>x</b>"; tried.push("innerHTML") } catch {}
+            const script = document.createElement("script")
+            try { script.text = "document.title = 'owned'"; document.body.append(script) } catch {}
+            if (document.title === "owned") tried.push("inline script")
+            const button = document.createElement("button")
+            try { button.setAttribute("onclick", "document.title = 'owned'"); document.body.append(button); button.click() } catch {}
+            if (document.title === "owned") tried.push("inline handler")
+            const styled = document.createElement("p")
+            styled.setAttribute("style", "position: fixed")
+            document.body.append(styled)
+            if (getComputedStyle(styled).position === "fixed") tried.push("inline style")
+            return tried
+          })()`)
+        )
+        assert.deepStrictEqual(tried, [])
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("shows a stuck subscription as slow, on top and in words", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        yield* bus.subscribe({ kinds: ["Pong"], name: "idle" })
+        yield* bus.on("Ping", () => Effect.void, { name: "quick" })
+        yield* bus.on("Ping", () => Effect.never, { name: "stuck-one" })
+        const { page } = yield* openPage(yield* url)
+        yield* see(page, ".subscriptions", "stuck-one")
+        yield* bus.publishAll([ping(1), ping(2)])
+        yield* see(page, "tr.slow", "slow: stuck")
+        assert.match((yield* text(page, ".subscriptions tbody tr"))[0]!, /^stuck-one/)
+        assert.strictEqual((yield* text(page, "tr.slow")).length, 1)
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("shows a subscription that loses events as slow, and the failures of another", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        yield* bus.subscribe({ kinds: ["Ping"], name: "small", bufferSize: 2, overflow: "sliding" })
+        yield* bus.on("Pong", () => Effect.fail("no"), { name: "failing" })
+        const { page } = yield* openPage(yield* url)
+        yield* see(page, ".subscriptions", "small")
+        yield* bus.publishAll([ping(1), ping(2), ping(3), new Pong({ text: "", occurredAt: yield* DateTime.now })])
+        yield* see(page, "tr.slow", "slow: losing events")
+        yield* see(page, "tr.slow", "2 of 2 pending")
+        yield* see(page, "tr:not(.slow) td[data-label=Failures].bad", "1")
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("draws throughput and drops, and says them in words", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        const { page } = yield* openPage(yield* url)
+        yield* see(page, ".legend", "Ping")
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(bus.publish(ping(1)), Effect.sleep("20 millis"))))
+        yield* Effect.promise(() =>
+          page.getByRole("img", { name: /Events published each second.*Now: Ping [1-9]/ }).waitFor()
+        )
+        yield* Effect.promise(() => page.getByRole("img", { name: /Events dropped each second.*Now: 0/ }).waitFor())
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("filters the events by kind and holds them, by keyboard", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        const { page } = yield* openPage(yield* url)
+        yield* bus.publishAll([ping("a ping"), new Pong({ text: "a pong", occurredAt: yield* DateTime.now })])
+        yield* see(page, ".events li", "a pong")
+
+        yield* Effect.promise(() => page.getByRole("checkbox", { name: "Ping" }).focus())
+        yield* Effect.promise(() => page.keyboard.press("Space"))
+        assert.deepStrictEqual(yield* text(page, ".kind"), ["Pong"])
+        yield* Effect.promise(() => page.keyboard.press("Space"))
+        assert.deepStrictEqual(yield* text(page, ".kind"), ["Pong", "Ping"])
+
+        yield* Effect.promise(() => page.keyboard.press("Shift+Tab"))
+        yield* Effect.promise(() => page.keyboard.press("Enter"))
+        yield* bus.publish(ping("later"))
+        yield* see(page, "button[aria-pressed=true]", "Resume (1 newer)")
+        assert.strictEqual((yield* text(page, ".kind")).length, 2)
+        yield* Effect.promise(() => page.keyboard.press("Enter"))
+        yield* see(page, ".events li", "later")
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("shows a host's score history, by keyboard, and gives the focus back", () =>
+      Effect.gen(function*() {
+        const { page } = yield* openPage(yield* url)
+        const host = page.getByRole("button", { name: /web-01/ })
+        yield* Effect.promise(() => host.focus())
+        yield* Effect.promise(() => page.keyboard.press("Enter"))
+        yield* Effect.promise(() => page.getByRole("img", { name: /Score of web-01.* over 7 scans/ }).waitFor())
+        yield* see(page, ".detail h3:focus", "web-01")
+        yield* click(page, /Close/)
+        assert.isTrue(
+          yield* Effect.promise(() => host.evaluate((element) => element === element.ownerDocument.activeElement))
+        )
+        yield* Effect.promise(() => page.getByLabel("Find a host").fill("DB-1"))
+        assert.isTrue((yield* text(page, ".grid .name")).every((name) => name.includes("db-1")))
+        yield* see(page, ".alerts li", "Compliance fell by 13.64 points")
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet }))))
+
+    it.effect("picks a restarted server up again, and says what happens meanwhile", () =>
+      Effect.gen(function*() {
+        const run = (options: { readonly port?: number }) =>
+          Effect.gen(function*() {
+            const scope = yield* Scope.make()
+            const context = yield* Layer.buildWithScope(server({}, options), scope)
+            return {
+              port: yield* Effect.provide(port, context),
+              bus: yield* Effect.provide(TestBus, context),
+              stop: Scope.close(scope, Exit.void)
+            }
+          })
+        const first = yield* run({})
+        const { page } = yield* openPage(`http://127.0.0.1:${first.port}/`)
+        yield* first.bus.publish(ping("before"))
+        yield* see(page, ".events li", "before")
+        yield* first.stop
+        yield* see(page, ".status", "Reconnecting: the server does not answer, last heard at")
+        assert.match(yield* Effect.promise(() => page.title()), /^\(offline\)/)
+        const second = yield* run({ port: first.port })
+        yield* Effect.addFinalizer(() => second.stop)
+        yield* see(page, ".status", "Live")
+        yield* see(page, ".notice", "The server was restarted")
+        yield* second.bus.publish(ping("after"))
+        yield* see(page, ".events li", "after")
+        yield* see(page, ".events li", "before")
+      }).pipe(Effect.scoped))
+
+    it.effect("asks for the token, refuses a wrong one, and keeps the session from scripts", () =>
+      Effect.gen(function*() {
+        const { page, problems } = yield* openPage(yield* url)
+        yield* see(page, ".status", "Signed out")
+        const submit = (token: string) =>
+          Effect.promise(async () => {
+            await page.getByLabel("Token").fill(token)
+            await page.keyboard.press("Enter")
+          })
+        yield* submit("wrong")
+        yield* see(page, "[role=alert]", "This token is wrong.")
+        assert.deepStrictEqual(yield* violations(page), [])
+        assert.deepStrictEqual(yield* text(page, ".subscriptions"), [])
+        yield* submit("correct horse battery staple")
+        yield* see(page, ".status", "Live")
+        assert.strictEqual(yield* Effect.promise(() => page.evaluate("document.cookie")), "")
+        yield* (yield* TestBus).publish(ping("for those who may see"))
+        yield* see(page, ".events li", "for those who may see")
+        yield* click(page, /Sign out/)
+        yield* see(page, ".status", "Signed out")
+        assert.deepStrictEqual(yield* text(page, ".events"), [])
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped, Effect.provide(server({ token: Redacted.make("correct horse battery staple") }))))
+
+    for (const colorScheme of ["light", "dark"] as const) {
+      for (const width of [360, 1600]) {
+        it.effect(`has nothing for axe to find and nothing outside the window: ${colorScheme}, ${width} px`, () =>
+          Effect.gen(function*() {
+            const bus = yield* TestBus
+            yield* bus.subscribe({ kinds: ["Ping"], name: "a-rather-long-name-of-a-subscription", bufferSize: 2 })
+            const { page } = yield* openPage(yield* url, { colorScheme, viewport: { width, height: 800 } })
+            yield* see(page, ".subscriptions", "a-rather-long-name")
+            yield* bus.publishAll(["x".repeat(300), "b", "c", "d"].map(ping))
+            yield* see(page, "tr.slow", "losing events")
+            yield* see(page, ".events li", "xxx")
+            yield* Effect.promise(() => page.getByRole("button", { name: /web-01/ }).click())
+            yield* see(page, ".detail", "scans as a table")
+            yield* Effect.promise(() => page.locator(".events summary").first().click())
+            assert.deepStrictEqual(yield* violations(page), [])
+            const overflow = yield* Effect.promise(() =>
+              page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            )
+            assert.strictEqual(overflow, 0)
+          }).pipe(Effect.scoped, Effect.provide(server({ fleet }))))
+      }
+    }
+  })
+})

@@ -1,0 +1,213 @@
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import type { HttpServer } from "effect/http"
+import { TestClock } from "effect/testing"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { type Frame, ping, readEvents, request, server, settle, TestBus } from "./fixture.ts"
+
+// Thousands of events over real sockets: a busy machine is given time.
+vi.setConfig({ testTimeout: 60_000 })
+
+setFlagsFromString("--expose-gc")
+const collectGarbage = runInNewContext("gc") as () => void
+
+const texts = (frames: ReadonlyArray<Frame>) =>
+  frames.map(({ data, event }) => event === "bus-event" ? data.text : `${event} ${data.missed}`)
+
+const pings = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => ping(from + i))
+
+describe("the stream of events", () => {
+  it.effect("sends each event as the bus's codec writes it, numbered", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const reader = yield* readEvents()
+      yield* bus.publish(ping("a"))
+      const [first] = yield* reader.atLeast(1)
+      assert.deepStrictEqual(first, {
+        id: "0-1",
+        event: "bus-event",
+        data: { _tag: "Ping", text: "a", occurredAt: "2026-01-01T00:00:00.000Z" }
+      })
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("starts with what is kept: the last 1,000", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      for (const event of pings(1, 2500)) {
+        yield* bus.publish(event)
+        yield* Effect.yieldNow
+      }
+      const reader = yield* readEvents()
+      yield* bus.publish(ping("next"))
+      const frames = yield* reader.until((frames) => frames.at(-1)?.data.text === "next")
+      assert.deepStrictEqual(texts(frames), [...pings(1501, 2500).map(({ text }) => text), "next"])
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("a line break in an event stays inside it", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      yield* (yield* TestBus).publish(ping("a\n\nevent: gap\ndata: {}\r\n\r\n\u2028b"))
+      assert.deepStrictEqual(texts(yield* reader.atLeast(1)), ["a\n\nevent: gap\ndata: {}\r\n\r\n\u2028b"])
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("says something every 15 seconds, so that a dead peer is noticed", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      const heard = yield* Effect.forkChild(Effect.callback<string>((resume) => {
+        reader.socket.on("data", (bytes: Buffer) => {
+          const text = bytes.toString()
+          if (text.includes(":\n\n")) resume(Effect.succeed(text))
+        })
+      }))
+      yield* settle
+      yield* TestClock.adjust("15 seconds")
+      assert.include(yield* Fiber.join(heard), ":\n\n")
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("ends when the bus is shut down, after what was accepted", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const reader = yield* readEvents()
+      yield* bus.publish(ping("last"))
+      yield* bus.shutdown
+      yield* Effect.callback<void>((resume) => {
+        reader.socket.on("close", () => resume(Effect.void))
+      })
+      assert.deepStrictEqual(texts(reader.frames), ["last"])
+    }).pipe(Effect.scoped, Effect.provide(server())))
+})
+
+describe("coming back", () => {
+  for (const how of ["header", "query"] as const) {
+    it.effect(`goes on after the id given in the ${how}`, () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        yield* bus.publishAll(pings(1, 5))
+        yield* settle
+        const reader = yield* readEvents(
+          how === "header" ? { headers: { "last-event-id": "0-3" } } : { path: "/api/events?lastEventId=0-3" }
+        )
+        yield* bus.publish(ping(6))
+        assert.deepStrictEqual(texts(yield* reader.atLeast(3)), ["4", "5", "6"])
+      }).pipe(Effect.scoped, Effect.provide(server())))
+  }
+
+  it.effect("with an id that is no longer kept: a gap that counts what is gone, then what is kept", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      for (const event of pings(1, 1200)) {
+        yield* bus.publish(event)
+        yield* Effect.yieldNow
+      }
+      const reader = yield* readEvents({ headers: { "last-event-id": "0-50" } })
+      const frames = yield* reader.atLeast(1001)
+      assert.deepStrictEqual(texts(frames).slice(0, 3), ["gap 150", "201", "202"])
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("with the id just before the oldest that is kept: nothing is missing", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      for (const event of pings(1, 1200)) {
+        yield* bus.publish(event)
+        yield* Effect.yieldNow
+      }
+      const reader = yield* readEvents({ headers: { "last-event-id": "0-200" } })
+      assert.deepStrictEqual(texts(yield* reader.atLeast(1000)).slice(0, 2), ["201", "202"])
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  for (
+    const [what, id] of [
+      ["of another start", "zz-2"],
+      ["from the future", "0-7"],
+      ["that is nonsense", "0-1-1"],
+      ["that is markup", "<img src=x>"]
+    ] as const
+  ) {
+    it.effect(`with an id ${what}: a gap of unknown size, then what is kept`, () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        yield* bus.publishAll(pings(1, 2))
+        yield* settle
+        const reader = yield* readEvents({ headers: { "last-event-id": id } })
+        assert.deepStrictEqual(texts(yield* reader.atLeast(3)), ["gap null", "1", "2"])
+      }).pipe(Effect.scoped, Effect.provide(server())))
+  }
+})
+
+describe("losing events", () => {
+  it.effect("a flood that the inspector cannot follow shows as a hole, counted", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const reader = yield* readEvents()
+      yield* bus.publishAll(pings(1, 3000))
+      const frames = yield* reader.until((frames) => frames.at(-1)?.data.text === "3000")
+      assert.strictEqual(frames[0]!.event, "lost")
+      const shown = frames.filter(({ event }) => event === "bus-event").length
+      const missed = frames.reduce((sum, { data, event }) => event === "lost" ? sum + data.missed : sum, 0)
+      assert.strictEqual(shown + missed, 3000)
+      assert.strictEqual(frames.at(-1)!.id, "0-3000")
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("a client that does not read loses its own events, is told how many, and costs nobody else any", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const sleeping = yield* readEvents()
+      const awake = yield* readEvents()
+      yield* sleeping.pause
+      // More than the kernel's and Node's buffers of one connection take up.
+      const text = "x".repeat(20_000)
+      const total = 3000
+      for (let n = 1; n <= total; n += 100) {
+        yield* bus.publishAll(pings(n, n + 99).map((event) => ping(`${event.text} ${text}`)))
+        yield* awake.until((frames) => frames.length >= n + 99)
+      }
+      assert.isTrue(awake.frames.every(({ event }) => event === "bus-event"))
+      yield* sleeping.resume
+      const frames = yield* sleeping.until((frames) => frames.at(-1)?.id === `0-${total}`)
+      const missed = frames.reduce((sum, { data, event }) => event === "lost" ? sum + data.missed : sum, 0)
+      assert.isAbove(missed, 0)
+      assert.strictEqual(frames.filter(({ event }) => event === "bus-event").length + missed, total)
+      const [own] = yield* bus.subscriptions
+      assert.strictEqual(own!.dropped, 0)
+    }).pipe(Effect.scoped, Effect.provide(server())))
+})
+
+describe("1,000 clients", () => {
+  const clients: Effect.Effect<number, Error, HttpServer.HttpServer> = Effect.map(
+    request("/api/bus"),
+    ({ text }) => JSON.parse(text).clients
+  )
+
+  const heap = Effect.gen(function*() {
+    yield* settle
+    collectGarbage()
+    yield* settle
+    collectGarbage()
+    return process.memoryUsage().heapUsed
+  })
+
+  const round = Effect.fnUntraced(function*(name: string) {
+    const bus = yield* TestBus
+    yield* Effect.scoped(Effect.gen(function*() {
+      const readers = yield* Effect.replicateEffect(readEvents(), 1000)
+      assert.strictEqual(yield* clients, 1000)
+      yield* bus.publishAll(pings(1, 20).map(({ text }) => ping(`${name} ${text}`)))
+      yield* Effect.forEach(readers, (reader) => reader.until((frames) => frames.at(-1)?.data.text === `${name} 20`))
+      for (const { frames } of readers) {
+        assert.deepStrictEqual(texts(frames.slice(-20)), pings(1, 20).map(({ text }) => `${name} ${text}`))
+      }
+    }))
+    yield* Effect.repeat(clients, { until: (count) => count === 0 })
+  })
+
+  it.effect("all receive everything, and leave nothing behind", () =>
+    Effect.gen(function*() {
+      yield* round("first")
+      const before = yield* heap
+      yield* round("second")
+      yield* round("third")
+      // Two thousand came and went: a kilobyte of each would be twice this.
+      assert.isBelow((yield* heap) - before, 1_000_000)
+    }).pipe(Effect.provide(server())), 120_000)
+})

@@ -1,0 +1,291 @@
+/**
+ * Attacks, each as an attacker would make it: on the wire, against a real server.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { networkInterfaces } from "node:os"
+import { port, request, server } from "./fixture.ts"
+
+const token = "correct horse battery staple"
+const withToken = server({ token: Redacted.make(token), hosts: ["watch.example"] })
+const bearer = (value: string) => ({ authorization: `Bearer ${value}` })
+
+const login = (given: string, headers: Record<string, string> = {}) =>
+  request("/api/session", {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ token: given })
+  })
+
+/** What holds something that a stranger may not see, or changes something. */
+const guarded = [
+  "/api/bus",
+  "/api/subscriptions",
+  "/api/events",
+  "/api/fleet/hosts",
+  "/api/fleet/alerts",
+  "/api/fleet/hosts/x/scores",
+  "/metrics"
+]
+
+describe("a page of another site", () => {
+  it.effect("that has its own name resolve to this address is refused by Host (DNS rebinding)", () =>
+    Effect.gen(function*() {
+      const own = yield* port
+      for (
+        const host of [
+          "evil.example",
+          `evil.example:${own}`,
+          "127.0.0.1.evil.example",
+          "localhost.evil.example",
+          "[::1",
+          "me@127.0.0.1"
+        ]
+      ) {
+        for (const path of ["/", ...guarded]) {
+          const answer = yield* request(path, { headers: { host } })
+          assert.strictEqual(answer.status, 421, `${path} as ${host}`)
+          assert.include(answer.text, JSON.stringify(host))
+        }
+      }
+    }).pipe(Effect.provide(server())))
+
+  it.effect("is not let in by a name that is listed, when that is not the name it uses", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* request("/health", { headers: { host: "WATCH.example:8443" } })).status, 200)
+      assert.strictEqual((yield* request("/health", { headers: { host: "watch.example.evil" } })).status, 421)
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("that sends requests is refused by Origin", () =>
+    Effect.gen(function*() {
+      const own = yield* port
+      const origins = [
+        "https://evil.example",
+        "null",
+        `http://127.0.0.1:${own + 1}`,
+        `http://127.0.0.1:${own}.evil.example`
+      ]
+      for (const origin of origins) {
+        for (const path of guarded) {
+          const answer = yield* request(path, { headers: { origin, host: `127.0.0.1:${own}` } })
+          assert.strictEqual(answer.status, 403, `${path} from ${origin}`)
+        }
+      }
+      assert.strictEqual((yield* request("/api/bus", { headers: { origin: `http://127.0.0.1:${own}` } })).status, 200)
+    }).pipe(Effect.provide(server())))
+
+  it.effect("that loads a file or frames the page, without Origin, is refused by Sec-Fetch-Site", () =>
+    Effect.gen(function*() {
+      // Another port of the same machine is the same site, and another origin.
+      for (const site of ["cross-site", "same-site"]) {
+        for (
+          const [mode, dest] of [["no-cors", "script"], ["no-cors", "image"], ["navigate", "iframe"], ["cors", "empty"]]
+        ) {
+          const headers = { "sec-fetch-site": site, "sec-fetch-mode": mode!, "sec-fetch-dest": dest! }
+          assert.strictEqual((yield* request("/api/bus", { headers })).status, 403, `${site} ${mode} ${dest}`)
+        }
+      }
+    }).pipe(Effect.provide(server())))
+
+  it.effect("may hold a link to this one", () =>
+    Effect.gen(function*() {
+      const headers = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" }
+      assert.strictEqual((yield* request("/", { headers })).status, 200)
+      assert.strictEqual((yield* request("/api/session", { method: "POST", headers })).status, 403)
+    }).pipe(Effect.provide(server())))
+
+  it.effect("cannot log its visitor in with a form", () =>
+    Effect.gen(function*() {
+      const forged = yield* login(token, { origin: "https://evil.example" })
+      assert.strictEqual(forged.status, 403)
+      assert.isUndefined(forged.headers["set-cookie"])
+      // What a form can send without asking first is not what the API reads.
+      const form = yield* request("/api/session", {
+        method: "POST",
+        headers: { "content-type": "text/plain" },
+        body: JSON.stringify({ token })
+      })
+      assert.strictEqual(form.status, 415)
+    }).pipe(Effect.provide(withToken)))
+})
+
+describe("a browser", () => {
+  it.effect("is told to run and style nothing but our files, to be framed by nobody, and to guess no types", () =>
+    Effect.gen(function*() {
+      const refused = { headers: { host: "evil.example" } }
+      for (const [path, options] of [["/", {}], ["/api/bus", {}], ["/api/bus", refused], ["/health", {}]] as const) {
+        const { headers } = yield* request(path, options)
+        const policy = new Map(
+          String(headers["content-security-policy"]).split("; ").map((directive) => {
+            const [name, ...values] = directive.split(" ")
+            return [name, values.join(" ")]
+          })
+        )
+        assert.strictEqual(policy.get("default-src"), "'none'")
+        assert.strictEqual(policy.get("script-src"), "'self'")
+        assert.strictEqual(policy.get("style-src"), "'self'")
+        assert.strictEqual(policy.get("frame-ancestors"), "'none'")
+        assert.strictEqual(policy.get("base-uri"), "'none'")
+        assert.strictEqual(policy.get("require-trusted-types-for"), "'script'")
+        assert.notInclude(headers["content-security-policy"]!, "unsafe")
+        assert.strictEqual(headers["x-content-type-options"], "nosniff")
+        assert.strictEqual(headers["x-frame-options"], "DENY")
+        assert.strictEqual(headers["referrer-policy"], "no-referrer")
+        assert.strictEqual(headers["cross-origin-resource-policy"], "same-origin")
+      }
+    }).pipe(Effect.provide(server())))
+
+  it.effect("stores nothing that the API says", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* request("/api/bus")).headers["cache-control"], "no-store")
+    }).pipe(Effect.provide(server())))
+})
+
+describe("somebody without the token", () => {
+  it.effect("sees nothing but the empty page and that the server lives", () =>
+    Effect.gen(function*() {
+      for (const path of guarded) assert.strictEqual((yield* request(path)).status, 401, path)
+      assert.strictEqual((yield* request("/")).status, 200)
+      assert.strictEqual((yield* request("/health")).text, `{"status":"ok"}`)
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("is not let in by a wrong one, in whatever place", () =>
+    Effect.gen(function*() {
+      const wrong = ["", "x", token.slice(0, -1), `${token}x`, token.toUpperCase(), "x".repeat(5000)]
+      for (const given of wrong) {
+        assert.strictEqual((yield* request("/api/bus", { headers: bearer(given) })).status, 401, `bearer ${given}`)
+        const cookie = `inspector-session=${encodeURIComponent(given)}`
+        assert.strictEqual((yield* request("/api/bus", { headers: { cookie } })).status, 401, `cookie ${given}`)
+      }
+      // The cookie holds another secret than the token: one is not good for the other.
+      const cookie = `inspector-session=${encodeURIComponent(token)}`
+      assert.strictEqual((yield* request("/api/bus", { headers: { cookie } })).status, 401)
+      assert.strictEqual((yield* request(`/api/bus?token=${encodeURIComponent(token)}`)).status, 401)
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("is refused at the login, and gets no cookie", () =>
+    Effect.gen(function*() {
+      for (const given of ["", "x", `${token}x`]) {
+        const answer = yield* login(given)
+        assert.strictEqual(answer.status, 401)
+        assert.isUndefined(answer.headers["set-cookie"])
+        assert.notInclude(answer.text, token)
+      }
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("cannot log in where no token is set", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* login("undefined")).status, 401)
+    }).pipe(Effect.provide(server())))
+})
+
+describe("somebody with the token", () => {
+  it.effect("is let in by bearer", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* request("/api/bus", { headers: bearer(token) })).status, 200)
+      assert.strictEqual((yield* request("/metrics", { headers: bearer(token) })).status, 200)
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("gets a cookie that no script reads and no other site sends, and that does not hold the token", () =>
+    Effect.gen(function*() {
+      const answer = yield* login(token)
+      assert.strictEqual(answer.status, 204)
+      const [cookie] = answer.headers["set-cookie"]!
+      const [pair, ...attributes] = cookie!.split("; ")
+      assert.includeMembers(attributes, ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800"])
+      assert.notInclude(attributes, "Secure")
+      assert.notInclude(decodeURIComponent(pair!), token)
+      assert.strictEqual((yield* request("/api/bus", { headers: { cookie: pair! } })).status, 200)
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("gets a cookie for https alone where the page came by https", () =>
+    Effect.gen(function*() {
+      const answer = yield* login(token, { origin: "https://watch.example", host: "watch.example" })
+      assert.include(answer.headers["set-cookie"]![0]!.split("; "), "Secure")
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("loses the cookie by logging out", () =>
+    Effect.gen(function*() {
+      const answer = yield* request("/api/session", { method: "DELETE" })
+      assert.match(answer.headers["set-cookie"]![0]!, /^inspector-session=; Max-Age=0/)
+    }).pipe(Effect.provide(withToken)))
+})
+
+describe("somebody on the network", () => {
+  const address = Object.values(networkInterfaces()).flat().find((one) => one?.family === "IPv4" && !one.internal)
+    ?.address
+
+  it.effect.skipIf(address === undefined)(
+    "is served nothing without a token, whatever the server listens on",
+    () =>
+      Effect.gen(function*() {
+        const own = yield* port
+        const answer = yield* request("/api/bus", { host: address!, headers: { host: `${address}:${own}` } })
+        assert.strictEqual(answer.status, 403)
+        assert.include(answer.text, "token")
+        // `Host` is the sender's to choose, the address is not.
+        assert.strictEqual((yield* request("/api/bus", { host: address!, headers: { host: "localhost" } })).status, 403)
+        const forwarded = { "x-forwarded-for": "127.0.0.1", host: "localhost" }
+        assert.strictEqual((yield* request("/api/bus", { host: address!, headers: forwarded })).status, 403)
+      }).pipe(Effect.provide(server({}, { host: "0.0.0.0" })))
+  )
+
+  it.effect.skipIf(address === undefined)("is served with the token", () =>
+    Effect.gen(function*() {
+      const headers = { host: `${address}:${yield* port}`, ...bearer(token) }
+      assert.strictEqual((yield* request("/api/bus", { host: address!, headers })).status, 200)
+    }).pipe(Effect.provide(server({ token: Redacted.make(token) }, { host: "0.0.0.0" }))))
+})
+
+describe("somebody who sends too much", () => {
+  it.effect("in the body, said or unsaid, is refused", () =>
+    Effect.gen(function*() {
+      const json = { "content-type": "application/json" }
+      const large = JSON.stringify({ token: "x".repeat(5000) })
+      const said = yield* request("/api/session", { method: "POST", headers: json, body: large })
+      assert.strictEqual(said.status, 413)
+      const chunks = Array.from({ length: 64 }, () => " ".repeat(1024))
+      const unsaid = yield* request("/api/session", { method: "POST", headers: json, body: chunks })
+      assert.strictEqual(unsaid.status, 413)
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("in the headers, in one or in many, is refused", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* request("/health", { headers: { "x-large": "x".repeat(9000) } })).status, 431)
+      const many = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`x-header-${n}`, "some value"]))
+      assert.strictEqual((yield* request("/health", { headers: many })).status, 431)
+    }).pipe(Effect.provide(server())))
+
+  it.effect("in the URL is refused", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* request(`/health?${"x".repeat(3000)}`)).status, 414)
+    }).pipe(Effect.provide(server())))
+
+  it.effect("as JSON that is none, or is something else, is told so", () =>
+    Effect.gen(function*() {
+      const json = { "content-type": "application/json" }
+      for (const body of ["{", "[]", `{"token":1}`, `{"__proto__":{"token":"x"}}`]) {
+        assert.strictEqual((yield* request("/api/session", { method: "POST", headers: json, body })).status, 400, body)
+      }
+    }).pipe(Effect.provide(withToken)))
+})
+
+describe("somebody who looks for other files", () => {
+  it.effect("finds none", () =>
+    Effect.gen(function*() {
+      for (
+        const path of [
+          "/../package.json",
+          "/..%2f..%2fpackage.json",
+          "/assets/../../../package.json",
+          "/%2e%2e/%2e%2e/package.json",
+          "/index.html%00.js",
+          "//etc/passwd"
+        ]
+      ) {
+        const answer = yield* request(path)
+        assert.notStrictEqual(answer.status, 200, path)
+        assert.notInclude(answer.text, "@openwatch/inspector", path)
+      }
+    }).pipe(Effect.provide(server())))
+})

@@ -1,0 +1,96 @@
+/**
+ * Where the live page is served, and to whom: the `http` part of a configuration.
+ *
+ * ```yaml
+ * http:
+ *   host: 127.0.0.1              # the address to listen on
+ *   port: 7420
+ *   token_env: OPENWATCH_TOKEN   # or token: the token itself, at least 16 characters
+ *   hosts: [watch.example.org]   # the names under which browsers ask for the page
+ * ```
+ *
+ * All of it may be left out. On a loopback address nobody needs a token; on any other nothing starts without one.
+ */
+import { Redacted, Result, Schema } from "effect"
+
+/** How the live page is served. */
+export interface HttpSettings {
+  readonly host: string
+  /** 0 for any that is free. */
+  readonly port: number
+  readonly token: Redacted.Redacted | undefined
+  /** Host names, beside addresses and `localhost`, under which browsers may ask for the page. */
+  readonly hosts: ReadonlyArray<string>
+}
+
+/** What the address is where nothing is said. */
+export const defaultHost = "127.0.0.1"
+/** What the port is where nothing is said. */
+export const defaultPort = 7420
+/** A token that is shorter can be guessed. */
+const shortestToken = 16
+
+const EnvironmentVariable = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/, { expected: "the name of an environment variable" })
+)
+
+const HostName = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9_.-]+$/, { expected: "a host name, without scheme or port" })
+)
+
+/** The `http` part, as the file has it. */
+export const HttpEntry = Schema.Struct({
+  host: Schema.optionalKey(Schema.NonEmptyString),
+  port: Schema.optionalKey(
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }, { expected: "a port, 0 to 65535" }))
+  ),
+  // A message of its own, as the default one shows the value.
+  token: Schema.optionalKey(Schema.String.annotate({ message: "Expected a text" })),
+  token_env: Schema.optionalKey(EnvironmentVariable),
+  hosts: Schema.optionalKey(Schema.Array(HostName))
+}).annotate({
+  message: "Expected a mapping with the keys `host`, `port`, `token`, `token_env` and `hosts`",
+  messageUnexpectedKey: "Unknown key: http has `host`, `port`, `token`, `token_env` and `hosts`"
+})
+
+const isLoopback = (host: string): boolean => /^127(\.\d{1,3}){3}$|^::1$|^localhost$/i.test(host)
+
+/**
+ * Reads the entry, and the token from the environment where the entry says so. Fails with what is wrong, each with its
+ * place in the file.
+ */
+export const read = (
+  entry: typeof HttpEntry.Type | undefined,
+  environment: Readonly<Record<string, string | undefined>>
+): Result.Result<HttpSettings, readonly [string, ...Array<string>]> => {
+  const { host = defaultHost, hosts = [], port = defaultPort, token: given, token_env: variable } = entry ?? {}
+  const problems: Array<string> = []
+  if (given !== undefined && variable !== undefined) {
+    problems.push("http.token_env: `token` is given as well; expected one of the two")
+  }
+  const token = given ?? (variable === undefined ? undefined : environment[variable] ?? "")
+  const at = given === undefined && variable !== undefined
+    ? `http.token_env: the environment variable ${variable}`
+    : "http.token: it"
+  if (token === "" && given === undefined) problems.push(`${at} is not set`)
+  else if (token !== undefined && token.length < shortestToken) {
+    problems.push(`${at} is ${token.length} characters long, expected at least ${shortestToken}`)
+  }
+  if (token === undefined && !isLoopback(host)) {
+    problems.push(
+      `http.token: Missing: ${
+        JSON.stringify(host)
+      } is not a loopback address, so whoever reaches it would see the fleet; ` +
+        `set \`token\` or \`token_env\`, or leave \`host\` at ${defaultHost}`
+    )
+  }
+  const [problem, ...others] = problems
+  return problem === undefined
+    ? Result.succeed({
+      host,
+      port,
+      token: token === undefined ? undefined : Redacted.make(token, { label: "http.token" }),
+      hosts
+    })
+    : Result.fail([problem, ...others])
+}
