@@ -6,7 +6,7 @@ import { Effect, Exit, Logger, PubSub, Scope } from "effect"
 import { bufferSize } from "../contenders.ts"
 import { Ping, PingEvent } from "../events.ts"
 import { heapUsed, liveEvents } from "../heap.ts"
-import { formatCount, type Workload } from "../measurements.ts"
+import { type Effort, formatCount, type Row, type Workload } from "../measurements.ts"
 
 interface Subscriber {
   readonly publish: (event: Ping) => unknown
@@ -58,7 +58,6 @@ const others = 1000
 
 /** Publishes between two takes of those that keep up. */
 const burst = 500
-const lookEvery = 167
 
 const cases: ReadonlyArray<Case> = [
   { name: "event bus, stuck dropping", opening: bus("dropping", 0), isSlow: false },
@@ -80,7 +79,7 @@ const cases: ReadonlyArray<Case> = [
   { name: "PubSub.dropping, slow", opening: pubSub("dropping"), isSlow: true }
 ]
 
-const hold = async ({ isSlow, opening }: Case, events: number): Promise<{ live: number; bytes: number }> => {
+const hold = async ({ isSlow, opening }: Case, { events, looks }: Effort): Promise<{ live: number; bytes: number }> => {
   const scope = Scope.makeUnsafe()
   const { othersTakeAll, publish, take } = await Effect.runPromise(
     Effect.provide(Scope.provide(opening, scope), Logger.layer([]))
@@ -92,7 +91,7 @@ const hold = async ({ isSlow, opening }: Case, events: number): Promise<{ live: 
     if (isSlow && i > bufferSize && i % 2 === 0) take()
     if (i % burst === 0) othersTakeAll()
     // How much is held depends on where the log is: the worst of several places counts.
-    if (i > events - burst && i % lookEvery === 0) live = Math.max(live, liveEvents() - liveBefore)
+    if (i > events - burst && i % Math.floor(burst / looks) === 0) live = Math.max(live, liveEvents() - liveBefore)
   }
   const held = await heapUsed()
   await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -102,28 +101,31 @@ const hold = async ({ isSlow, opening }: Case, events: number): Promise<{ live: 
 
 export const stuckHeap: Workload = {
   name: "stuck-heap",
-  parts: cases.map(({ name }) => name),
-  run: async ({ events }, part) => {
-    const kase = cases.find(({ name }) => name === part)!
-    const { bytes, live } = await hold(kase, events)
-    const row = { name: kase.name, isFloor: false }
+  run: async (effort) => {
+    const live: Array<Row> = []
+    const bytes: Array<Row> = []
+    for (const kase of cases) {
+      const held = await hold(kase, effort)
+      live.push({ name: kase.name, isFloor: false, values: [held.live] })
+      bytes.push({ name: kase.name, isFloor: false, values: [held.bytes] })
+    }
     return [
       {
         id: "stuck-heap/events",
-        title: `(i) Events held after ${formatCount(events)} publishes by a subscription with a buffer of ${
+        title: `(i) Events held after ${formatCount(effort.events)} publishes by a subscription with a buffer of ${
           formatCount(bufferSize)
         }`,
         unit: "events",
         columns: ["events"],
-        rows: [{ ...row, values: [live] }],
+        rows: live,
         note: "Slow: takes one event for every two published, and is always close to full."
       },
       {
         id: "stuck-heap/bytes",
-        title: "(i) The heap that they and the buffer take",
+        title: "(i) The heap that goes free when they, and the others, unsubscribe",
         unit: "bytes",
         columns: ["bytes"],
-        rows: [{ ...row, values: [bytes] }]
+        rows: bytes
       }
     ]
   }
