@@ -3,6 +3,12 @@
  *
  * @module
  */
+export * as Drift from "./drift-detector/Drift.ts"
+export * as DriftDetector from "./drift-detector/DriftDetector.ts"
+export * as Scan from "./drift-detector/Scan.ts"
+export * as ScanFolder from "./drift-detector/ScanFolder.ts"
+export * as TargetHosts from "./drift-detector/TargetHosts.ts"
+export * as Xccdf from "./drift-detector/Xccdf.ts"
 export { DriftDetected, DriftType, SeverityCounts } from "./events/DriftDetected.ts"
 export { HeartbeatPulse } from "./events/HeartbeatPulse.ts"
 export { HostId } from "./events/HostId.ts"

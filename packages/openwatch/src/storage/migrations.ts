@@ -54,9 +54,11 @@ const initial = Effect.gen(function*() {
     scan_id TEXT NOT NULL UNIQUE,
     host_id TEXT NOT NULL,
     profile TEXT NOT NULL,
-    result TEXT NOT NULL
+    score DOUBLE PRECISION NOT NULL,
+    outcome TEXT
   )`
-  yield* sql`CREATE INDEX scans_by_baseline ON scans (host_id, profile, seq)`
+  // Only the last scan of a host and profile keeps the states of its rules.
+  yield* sql`CREATE UNIQUE INDEX scans_by_baseline ON scans (host_id, profile) WHERE outcome IS NOT NULL`
 
   yield* sql`CREATE TABLE unannounced_events (
     seq ${sequence},
