@@ -19,6 +19,7 @@ export default defineConfig({
       suite("openwatch", "packages/openwatch/test"),
       suite("acceptance", "test/acceptance"),
       suite("conformance", "test/conformance"),
+      suite("documentation", "test/documentation"),
       suite("spec-coverage", "test/spec-coverage")
     ]
   }

@@ -55,7 +55,9 @@ import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot }
  * What every event has: its kind, and when it happened.
  */
 export interface AnyEvent {
+  /** The kind. */
   readonly _tag: string
+  /** When it happened, which may be before it is published. */
   readonly occurredAt: DateTime.Utc
 }
 
@@ -98,6 +100,7 @@ export interface Metrics<Kind extends string = string> {
   readonly droppedCount: number
   /** Events published that matched no subscription. */
   readonly noSubscribersCount: number
+  /** `publishedCount` for each kind of the bus. */
   readonly publishedByKind: { readonly [K in Kind]: number }
 }
 
@@ -146,11 +149,15 @@ export interface HandlerOptions<Event, E, R, R2> extends BufferOptions {
   readonly concurrency?: number | undefined
   /** When a handler that failed is tried again. Not applied to defects. Later events wait in the buffer meanwhile. */
   readonly retry?: Schedule.Schedule<unknown, E, unknown, R> | undefined
-  /** Runs once for each event that is given up. */
+  /**
+   * Runs once for each event that is given up, with the cause of the last try. It cannot fail; if it dies, that is logged and
+   * the next event is handled.
+   */
   readonly onFailure?: ((event: Event, cause: Cause.Cause<E>) => Effect.Effect<unknown, never, R2>) | undefined
   /**
    * How long the handler may go on when the scope closes, by `Clock`: no more events are accepted, the pending ones are
-   * handled, then the handler is interrupted and the rest discarded. Default: it is interrupted at once.
+   * handled, then the handler is interrupted and the rest discarded. Default: it is interrupted at once. `unsubscribe`
+   * does not drain, nor does a handler that closes its own scope.
    */
   readonly drain?: Duration.Input | undefined
 }
@@ -161,23 +168,29 @@ export interface HandlerOptions<Event, E, R, R2> extends BufferOptions {
 export interface EventBus<in out Event extends AnyEvent> {
   /** The name in messages, logs and metrics: the service's identifier. */
   readonly name: string
+  /** All of its kinds, in the order in which the events were declared. */
   readonly kinds: ReadonlyArray<Event["_tag"]>
   /**
    * Offers the event to every subscription to its kind. Never waits, never fails, never runs a subscriber's code. Does
    * nothing once the bus is shut down.
    */
   readonly publish: (event: Event) => Effect.Effect<void>
-  /** Publishes the events in order, with nothing between them. */
+  /** Publishes the events in order, with nothing between them. All or, if one is not of the bus (a defect), none. */
   readonly publishAll: (events: Iterable<Event>) => Effect.Effect<void>
-  /** `publish` for callbacks outside Effect. */
+  /** `publish` for callbacks outside Effect. Throws a `TypeError` where `publish` has a defect: for no event of the bus. */
   readonly publishUnsafe: (event: Event) => void
-  /** A subscription to some kinds, live when this returns, until the scope closes. */
+  /**
+   * A subscription to some kinds, to be taken from. Live when this returns, until the scope closes. After shutdown it has
+   * ended already.
+   */
   readonly subscribe: <const Kind extends Event["_tag"]>(
     options: SubscribeOptions<Kind>
   ) => Effect.Effect<Subscription<Extract<Event, { readonly _tag: Kind }>>, never, Scope.Scope>
   /**
    * Runs `handler` for each event of the kind, or kinds, in a supervised fiber until the scope closes. Live when this
-   * returns. A handler that fails is logged and counted, and the next event is handled.
+   * returns. A handler that fails, dies or throws is logged and counted, and the next event is handled.
+   *
+   * For an event that was published inside a span, the handler runs in a root span (kind `consumer`) that links to it.
    */
   readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
     kinds: Kind | ReadonlyArray<Kind>,
@@ -187,15 +200,16 @@ export interface EventBus<in out Event extends AnyEvent> {
     ) => Effect.Effect<unknown, E, R>,
     options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, NoInfer<R>, R2>
   ) => Effect.Effect<SubscriptionHandle, never, R | R2 | Scope.Scope>
+  /** The counters of the bus, all of one moment. */
   readonly metrics: Effect.Effect<Metrics<Event["_tag"]>>
-  /** The subscriptions that are not closed. */
+  /** The counters of each subscription that is not closed. */
   readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionSnapshot>>
   /**
-   * Closes the intake, and returns without waiting: subscriptions go on until their buffers are empty, then takes fail
-   * with `Cause.Done` and streams end. Idempotent.
+   * Closes the intake, and returns without waiting: subscriptions go on until their buffers are empty, handlers too, then
+   * takes fail with `Cause.Done` and streams end. Idempotent.
    */
   readonly shutdown: Effect.Effect<void>
-  /** Completes when the bus is shut down. */
+  /** Completes when the bus is shut down. Subscriptions may still have events pending then. */
   readonly awaitShutdown: Effect.Effect<void>
 }
 
@@ -214,6 +228,28 @@ export interface EventBus<in out Event extends AnyEvent> {
  *
  * When the scope closes, the bus is shut down, every `on` subscription that is left is closed as by its own scope, side
  * by side, and waited for.
+ *
+ * **Example** (A bus within a scope)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { DateTime, Effect, Schema } from "effect"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const bus = yield* EventBus.make({ name: "doors", events: [DoorOpened], bufferSize: 16 })
+ *   const doors = yield* bus.subscribe({ kinds: ["DoorOpened"] })
+ *   yield* bus.publish(new DoorOpened({ door: "Front door", occurredAt: yield* DateTime.now }))
+ *   const event = yield* doors.take
+ *   return event.door
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program)) // => "Front door"
+ * ```
  */
 export const make = <const Events extends EventSchemas>(
   options: Options & {

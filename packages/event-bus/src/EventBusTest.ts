@@ -40,6 +40,7 @@ import { BusImpl, scoped } from "./internal/bus.ts"
  */
 export interface Published<out Event> {
   readonly event: Event
+  /** When it was published; `event.occurredAt` says when it happened. */
   readonly at: DateTime.Utc
 }
 
@@ -59,6 +60,30 @@ class RecordingBus extends BusImpl {
 
 /**
  * Provides the bus as its own layer does, and records what is published on it.
+ *
+ * **Example** (A recording bus with a small buffer)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { EventBusTest } from "@openwatch/event-bus/testing"
+ * import { Effect, Schema } from "effect"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const bus = yield* HouseBus
+ *   const doors = yield* bus.subscribe({ kinds: ["DoorOpened"] })
+ *   const { bufferSize } = yield* doors.snapshot
+ *   return [bufferSize, yield* EventBusTest.published(HouseBus)]
+ * }).pipe(Effect.scoped, Effect.provide(EventBusTest.layer(HouseBus, { bufferSize: 4 })))
+ *
+ * await Effect.runPromise(program) // => [4, []]
+ * ```
  */
 export const layer = <Self, Id extends string, Events extends EventSchemas>(
   service: ServiceClass<Self, Id, Events>,
@@ -73,6 +98,30 @@ export const layer = <Self, Id extends string, Events extends EventSchemas>(
 
 /**
  * What was published so far, in order. A defect if the bus is not that of {@link layer}.
+ *
+ * **Example** (What was published, and when)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { EventBusTest } from "@openwatch/event-bus/testing"
+ * import { DateTime, Effect, Schema } from "effect"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const bus = yield* HouseBus
+ *   yield* bus.publish(new DoorOpened({ door: "Front door", occurredAt: DateTime.makeUnsafe(0) }))
+ *   const published = yield* EventBusTest.published(HouseBus)
+ *   return published.map(({ at, event }) => [event.door, DateTime.isDateTime(at)])
+ * }).pipe(Effect.provide(EventBusTest.layer(HouseBus)))
+ *
+ * await Effect.runPromise(program) // => [["Front door", true]]
+ * ```
  */
 export const published = <Self, Id extends string, Events extends EventSchemas>(
   service: ServiceClass<Self, Id, Events>
@@ -86,12 +135,39 @@ export const published = <Self, Id extends string, Events extends EventSchemas>(
 
 /**
  * Completes when the bus is idle: no `on` subscription has an event pending or a handler running, and nobody who waits in
- * a take has something to take. Nothing is polled and no time passes.
+ * a take has something to take. Nothing is polled and no time passes. Works on every bus, recording or not.
  *
  * **Gotchas**
  *
  * A handler that waits for the `TestClock` is running: adjust the clock first, or fork this and then adjust it. What a
  * subscriber does with an event after taking it itself (`take`, `stream`) cannot be seen.
+ *
+ * **Example** (Waiting for what a handler does)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { EventBusTest } from "@openwatch/event-bus/testing"
+ * import { DateTime, Effect, Schema } from "effect"
+ *
+ * class DoorOpened extends Schema.TaggedClass<DoorOpened>()("DoorOpened", {
+ *   door: Schema.String,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const bus = yield* HouseBus
+ *   const seen: Array<string> = []
+ *   yield* bus.on("DoorOpened", (event) => Effect.sync(() => seen.push(event.door)))
+ *   yield* bus.publish(new DoorOpened({ door: "Front door", occurredAt: yield* DateTime.now }))
+ *   seen // => []
+ *   yield* EventBusTest.awaitIdle(HouseBus)
+ *   seen // => ["Front door"]
+ * }).pipe(Effect.scoped, Effect.provide(HouseBus.layer))
+ *
+ * await Effect.runPromise(program)
+ * ```
  */
 export const awaitIdle = <Self, Id extends string, Events extends EventSchemas>(
   service: ServiceClass<Self, Id, Events>

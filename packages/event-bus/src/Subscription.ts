@@ -3,6 +3,17 @@
  *
  * A subscription is live from the moment `subscribe` returns it until its scope closes. Its buffer, its overflow policy
  * and its counters are its own: however slow or stuck it is, no other subscription and no publisher notices.
+ *
+ * **What a slow subscriber meets**
+ *
+ * Events wait in the buffer. When it is full, each further event costs one: the new one (`"dropping"`) or the oldest one
+ * that is pending (`"sliding"`). The subscriber is told how many it lost, and when they happened, by `losses`; `snapshot`
+ * counts them, and the log has a warning.
+ *
+ * **What closing means**
+ *
+ * When the bus is shut down, what is pending can still be taken; then takes fail with `Cause.Done` and streams end. When
+ * the subscription itself is closed, what is pending is discarded, and they do so at once.
  */
 import type { Cause, DateTime, Effect, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
@@ -16,8 +27,8 @@ export type Overflow = "dropping" | "sliding"
  * Where a subscription is in its life.
  *
  * - `"open"`: events are offered to it.
- * - `"draining"`: the bus was shut down, or its `drain` time runs; no more events are offered, the accepted ones still
- *   reach the subscriber.
+ * - `"draining"`: no more events are offered, but some are pending, or a handler runs. The bus was shut down, or the scope
+ *   was closed and waits for the handler.
  * - `"closed"`: nothing is pending and nothing will be. Its counters stay as they were.
  */
 export type State = "open" | "draining" | "closed"
@@ -28,10 +39,13 @@ export type State = "open" | "draining" | "closed"
  * Always `offered = delivered + dropped` and `delivered = taken + pending + discarded`.
  */
 export interface SubscriptionSnapshot {
+  /** As it was given, or the kinds joined by `+`. Several subscriptions may have one name. */
   readonly name: string
+  /** What it receives, as given, each kind once. */
   readonly kinds: ReadonlyArray<string>
   /** Events that may be pending at most. */
   readonly bufferSize: number
+  /** What it loses when that many are pending. */
   readonly overflow: Overflow
   readonly state: State
   /** Matching events published while the subscription was open, and the replayed ones. */
@@ -71,8 +85,38 @@ export interface Loss {
  *
  * A take that waits when the bus is shut down, or when the subscription is closed, fails with `Cause.Done`, as does every
  * take once nothing is pending any more.
+ *
+ * Several fibers may take from one subscription: each event goes to one of them.
+ *
+ * **Example** (A subscriber that is too slow, and reads again what it missed)
+ *
+ * ```ts
+ * import { EventBus } from "@openwatch/event-bus"
+ * import { DateTime, Effect, Schema, Stream } from "effect"
+ *
+ * class Measured extends Schema.TaggedClass<Measured>()("Measured", {
+ *   celsius: Schema.Finite,
+ *   occurredAt: Schema.DateTimeUtc
+ * }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const bus = yield* EventBus.make({ events: [Measured] })
+ *   const page = yield* bus.subscribe({ kinds: ["Measured"], bufferSize: 2, overflow: "sliding" })
+ *   const occurredAt = yield* DateTime.now
+ *   yield* bus.publishAll([18, 19, 20, 21].map((celsius) => new Measured({ celsius, occurredAt })))
+ *   yield* bus.shutdown
+ *
+ *   const shown = yield* Stream.runCollect(page.stream)
+ *   shown.map((event) => event.celsius) // => [20, 21]
+ *   const losses = yield* Stream.runCollect(page.losses)
+ *   losses.map((loss) => loss.dropped) // => [2]
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program))
+ * ```
  */
 export interface Subscription<out E> {
+  /** As it was given, or the kinds joined by `+`. */
   readonly name: string
   /** The oldest pending event; waits for one. */
   readonly take: Effect.Effect<E, Cause.Done>
@@ -89,6 +133,7 @@ export interface Subscription<out E> {
    * is busy. Ends with the subscription.
    */
   readonly losses: Stream.Stream<Loss>
+  /** Its counters, all of one moment. Once it is closed: its last ones. */
   readonly snapshot: Effect.Effect<SubscriptionSnapshot>
   /** Discards what is pending and removes the subscription from the bus. Idempotent; also run when the scope closes. */
   readonly unsubscribe: Effect.Effect<void>
@@ -98,13 +143,15 @@ export interface Subscription<out E> {
  * A subscription whose events go to a handler: see `EventBus.on`.
  */
 export interface SubscriptionHandle {
+  /** As it was given, or the kinds joined by `+`. */
   readonly name: string
+  /** See {@link Subscription.snapshot}. */
   readonly snapshot: Effect.Effect<SubscriptionSnapshot>
   /** See {@link Subscription.losses}. */
   readonly losses: Stream.Stream<Loss>
   /**
-   * Discards what is pending, interrupts running handlers, removes the subscription. Idempotent. Called by the handler
-   * itself it waits for nothing: the handler finishes its event, and no other starts.
+   * Discards what is pending, interrupts running handlers and waits for them, removes the subscription. Does not drain.
+   * Idempotent. Called by the handler itself it waits for nothing: the handler finishes its event, and no other starts.
    */
   readonly unsubscribe: Effect.Effect<void>
 }

@@ -3,4 +3,5 @@
  *
  * @module
  */
+export * as Conformance from "./Conformance.ts"
 export * as EventBusTest from "./EventBusTest.ts"

@@ -212,3 +212,32 @@ describe("closing the bus's scope", () => {
     }).pipe(Effect.provideService(Metric.FiberRuntimeMetrics, counting))
   })
 })
+
+describe("takeBetween", () => {
+  it.effect("loses nothing when it is interrupted before its minimum is there", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      const taker = yield* Effect.forkChild(subscription.takeBetween(3, 5))
+      yield* settle
+      yield* bus.publishAll([ping(1), ping(2)])
+      yield* settle
+      yield* Fiber.interrupt(taker)
+      assert.deepInclude(yield* subscription.snapshot, { taken: 0, pending: 2 })
+      assert.deepStrictEqual(yield* subscription.takeUpTo(9), [ping(1), ping(2)])
+    }))
+
+  it.effect("collects more than the buffer holds", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 2 })
+      const taker = yield* Effect.forkChild(subscription.takeBetween(3, 5))
+      yield* settle
+      for (const n of [1, 2, 3, 4]) {
+        yield* bus.publish(ping(n))
+        yield* settle
+      }
+      assert.deepStrictEqual(yield* Fiber.join(taker), [ping(1), ping(2), ping(3)])
+      assert.deepStrictEqual(yield* subscription.takeUpTo(9), [ping(4)])
+    }))
+})

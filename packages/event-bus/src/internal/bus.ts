@@ -153,28 +153,26 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       return Effect.as(Scope.addFinalizer(subscription.scope, handling.release), handling.handle)
     }))
 
-  get metrics(): Effect.Effect<Metrics> {
-    return Effect.sync(() => {
-      const publishedByKind: Record<string, number> = {}
-      let publishedCount = 0
-      let noSubscribersCount = 0
-      for (const kind of this.kinds) {
-        publishedCount += publishedByKind[kind] = this.storage.published(kind)
-        noSubscribersCount += this.storage.unmatched(kind)
-      }
-      return {
-        publishedCount,
-        deliveredCount: this.sum("delivered"),
-        droppedCount: this.sum("dropped"),
-        noSubscribersCount,
-        publishedByKind
-      }
-    })
-  }
+  readonly metrics: Effect.Effect<Metrics> = Effect.sync(() => {
+    const publishedByKind: Record<string, number> = {}
+    let publishedCount = 0
+    let noSubscribersCount = 0
+    for (const kind of this.kinds) {
+      publishedCount += publishedByKind[kind] = this.storage.published(kind)
+      noSubscribersCount += this.storage.unmatched(kind)
+    }
+    return {
+      publishedCount,
+      deliveredCount: this.sum("delivered"),
+      droppedCount: this.sum("dropped"),
+      noSubscribersCount,
+      publishedByKind
+    }
+  })
 
-  get subscriptions(): Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> {
-    return Effect.sync(() => Array.from(this.open.keys(), (subscription) => subscription.snapshotUnsafe()))
-  }
+  readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> = Effect.sync(() =>
+    Array.from(this.open.keys(), (subscription) => subscription.snapshotUnsafe())
+  )
 
   readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
     if (this.isShutdown) return
@@ -183,9 +181,9 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.schedule(() => this.shutdownLatch.openUnsafe())
   })
 
-  get awaitShutdown(): Effect.Effect<void> {
-    return Effect.suspend(() => this.isShutdown ? Effect.void : this.shutdownLatch.await)
-  }
+  readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() =>
+    this.isShutdown ? Effect.void : this.shutdownLatch.await
+  )
 
   onClosed(subscription: SubscriptionImpl): void {
     this.open.get(subscription)?.()
@@ -217,8 +215,8 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
           this.idleChecks.add(check)
           return
         }
-        // A taker that waits for an event that is there: its wake-up is scheduled.
-        if (cursor.isAwaited) isIdle = false
+        // A taker that waits for what is there: its wake-up is scheduled.
+        if (cursor.isWakeDue) isIdle = false
       }
       if (isIdle) resume(Effect.void)
       else this.schedule(check)

@@ -153,7 +153,7 @@ export class Handling implements Handlers {
         })
       ))
     const wait = Effect.callback<void>((resume) => {
-      const cancel = cursor.wait(() => resume(Effect.void))
+      const cancel = cursor.wait(1, () => resume(Effect.void))
       this.host.onIdle()
       return Effect.sync(cancel)
     })

@@ -33,6 +33,12 @@ export interface LossListener<A> {
 
 const chunkLength = 256
 
+/** Somebody who waits for some number of events, at most a full buffer. */
+interface Waiter {
+  readonly count: number
+  readonly run: () => void
+}
+
 interface Chunk<A> {
   /** Position in the log of the first item. */
   readonly start: number
@@ -44,6 +50,7 @@ interface Chunk<A> {
 /** What a cursor that reads no more points at, so that it holds no part of the log. */
 const nothing: Chunk<never> = { start: 0, items: [], next: undefined }
 
+// oxlint-disable-next-line no-new-array -- a length is what is meant
 const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: new Array(chunkLength), next: undefined })
 
 /** The log that all subscriptions to one set of kinds read. */
@@ -143,7 +150,7 @@ export class Cursor<A> {
   private backlogStart = 0
   private backlogCount: number
   private lost = 0
-  private waiters: Array<() => void> | undefined = undefined
+  private waiters: Array<Waiter> | undefined = undefined
 
   constructor(lane: Lane<A>, capacity: number, isSliding: boolean, replayed: Array<A>) {
     this.lane = lane
@@ -188,9 +195,10 @@ export class Cursor<A> {
     return this.waiters !== undefined && this.waiters.length > 0
   }
 
-  /** A taker would not have to wait. */
-  private get isReady(): boolean {
-    return this.unsettled > 0 || !this.isOpen
+  /** The first of those who wait has what it waits for: it is about to be woken. */
+  get isWakeDue(): boolean {
+    const waiters = this.waiters
+    return waiters !== undefined && waiters.length > 0 && (this.unsettled >= waiters[0]!.count || !this.isOpen)
   }
 
   private get end(): number {
@@ -231,30 +239,29 @@ export class Cursor<A> {
   }
 
   /**
-   * Runs `waiter` in a later turn of the scheduler, once something is pending or nothing will be. Waiters run in the
-   * order in which they came. The answer takes the waiter back.
+   * Runs `run` in a later turn of the scheduler, once `count` events are pending (at most as many as the buffer holds) or
+   * no more will come. Waiters run in the order in which they came. The answer takes the waiter back.
    */
-  wait(waiter: () => void): () => void {
+  wait(count: number, run: () => void): () => void {
     const waiters = this.waiters ??= []
+    const waiter = { count, run }
     waiters.push(waiter)
     if (this.isOpen) this.lane.wait(this)
-    if (this.isReady) this.scheduleWake()
+    if (this.isWakeDue) this.scheduleWake()
     return () => {
       const index = waiters.indexOf(waiter)
       if (index >= 0) waiters.splice(index, 1)
     }
   }
 
-  /** Runs waiters for as long as there is something for them. */
+  /** Runs waiters for as long as there is what they wait for. */
   wake(): void {
-    const waiters = this.waiters
-    if (waiters === undefined) return
     try {
-      while (waiters.length > 0 && this.isReady) waiters.shift()!()
+      while (this.isWakeDue) this.waiters!.shift()!.run()
     } finally {
-      if (waiters.length > 0) {
+      if (this.isAwaited) {
         if (this.isOpen) this.lane.wait(this)
-        if (this.isReady) this.scheduleWake()
+        if (this.isWakeDue) this.scheduleWake()
       }
     }
   }

@@ -112,14 +112,19 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
       const atMost = atLeastZero(max)
       if (atMost < atLeast) return Effect.succeed([])
       if (atLeast === 0) return this.takeUpTo(atMost)
-      const more = (taken: Array<AnyEvent>): Effect.Effect<Array<AnyEvent>, Cause.Done> =>
-        Effect.matchEffect(this.taking(() => this.pollSome(atMost - taken.length)), {
+      const { capacity } = this.cursor
+      const more = (taken: Array<AnyEvent>): Effect.Effect<Array<AnyEvent>, Cause.Done> => {
+        // Nothing is taken before all is there, so that interrupting the wait loses nothing; but what the buffer cannot
+        // hold has to be taken a buffer at a time.
+        const count = Math.min(atLeast - taken.length, capacity)
+        return Effect.matchEffect(this.taking(() => this.pollSome(atMost - taken.length), count), {
           onFailure: (done) => taken.length === 0 ? Effect.fail(done) : Effect.succeed(taken),
           onSuccess: (events) => {
             const all = taken.concat(events)
             return all.length < atLeast ? more(all) : Effect.succeed(all)
           }
         })
+      }
       return more([])
     }
   }
@@ -254,14 +259,14 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     return events.length > 0 ? events as NonEmptyArray<AnyEvent> : Empty
   }
 
-  /** Takes what `poll` finds, after those who wait already; waits while it finds nothing. */
-  private taking<A>(poll: () => A | Empty): Effect.Effect<A, Cause.Done> {
+  /** Takes what `poll` finds, after those who wait already; waits while less than `count` is pending. */
+  private taking<A>(poll: () => A | Empty, count = 1): Effect.Effect<A, Cause.Done> {
     return Effect.suspend(() => {
-      const found = this.cursor.isAwaited ? Empty : poll()
-      if (found !== Empty) return Effect.succeed(found)
-      if (this.cursor.isEnded) return Cause.done()
+      const { cursor } = this
+      if (cursor.isEnded) return Cause.done()
+      if (!cursor.isAwaited && (cursor.pending >= count || !cursor.isOpen)) return Effect.succeed(poll() as A)
       return Effect.callback<A, Cause.Done>((resume) =>
-        Effect.sync(this.cursor.wait(() => {
+        Effect.sync(cursor.wait(count, () => {
           const found = poll()
           resume(found === Empty ? Cause.done() : Effect.succeed(found))
         }))
