@@ -12,7 +12,22 @@
  * When the layer's scope closes, no more events are accepted; those pending are stored and sent for at most ten seconds.
  * What is not sent by then stays pending in the store.
  */
-import { Cause, Clock, Context, Data, Duration, Effect, Exit, Fiber, Latch, Layer, Metric, Option, Random, Schedule } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Data,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Layer,
+  Metric,
+  Option,
+  Random,
+  Schedule
+} from "effect"
 import { v7 } from "uuid"
 import { AlertStore, type AlertStoreError, type PendingDelivery } from "../alert-store/AlertStore.ts"
 import { AllEventKinds, SystemEventBus } from "../events/SystemEventBus.ts"
@@ -58,7 +73,9 @@ export class InvalidTimeToLive extends Data.TaggedError("InvalidTimeToLive")<{
 }> {
   override get message(): string {
     const { maximum, minimum } = timeToLiveRange
-    return `the time to live of alerts is ${Duration.format(this.timeToLive)}; expected ${Duration.format(minimum)} to ` +
+    return `the time to live of alerts is ${Duration.format(this.timeToLive)}; expected ${
+      Duration.format(minimum)
+    } to ` +
       Duration.format(maximum)
   }
 }
@@ -154,14 +171,19 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     })
 
   let isStopping = false
-  const workers = yield* Effect.forEach(channels, (channel) => Effect.map(Latch.make(true), (hasWork) => ({ channel, hasWork })))
+  const workers = yield* Effect.forEach(
+    channels,
+    (channel) => Effect.map(Latch.make(true), (hasWork) => ({ channel, hasWork }))
+  )
   const wakeWorkers = Effect.sync(() => {
     for (const { hasWork } of workers) hasWork.openUnsafe()
   })
 
   const deliver = Effect.fnUntraced(function*(channel: AlertChannel, delivery: PendingDelivery) {
     const record = (attempts: number, state: "pending" | "delivered" | "given_up", lastError?: string) =>
-      untilStored(store.recordAttempt({ alertId: delivery.alert.id, channel: channel.name, state, attempts, lastError }))
+      untilStored(
+        store.recordAttempt({ alertId: delivery.alert.id, channel: channel.name, state, attempts, lastError })
+      )
 
     for (let attempts = delivery.attempts + 1;; attempts++) {
       const failure = yield* Effect.match(send(channel, delivery), {
@@ -245,7 +267,9 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
         event,
         alert,
         resolves: alert === undefined ? [] : resolvedBy[alert.type],
-        channels: alert === undefined ? [] : channels.filter((channel) => wants(channel, alert)).map(({ name }) => name),
+        channels: alert === undefined
+          ? []
+          : channels.filter((channel) => wants(channel, alert)).map(({ name }) => name),
         timeToLive
       }),
       count("persistFailed", persistFailedTotal)

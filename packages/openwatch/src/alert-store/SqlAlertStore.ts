@@ -7,6 +7,7 @@ import type * as SqlError from "effect/sql/SqlError"
 import { Alert, dedupKey, initialState, isRepeat, resolvedBy } from "../alert-router/Alert.ts"
 import type { AlertState, AlertType, Severity } from "../alert-router/Alert.ts"
 import type { HostId } from "../events/HostId.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outbox from "../storage/Outbox.ts"
 import { AlertStore, AlertStoreError } from "./AlertStore.ts"
 import type { DeliveryState, StoredAlert, Submission } from "./AlertStore.ts"
@@ -63,7 +64,7 @@ const isFinal = ({ reason }: SqlError.SqlError): boolean =>
 const toStoreError = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Effect.Effect<A, AlertStoreError, R> =>
   Effect.mapError(
     effect,
-    (error) => new AlertStoreError({ message: error.message, isRetryable: !isFinal(error), cause: error })
+    (error) => new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
   )
 
 const make = Effect.gen(function*() {
@@ -117,9 +118,7 @@ const make = Effect.gen(function*() {
     } ON CONFLICT (dedup_key, occurred_at) DO NOTHING RETURNING seq`
     if (row === undefined) return false
     for (const channel of channels) {
-      yield* sql`INSERT INTO deliveries ${
-        sql.insert({ alert_seq: row.seq, channel, state: "pending", attempts: 0 })
-      }`
+      yield* sql`INSERT INTO deliveries ${sql.insert({ alert_seq: row.seq, channel, state: "pending", attempts: 0 })}`
     }
     return true
   })

@@ -23,4 +23,5 @@ const makeOne = (
 }
 
 /** Makes each channel. */
-export const make = (channels: ReadonlyArray<ChannelConfiguration>) => Effect.forEach(channels, (channel) => makeOne(channel))
+export const make = (channels: ReadonlyArray<ChannelConfiguration>) =>
+  Effect.forEach(channels, (channel) => makeOne(channel))

@@ -53,7 +53,9 @@ export const postJson = (
     // Spans would carry the URL to wherever traces go.
     Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
     Effect.catch((error) =>
-      Effect.fail(new ChannelError({ message: `the receiver cannot be reached: ${networkProblem(error)}`, isRetryable: true }))
+      Effect.fail(
+        new ChannelError({ message: `the receiver cannot be reached: ${networkProblem(error)}`, isRetryable: true })
+      )
     ),
     Effect.flatMap((response) =>
       response.status >= 200 && response.status < 300

@@ -34,7 +34,9 @@ const cut = (text: string): string => text.length <= width ? text : `${text.slic
 const formatUndelivered = ({ attempts, channel, lastError, state }: StoredAlert["deliveries"][number]): string => {
   const tries = `${attempts} ${attempts === 1 ? "attempt" : "attempts"}`
   const why = lastError === undefined ? "" : `: ${lastError}`
-  return cut(state === "given_up" ? `  ${channel}: given up after ${tries}${why}` : `  ${channel}: pending, ${tries}${why}`)
+  return cut(
+    state === "given_up" ? `  ${channel}: given up after ${tries}${why}` : `  ${channel}: pending, ${tries}${why}`
+  )
 }
 
 /** Lines of at most 80 columns: one for an alert, and one for each channel that does not have it. */

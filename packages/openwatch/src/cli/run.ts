@@ -11,8 +11,8 @@ import { HostLabel } from "../alert-router/HostLabel.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import * as Channels from "../channels/Channels.ts"
 import * as Configuration from "../configuration/Configuration.ts"
-import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { HostId } from "../events/HostId.ts"
+import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
@@ -34,7 +34,10 @@ const publisher = (hosts: Inventory.Inventory["hosts"], { failureThreshold, inte
     yield* LivenessLoop.watch(hosts, { interval, failureThreshold, hostStates: yield* HostStates.HostStates })
   })).pipe(Layer.provide([Probe.layerTcp(), HostStates.layer, Outbox.layer]))
 
-const describe = (router: AlertRouter.RouterMetrics, bus: Effect.Success<SystemEventBus["Service"]["metrics"]>): string => {
+const describe = (
+  router: AlertRouter.RouterMetrics,
+  bus: Effect.Success<SystemEventBus["Service"]["metrics"]>
+): string => {
   const failures = Object.entries(router.channelFailures).map(([channel, count]) => `, ${count} to ${channel}`).join("")
   return `${bus.publishedCount} events published, ${bus.droppedCount} dropped; ${router.received} received, ` +
     `${router.routed} alerts routed, ${router.deduped} deduplicated; failures: ${router.persistFailed} to store${failures}`

@@ -108,8 +108,10 @@ const EnvironmentVariable = Schema.String.check(
   Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/, { expected: "the name of an environment variable" })
 )
 
-// A message of its own, as the default one shows the value.
-const Secret = Schema.NonEmptyString.annotate({ message: "Expected a text that is not empty" })
+// Messages of its own, as the default ones show the value.
+const Secret = Schema.String.annotate({ message: "Expected a text that is not empty" }).check(
+  Schema.isNonEmpty({ message: "Expected a text that is not empty" })
+)
 
 const channelTypes = ["console", "webhook", "slack"] as const
 

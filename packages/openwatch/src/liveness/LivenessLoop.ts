@@ -10,6 +10,7 @@ import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import type { HostStates } from "../storage/HostStates.ts"
 import { Probe } from "./Probe.ts"
 import * as Reachability from "./Reachability.ts"
@@ -67,7 +68,9 @@ const roundedMillis = (duration: Duration.Duration): number => Math.round(Durati
 /** Goes on trying: a transition that is not stored is not published either, but it is not forgotten. */
 const store = (hostStates: HostStates["Service"], pulse: HeartbeatPulse) =>
   hostStates.record(pulse).pipe(
-    Effect.tapError((error) => Effect.logWarning(`The state of host ${pulse.hostId} is not stored: ${error.message}`)),
+    Effect.tapError((error) =>
+      Effect.logWarning(`The state of host ${pulse.hostId} is not stored: ${describeSqlError(error)}`)
+    ),
     Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")])),
     Effect.orDie
   )

@@ -10,6 +10,7 @@ import * as CliError from "effect/cli/CliError"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
+import { describeSqlError } from "./describeSqlError.ts"
 import { migrations, schemaVersion } from "./migrations.ts"
 import * as NodeSqlite from "./NodeSqlite.ts"
 
@@ -77,12 +78,6 @@ export const nameOf = (location: Location): string => {
   return `PostgreSQL database "${decodeURIComponent(url.pathname.slice(1))}" on ${url.hostname}:${url.port || 5432}`
 }
 
-const causeMessage = (error: SqlError.SqlError): string => {
-  const { cause } = error.reason
-  const detail = cause instanceof Error && cause.message !== "" ? cause.message : ""
-  return detail === "" || error.message.includes(detail) ? error.message : `${error.message}: ${detail}`
-}
-
 const migrate = (database: string) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
@@ -101,7 +96,7 @@ const migrate = (database: string) =>
         new StorageError({
           database,
           problem: `cannot be brought up to date: ${message}${
-            SqlError.isSqlError(cause) ? `: ${causeMessage(cause)}` : ""
+            SqlError.isSqlError(cause) ? `: ${describeSqlError(cause)}` : ""
           }`
         })
       ))
@@ -149,7 +144,12 @@ export const layer = (
     Layer.provideMerge(client(location, options?.mustExist ?? false))
   )
   return migrated.pipe(
-    Layer.catchTag("SqlError", (error) =>
-      Layer.effectContext(Effect.fail(new StorageError({ database, problem: `cannot be opened: ${causeMessage(error)}` }))))
+    Layer.catchTag(
+      "SqlError",
+      (error) =>
+        Layer.effectContext(
+          Effect.fail(new StorageError({ database, problem: `cannot be opened: ${describeSqlError(error)}` }))
+        )
+    )
   )
 }

@@ -8,8 +8,10 @@ import { base, drifted, stored } from "./fixture.ts"
 
 const deadly = Layer.effect(
   SystemEventBus,
-  Effect.map(SystemEventBus, (bus) =>
-    SystemEventBus.of({ ...bus, publish: () => Effect.sync(() => process.kill(process.pid, "SIGKILL")) }))
+  Effect.map(
+    SystemEventBus,
+    (bus) => SystemEventBus.of({ ...bus, publish: () => Effect.sync(() => process.kill(process.pid, "SIGKILL")) })
+  )
 ).pipe(Layer.provide(SystemEventBus.layer))
 
 const options = { hostOf: TargetHosts.make([]) }

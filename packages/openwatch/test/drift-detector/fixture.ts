@@ -1,9 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
-import { SystemEventBus } from "@openwatch/openwatch"
+import { Scans, Storage, SystemEventBus } from "@openwatch/openwatch"
 import { Effect, FileSystem, Layer } from "effect"
 import { fileURLToPath } from "node:url"
-import * as Scans from "../../src/storage/Scans.ts"
-import * as Storage from "../../src/storage/Storage.ts"
 
 /** A real scan by OpenSCAP, and one of the same host after three permission faults. */
 export const base = fileURLToPath(new URL("../xccdf/base.xml", import.meta.url))
@@ -49,7 +47,8 @@ export const file = (text: string | Uint8Array) =>
   })
 
 /** The tables in a data folder. */
-export const stored = (path: string) => Scans.layer.pipe(Layer.provideMerge(Storage.layer({ _tag: "DataFolder", path })))
+export const stored = (path: string) =>
+  Scans.layer.pipe(Layer.provideMerge(Storage.layer({ _tag: "DataFolder", path })))
 
 /** A bus, and a database of its own. */
 export const layer = Layer.unwrap(

@@ -1,0 +1,277 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Alert,
+  type AlertChannel,
+  AlertChannels,
+  AlertRouter,
+  AlertStore,
+  ChannelError,
+  ConsoleChannel,
+  HeartbeatPulse,
+  hostIdFromName,
+  SlackChannel,
+  SqlAlertStore,
+  Storage,
+  SystemEventBus,
+  WebhookChannel
+} from "@openwatch/openwatch"
+import { Console, DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Queue, Redacted, Schema } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { TestClock } from "effect/testing"
+import { createHmac } from "node:crypto"
+import { closing, receiver, stalling, status } from "./Receiver.ts"
+
+const web = hostIdFromName("web")
+
+const alert = new Alert.Alert({
+  id: "01936b0e-0000-7000-8000-000000000001",
+  type: "host_unreachable",
+  severity: "high",
+  hostId: web,
+  title: "wéb <1> & co is unreachable",
+  tags: { severity: "high", alert_type: "host_unreachable", host_id: web },
+  occurredAt: DateTime.makeUnsafe("2026-11-23T22:00:00Z")
+})
+
+const secret = Redacted.make("s3cr3t")
+
+const webhook = (url: string, secret?: Redacted.Redacted) =>
+  WebhookChannel.make({ name: "ops", requiredTags: {}, url: Redacted.make(url), secret }).pipe(
+    Effect.provide(FetchHttpClient.layer)
+  )
+
+describe("webhook", () => {
+  it.effect("posts the alert as JSON, with its id and the signature of the body's exact bytes", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(status(204))
+      const channel = yield* webhook(`${url}/alerts?team=a`, secret)
+      yield* channel.send(alert)
+      const { body, headers, method, path } = yield* Queue.take(received)
+      assert.deepStrictEqual([method, path, headers["content-type"]], ["POST", "/alerts?team=a", "application/json"])
+      assert.strictEqual(headers["x-openwatch-alert-id"], alert.id)
+      assert.strictEqual(
+        headers["x-openwatch-signature"],
+        `sha256=${createHmac("sha256", "s3cr3t").update(Buffer.from(body, "utf8")).digest("hex")}`
+      )
+      assert.deepStrictEqual(JSON.parse(body), {
+        id: alert.id,
+        type: "host_unreachable",
+        severity: "high",
+        hostId: web,
+        title: "wéb <1> & co is unreachable",
+        tags: { severity: "high", alert_type: "host_unreachable", host_id: web },
+        occurredAt: "2026-11-23T22:00:00.000Z"
+      })
+      assert.deepStrictEqual(yield* Schema.decodeEffect(WebhookChannel.AlertText)(body), alert)
+    }).pipe(Effect.scoped))
+
+  it.effect("the signature is that of RFC 4231's second test case", () =>
+    Effect.sync(() =>
+      assert.strictEqual(
+        WebhookChannel.signatureOf("what do ya want for nothing?", Redacted.make("Jefe")),
+        "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+      )
+    ))
+
+  it.effect("without a secret there is no signature", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(status(200))
+      yield* (yield* webhook(url)).send(alert)
+      assert.notProperty((yield* Queue.take(received)).headers, "x-openwatch-signature")
+    }).pipe(Effect.scoped))
+
+  for (
+    const [code, isRetryable] of [[301, false], [400, false], [401, false], [404, false], [429, true], [500, true], [
+      503,
+      true
+    ]] as const
+  ) {
+    it.effect(`status ${code} is a failure that ${isRetryable ? "may pass" : "is final"}`, () =>
+      Effect.gen(function*() {
+        const { url } = yield* receiver(status(code, { location: "/elsewhere" }))
+        const error = yield* Effect.flip((yield* webhook(url)).send(alert))
+        assert.deepStrictEqual(
+          error,
+          new ChannelError({
+            message: `the receiver answered with status ${code}`,
+            isRetryable,
+            retryAfter: undefined
+          })
+        )
+      }).pipe(Effect.scoped))
+  }
+
+  it.effect("Retry-After is a number of seconds or a date", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.parse("2026-11-23T22:00:00Z"))
+      const { url } = yield* receiver(
+        status(429, { "retry-after": "120" }),
+        status(503, { "retry-after": "Mon, 23 Nov 2026 22:00:30 GMT" }),
+        status(503, { "retry-after": "soon" })
+      )
+      const channel = yield* webhook(url)
+      const asked = () => Effect.map(Effect.flip(channel.send(alert)), ({ retryAfter }) => retryAfter)
+      assert.deepStrictEqual(yield* asked(), Duration.seconds(120))
+      assert.deepStrictEqual(yield* asked(), Duration.seconds(30))
+      assert.deepStrictEqual(yield* asked(), undefined)
+    }).pipe(Effect.scoped))
+
+  it.effect("a closed connection and a port where nobody listens may pass, and the URL is not told", () =>
+    Effect.gen(function*() {
+      const { url } = yield* receiver(closing)
+      const gone = yield* Effect.scoped(Effect.map(receiver(closing), ({ url }) => url))
+      for (const at of [url, gone]) {
+        const error = yield* Effect.flip((yield* webhook(`${at}/T0K3N`, secret)).send(alert))
+        assert.isTrue(error.isRetryable)
+        assert.match(error.message, /^the receiver cannot be reached: (UND_ERR_SOCKET|ECONNRESET|ECONNREFUSED)$/)
+        assert.notInclude(JSON.stringify(error) + String(error.stack), "T0K3N")
+      }
+    }).pipe(Effect.scoped))
+})
+
+describe("slack", () => {
+  it.effect("posts a text that Slack shows as it is", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(status(200))
+      const channel = yield* SlackChannel.make({ name: "slack", requiredTags: {}, url: Redacted.make(url) })
+      yield* channel.send(alert)
+      const { body } = yield* Queue.take(received)
+      assert.deepStrictEqual(JSON.parse(body), {
+        text: ":red_circle: *high* wéb &lt;1&gt; &amp; co is unreachable " +
+          "(<!date^1795471200^{date_short_pretty} {time_secs}|2026-11-23T22:00:00.000Z>)"
+      })
+    }).pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer)))
+})
+
+describe("console", () => {
+  it.effect("prints one line, in the current zone", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const console = new Proxy(yield* Console.Console, {
+        get: (target, key) => key === "log" ? (line: string) => lines.push(line) : Reflect.get(target, key)
+      })
+      const channel = yield* ConsoleChannel.make({ name: "console", requiredTags: {} })
+      yield* channel.send(alert).pipe(Effect.provideService(Console.Console, console))
+      assert.deepStrictEqual(lines, ["2026-11-24 07:00:00  high      wéb <1> & co is unreachable"])
+    }).pipe(Effect.provide(DateTime.layerCurrentZoneNamed("Asia/Tokyo"))))
+})
+
+describe("channels under the router", () => {
+  /** Runs with a router that has this channel; what is logged goes to `logs`. */
+  const withRouter = <A, E>(
+    channel: AlertChannel,
+    logs: Array<string>,
+    effect: Effect.Effect<A, E, SystemEventBus | AlertStore.AlertStore | AlertRouter.AlertRouter>
+  ) =>
+    Effect.gen(function*() {
+      const path = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+      return yield* effect.pipe(Effect.provide(
+        AlertRouter.layer().pipe(
+          Layer.provideMerge(SystemEventBus.layer),
+          Layer.provide(AlertChannels.layer([channel])),
+          Layer.provideMerge(SqlAlertStore.layer),
+          Layer.provide(Storage.layer({ _tag: "DataFolder", path })),
+          Layer.provide(
+            Logger.layer([Logger.make(({ cause, message }) => void logs.push(`${String(message)} ${String(cause)}`))])
+          )
+        )
+      ))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+
+  const down = new HeartbeatPulse({
+    hostId: web,
+    reachable: false,
+    priorReachable: true,
+    responseTimeMs: 0,
+    occurredAt: DateTime.makeUnsafe(0)
+  })
+
+  const deliveries = Effect.map(
+    Effect.flatMap(AlertStore.AlertStore, (store) => store.list()),
+    ([stored]) => stored!.deliveries
+  )
+
+  /** Lets time pass until the delivery has ended; requests and answers travel in real time. */
+  const untilEnded = Effect.gen(function*() {
+    for (;;) {
+      const now = yield* deliveries
+      if (now[0]!.state !== "pending") return now
+      yield* TestClock.adjust("500 millis")
+      yield* TestClock.withLive(Effect.sleep("5 millis"))
+    }
+  })
+
+  it.effect("a receiver that fails, closes early and asks for patience gets the alert when it recovers, with one id", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(
+        status(500),
+        closing,
+        status(429, { "retry-after": "30" }),
+        status(200)
+      )
+      const logs: Array<string> = []
+      const channel = yield* webhook(`${url}/T0K3N`, secret)
+      yield* withRouter(
+        channel,
+        logs,
+        Effect.gen(function*() {
+          yield* (yield* SystemEventBus).publish(down)
+          const ids = new Set<unknown>()
+          for (let n = 0; n < 3; n++) {
+            const waiting = yield* Effect.forkChild(Queue.take(received))
+            while (waiting.pollUnsafe() === undefined) {
+              yield* TestClock.adjust("500 millis")
+              yield* TestClock.withLive(Effect.sleep("5 millis"))
+            }
+            ids.add((yield* Fiber.join(waiting)).headers["x-openwatch-alert-id"])
+          }
+          // Half a minute was asked for: in the ten seconds that backing off may take at most nothing comes.
+          yield* TestClock.adjust("10 seconds")
+          assert.deepStrictEqual((yield* deliveries)[0]!.state, "pending")
+          assert.deepStrictEqual(yield* untilEnded, [
+            { channel: "ops", state: "delivered", attempts: 4, lastError: undefined }
+          ])
+          ids.add((yield* Queue.take(received)).headers["x-openwatch-alert-id"])
+          assert.strictEqual(ids.size, 1)
+          assert.isAbove(logs.length, 0)
+          assert.notInclude(logs.join("\n"), "T0K3N")
+          assert.notInclude(logs.join("\n"), "s3cr3t")
+        })
+      )
+    }).pipe(Effect.scoped))
+
+  it.effect("a receiver that stalls times out", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(stalling, status(200))
+      const logs: Array<string> = []
+      yield* withRouter(
+        yield* webhook(url),
+        logs,
+        Effect.gen(function*() {
+          yield* (yield* SystemEventBus).publish(down)
+          yield* Queue.take(received)
+          assert.strictEqual((yield* untilEnded)[0]!.attempts, 2)
+          assert.include(logs.join("\n"), "no end after 10s")
+        })
+      )
+    }).pipe(Effect.scoped))
+
+  it.effect("a final refusal is given up at once, and the store says why", () =>
+    Effect.gen(function*() {
+      const { count, received, url } = yield* receiver(status(404))
+      yield* withRouter(
+        yield* webhook(url),
+        [],
+        Effect.gen(function*() {
+          yield* (yield* SystemEventBus).publish(down)
+          yield* Queue.take(received)
+          assert.deepStrictEqual(yield* untilEnded, [
+            { channel: "ops", state: "given_up", attempts: 1, lastError: "the receiver answered with status 404" }
+          ])
+          yield* TestClock.adjust("1 hour")
+          assert.strictEqual(count(), 1)
+        })
+      )
+    }).pipe(Effect.scoped))
+})

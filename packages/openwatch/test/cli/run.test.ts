@@ -1,0 +1,293 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  AlertStore,
+  type HostId,
+  hostIdFromName,
+  HostStates,
+  Outbox,
+  SqlAlertStore,
+  Storage
+} from "@openwatch/openwatch"
+import {
+  DateTime,
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  FileSystem,
+  Layer,
+  Queue,
+  Random,
+  type Scope,
+  Stream
+} from "effect"
+import { ChildProcess } from "effect/process"
+import * as Net from "node:net"
+import { constants } from "node:os"
+import { fileURLToPath } from "node:url"
+import { receiver, stalling, status } from "../channels/Receiver.ts"
+
+const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
+
+const live = <A, E>(name: string, test: Effect.Effect<A, E, NodeServices.NodeServices | Scope.Scope>) =>
+  it.live(name, () => Effect.provide(test, NodeServices.layer), 120_000)
+
+/** A folder with a configuration whose hosts all are on one port, and nothing stored yet. */
+const fleet = (options: { readonly hosts: number; readonly port: number; readonly webhook: string }) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const folder = yield* fs.makeTempDirectoryScoped()
+    const entries = Array.from(
+      { length: options.hosts },
+      (_, n) => `  - { name: host-${n}, address: 127.0.0.1, port: ${options.port} }\n`
+    )
+    yield* fs.writeFileString(`${folder}/hosts.yaml`, `hosts:\n${entries.join("")}`)
+    yield* fs.writeFileString(
+      `${folder}/openwatch.yaml`,
+      `inventory: hosts.yaml
+liveness: { failure_threshold: 1 }
+channels:
+  - { type: webhook, name: ops, url: "${options.webhook}/T0K3N", secret_env: OPS_SECRET }
+`
+    )
+    return folder
+  })
+
+const linesOf = (stream: Stream.Stream<Uint8Array, unknown>) =>
+  stream.pipe(Stream.decodeText(), Stream.splitLines, Stream.orDie)
+
+const openwatch = (folder: string, ...args: ReadonlyArray<string>) =>
+  ChildProcess.make(process.execPath, [bin, ...args, "--data", `${folder}/data`], {
+    env: { PATH: process.env["PATH"], TZ: "UTC", OPS_SECRET: "s3cr3t" },
+    extendEnv: false,
+    stdin: "ignore"
+  })
+
+/** Starts `openwatch run`. */
+const start = (folder: string) =>
+  Effect.gen(function*() {
+    const handle = yield* openwatch(folder, "run", `${folder}/openwatch.yaml`)
+    const isWatching = yield* Deferred.make<void>()
+    const stdout = yield* linesOf(handle.stdout).pipe(Stream.runCollect, Effect.forkScoped)
+    const stderr = yield* linesOf(handle.stderr).pipe(
+      Stream.tap((line) => line.includes("Watching") ? Deferred.succeed(isWatching, undefined) : Effect.void),
+      Stream.runCollect,
+      Effect.forkScoped
+    )
+    return {
+      /** Waits until it probes. */
+      isWatching: Deferred.await(isWatching),
+      signal: (signal: NodeJS.Signals) => Effect.sync(() => process.kill(Number(handle.pid), signal)),
+      exitCode: Effect.map(handle.exitCode, Number),
+      ended: Effect.exit(handle.exitCode),
+      stdout: Fiber.join(stdout),
+      stderr: Fiber.join(stderr)
+    }
+  })
+
+/** Runs another command to its end; its lines. */
+const run = (folder: string, ...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const handle = yield* openwatch(folder, ...args)
+    const lines = yield* Stream.runCollect(linesOf(handle.stdout))
+    assert.strictEqual(Number(yield* handle.exitCode), 0)
+    return lines
+  }).pipe(Effect.scoped)
+
+/** What is stored in a folder: the alerts in the order in which they were raised, verdicts, and what is to be announced. */
+const stored = (folder: string) =>
+  Effect.gen(function*() {
+    const alerts = (yield* (yield* AlertStore.AlertStore).list()).toReversed()
+    const reachable = yield* (yield* HostStates.HostStates).reachable
+    const unannounced = yield* (yield* Outbox.Outbox).unannounced(1_000_000)
+    return { alerts, reachable, unannounced }
+  }).pipe(Effect.provide(
+    Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Outbox.layer).pipe(
+      Layer.provide(Storage.layer({ _tag: "DataFolder", path: `${folder}/data` }))
+    )
+  ))
+
+/** A server that greets like an SSH server while it is up, and hangs up while it is not. */
+const ssh = Effect.gen(function*() {
+  const host = { isUp: true, port: 0 }
+  const server = Net.createServer((socket) => {
+    socket.on("error", () => {})
+    if (host.isUp) socket.end("SSH-2.0-test\r\n")
+    else socket.destroy()
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () => Effect.sync(() => server.close())
+  )
+  host.port = (server.address() as Net.AddressInfo).port
+  return host
+})
+
+describe("openwatch run", () => {
+  live(
+    "SIGTERM in the middle of a burst: every event that was published is stored once, and the last line counts it",
+    Effect.gen(function*() {
+      const host = yield* ssh
+      host.isUp = false
+      const { received, url } = yield* receiver(status(200))
+      const folder = yield* fleet({ hosts: 2_000, port: host.port, webhook: url })
+      const { exitCode, signal, stdout } = yield* start(folder)
+      yield* Queue.take(received)
+      const beside = yield* run(folder, "alerts", "list", "--json")
+      assert.isAbove(beside.length, 0)
+      yield* signal("SIGTERM")
+      assert.strictEqual(yield* exitCode, 0)
+
+      const last = (yield* stdout).at(-1) ?? ""
+      const counts =
+        /^(\d+) events published, 0 dropped; (\d+) received, (\d+) alerts routed, 0 dedup.*; failures: 0 to store, 0 to ops$/
+          .exec(last)
+      assert(counts !== null, last)
+      const [published, taken, routed] = counts.slice(1).map(Number)
+      // It was the middle: some were stored, and some hosts were not probed any more.
+      assert.isBelow(published!, 2_000)
+      const { alerts, reachable, unannounced } = yield* stored(folder)
+      assert.deepStrictEqual([taken, routed, alerts.length], [published, published, published])
+      assert.strictEqual(new Set(alerts.map(({ alert }) => alert.hostId)).size, published)
+      // Verdicts may be a few ahead: stored, and the publisher was stopped before it published them.
+      assert.strictEqual(reachable.size, published! + unannounced.length)
+    })
+  )
+
+  live(
+    "SIGKILL at random moments: after the restart no alert is twice, and none is lost on its way",
+    Effect.gen(function*() {
+      const seed = `${Date.now()}`
+      yield* Effect.gen(function*() {
+        const hosts = 60
+        const host = yield* ssh
+        const { received, url } = yield* receiver(status(200))
+        const folder = yield* fleet({ hosts, port: host.port, webhook: url })
+        const ids: Array<unknown> = []
+        const delivered = Stream.fromQueue(received).pipe(
+          Stream.tap(({ headers }) => Effect.sync(() => ids.push(headers["x-openwatch-alert-id"])))
+        )
+        const arrivals = yield* Queue.unbounded<void>()
+        yield* delivered.pipe(Stream.runForEach(() => Queue.offer(arrivals, undefined)), Effect.forkScoped)
+
+        for (let round = 0; round < 15; round++) {
+          host.isUp = round % 2 === 1
+          yield* Effect.gen(function*() {
+            const { ended, isWatching, signal } = yield* start(folder)
+            yield* isWatching
+            const arrivalsBefore = yield* Random.nextIntBetween(0, hosts)
+            // A round whose hosts are all known already delivers less: then the moment is any.
+            yield* Effect.raceFirst(
+              Effect.repeat(Queue.take(arrivals), { times: arrivalsBefore }),
+              Effect.sleep(Duration.millis(yield* Random.nextIntBetween(1, 400)))
+            )
+            yield* signal("SIGKILL")
+            yield* ended
+          }).pipe(Effect.scoped)
+        }
+
+        // The last one is stopped gracefully: what was stored is announced, raised and delivered.
+        const last = yield* start(folder)
+        yield* last.isWatching
+        yield* last.signal("SIGTERM")
+        assert.strictEqual(yield* last.exitCode, 0)
+
+        const { alerts, reachable } = yield* stored(folder)
+        assert.isAbove(alerts.length, hosts)
+        const byHost = Map.groupBy(alerts, ({ alert }) => alert.hostId)
+        for (const [hostId, raised] of byHost) {
+          // One that was lost or raised twice would leave two of a type next to each other.
+          const types = raised.toSorted((a, b) =>
+            DateTime.toEpochMillis(a.alert.occurredAt) - DateTime.toEpochMillis(b.alert.occurredAt)
+          ).map(({ alert }) => alert.type)
+          assert.deepStrictEqual(
+            types,
+            types.map((_, n) => n % 2 === 0 ? "host_unreachable" : "host_recovered"),
+            hostId
+          )
+          assert.strictEqual(types.at(-1) === "host_recovered", reachable.get(hostId), hostId)
+        }
+        const unreachable = [...reachable].filter(([, isReachable]) => !isReachable).map(([hostId]) => hostId)
+        const open = alerts.filter(({ state }) => state === "active").map(({ alert }) => alert.hostId)
+        assert.deepStrictEqual(open.toSorted(), unreachable.toSorted())
+        assert.deepStrictEqual(
+          alerts.flatMap(({ deliveries }) => deliveries).filter(({ state }) => state !== "delivered"),
+          []
+        )
+        assert.deepStrictEqual(new Set(ids), new Set(alerts.map(({ alert }) => alert.id)))
+      }).pipe(
+        Random.withSeed(seed),
+        Effect.tapCause(() => Effect.logError(`The seed was ${seed}`))
+      )
+    })
+  )
+
+  live(
+    "a second signal ends it at once, though a channel stalls",
+    Effect.gen(function*() {
+      const host = yield* ssh
+      host.isUp = false
+      const { received, url } = yield* receiver(stalling)
+      const { exitCode, signal } = yield* start(yield* fleet({ hosts: 1, port: host.port, webhook: url }))
+      yield* Queue.take(received)
+      yield* signal("SIGINT")
+      yield* signal("SIGTERM")
+      // Both are pending at once, and the system delivers them in either order.
+      assert.include([128 + constants.signals.SIGINT, 128 + constants.signals.SIGTERM], yield* exitCode)
+    })
+  )
+
+  live(
+    "two that start at once on a new folder both run",
+    Effect.gen(function*() {
+      const host = yield* ssh
+      const { url } = yield* receiver(status(200))
+      const folder = yield* fleet({ hosts: 1, port: host.port, webhook: url })
+      const both = yield* Effect.all([start(folder), start(folder)], { concurrency: "unbounded" })
+      for (const { exitCode, isWatching, signal } of both) {
+        yield* isWatching
+        yield* signal("SIGTERM")
+        assert.strictEqual(yield* exitCode, 0)
+      }
+    })
+  )
+
+  live(
+    "a recovery while it did not run is noticed when it runs again, and no secret is ever shown",
+    Effect.gen(function*() {
+      const host = yield* ssh
+      host.isUp = false
+      const { received, url } = yield* receiver(status(500), status(200))
+      const folder = yield* fleet({ hosts: 1, port: host.port, webhook: url })
+      const output: Array<string> = []
+      const runUntilReceived = (count: number) =>
+        Effect.gen(function*() {
+          const { exitCode, signal, stderr, stdout } = yield* start(folder)
+          const requests = yield* Queue.takeN(received, count)
+          yield* signal("SIGTERM")
+          assert.strictEqual(yield* exitCode, 0)
+          output.push(...(yield* stdout), ...(yield* stderr))
+          return requests
+        }).pipe(Effect.scoped)
+
+      const [failed, down] = yield* runUntilReceived(2)
+      assert.strictEqual(failed!.headers["x-openwatch-alert-id"], down!.headers["x-openwatch-alert-id"])
+      host.isUp = true
+      const [up] = yield* runUntilReceived(1)
+      assert.strictEqual(JSON.parse(up!.body).type, "host_recovered")
+
+      const list = yield* run(folder, "alerts", "list")
+      output.push(...list, ...(yield* run(folder, "alerts", "list", "--json")))
+      const time = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d\+00:00`
+      assert.strictEqual(list.length, 3)
+      assert.match(list[1]!, new RegExp(`^${time}  resolved  info      host-0 is reachable again$`))
+      assert.match(list[2]!, new RegExp(`^${time}  resolved  high      host-0 is unreachable$`))
+      assert.deepStrictEqual(yield* run(folder, "alerts", "list", "--state", "active"), ["No alerts"])
+      assert.include(output.join("\n"), "is not delivered")
+      assert.notInclude(output.join("\n"), "T0K3N")
+      assert.notInclude(output.join("\n"), "s3cr3t")
+      assert.strictEqual(JSON.parse(up!.body).hostId, hostIdFromName("host-0") satisfies HostId)
+    })
+  )
+})

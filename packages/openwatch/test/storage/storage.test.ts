@@ -1,0 +1,332 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  AlertStore,
+  DriftDetected,
+  HeartbeatPulse,
+  hostIdFromName,
+  HostStates,
+  Outbox,
+  Scans,
+  SqlAlertStore,
+  Storage,
+  SystemEventBus
+} from "@openwatch/openwatch"
+import { DateTime, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schedule, Stream } from "effect"
+import { SqlClient } from "effect/sql"
+import { Alert, dedupKey, fromEvent, resolvedBy } from "../../src/alert-router/Alert.ts"
+import { cluster, Database, databases, location } from "./Database.ts"
+
+const web = hostIdFromName("web")
+const db = hostIdFromName("db")
+
+const pulse = (hostId: typeof web, reachable: boolean, at: number, priorReachable: boolean | null = !reachable) =>
+  new HeartbeatPulse({
+    hostId,
+    reachable,
+    priorReachable,
+    responseTimeMs: reachable ? 12.34 : 0,
+    occurredAt: DateTime.makeUnsafe(at)
+  })
+
+const none = { critical: 0, high: 0, medium: 0, low: 0 }
+
+const drift = (scanId: string) =>
+  new DriftDetected({
+    hostId: web,
+    scanId,
+    driftType: "major",
+    priorScore: 90.91,
+    currentScore: 77.27,
+    scoreDelta: -13.64,
+    becameFailing: { ...none, medium: 3 },
+    becamePassing: none,
+    occurredAt: DateTime.makeUnsafe(1_000)
+  })
+
+let ids = 0
+const alertOf = (event: HeartbeatPulse | DriftDetected): Alert =>
+  fromEvent(event, { id: `01936b0e-0000-7000-8000-${String(++ids).padStart(12, "0")}`, host: "web" })!
+
+const submission = (event: HeartbeatPulse | DriftDetected, channels: ReadonlyArray<string> = []) => {
+  const alert = alertOf(event)
+  return { event, alert, resolves: resolvedBy[alert.type], channels, timeToLive: Duration.minutes(60) }
+}
+
+const services = (location: Storage.Location) =>
+  Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Scans.layer, Outbox.layer).pipe(
+    Layer.provideMerge(Storage.layer(location))
+  )
+
+/** Runs with the services of a new database. */
+const withServices = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Database,
+    ({ empty }) => Effect.flatMap(empty, (location) => effect.pipe(Effect.provide(services(location)), Effect.scoped))
+  )
+
+for (const { isSkipped, layer, name } of databases) {
+  describe.skipIf(isSkipped)(name, () => {
+    it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), { timeout: "60 seconds" })((it) => {
+      it.effect("what is stored is there when the database is opened again", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          const submitted = submission(pulse(web, false, 1_000), ["ops", "console"])
+          yield* Effect.flatMap(AlertStore.AlertStore, (store) => store.submit(submitted)).pipe(
+            Effect.provide(services(location))
+          )
+          const [stored, ...others] = yield* Effect.flatMap(AlertStore.AlertStore, (store) => store.list()).pipe(
+            Effect.provide(services(location))
+          )
+          assert.deepStrictEqual(others, [])
+          assert.deepStrictEqual({ ...stored, alert: { ...stored!.alert } }, {
+            alert: { ...submitted.alert },
+            state: "active",
+            resolvedAt: undefined,
+            repeats: 0,
+            deliveries: [
+              { channel: "console", state: "pending", attempts: 0, lastError: undefined },
+              { channel: "ops", state: "pending", attempts: 0, lastError: undefined }
+            ]
+          })
+        }).pipe(Effect.scoped))
+
+      it.effect("eight that open an empty database at once all find it up to date", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          const lists = yield* Effect.forEach(
+            Array.from({ length: 8 }),
+            () =>
+              Effect.flatMap(AlertStore.AlertStore, (store) => store.list()).pipe(
+                Effect.provide(services(location), { local: true })
+              ),
+            { concurrency: "unbounded" }
+          )
+          assert.deepStrictEqual(lists, Array.from({ length: 8 }, () => []))
+        }).pipe(Effect.scoped))
+
+      it.effect("a database with a newer schema is refused, and both versions are named", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          yield* Effect.flatMap(SqlClient.SqlClient, (sql) =>
+            sql`INSERT INTO openwatch_migrations ${sql.insert({ migration_id: 99, name: "later" })}`).pipe(
+              Effect.provide(Storage.layer(location))
+            )
+          const error = yield* Effect.flip(Layer.build(Storage.layer(location)))
+          assert.strictEqual(error._tag, "StorageError")
+          assert.match(error.message, /its schema is version 99, this openwatch knows version 1/)
+          assert.include(error.message, Storage.nameOf(location))
+        }).pipe(Effect.scoped))
+
+      it.effect("a database with tables of something else is refused, and the table is named", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          yield* Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DROP TABLE openwatch_migrations`).pipe(
+            Effect.provide(Storage.layer(location))
+          )
+          const error = yield* Effect.flip(Layer.build(Storage.layer(location)))
+          assert.match(error.message, /cannot be brought up to date: .*alerts.* already exists/)
+        }).pipe(Effect.scoped))
+
+      it.effect("the same alert twice is one row, also when a later alert came between", () =>
+        Effect.gen(function*() {
+          const store = yield* AlertStore.AlertStore
+          const recovered = pulse(web, true, 2_000)
+          assert.strictEqual(yield* store.submit(submission(pulse(web, false, 1_000))), "stored")
+          assert.strictEqual(yield* store.submit(submission(recovered)), "stored")
+          assert.strictEqual(yield* store.submit(submission(pulse(web, false, 3_000))), "stored")
+          assert.strictEqual(yield* store.submit(submission(recovered)), "duplicate")
+          const alerts = yield* store.list()
+          assert.deepStrictEqual(alerts.map(({ alert, state }) => [alert.type, state]), [
+            ["host_unreachable", "active"],
+            ["host_recovered", "resolved"],
+            ["host_unreachable", "resolved"]
+          ])
+        }).pipe(withServices))
+
+      it.effect("the alerts are listed newest first, by state and by time", () =>
+        Effect.gen(function*() {
+          const store = yield* AlertStore.AlertStore
+          yield* store.submit(submission(pulse(web, false, 1_000)))
+          yield* store.submit(submission(pulse(db, false, 2_000)))
+          yield* store.submit(submission(pulse(web, true, 3_000)))
+          const keys = (alerts: ReadonlyArray<AlertStore.StoredAlert>) => alerts.map(({ alert }) => dedupKey(alert))
+          assert.deepStrictEqual(keys(yield* store.list()), [
+            `host_recovered|${web}|`,
+            `host_unreachable|${db}|`,
+            `host_unreachable|${web}|`
+          ])
+          assert.deepStrictEqual(keys(yield* store.list({ state: "active" })), [`host_unreachable|${db}|`])
+          assert.deepStrictEqual(keys(yield* store.list({ since: DateTime.makeUnsafe(2_000) })), [
+            `host_recovered|${web}|`,
+            `host_unreachable|${db}|`
+          ])
+        }).pipe(withServices))
+
+      it.effect("a channel's next delivery is its oldest pending one, until an attempt ends it", () =>
+        Effect.gen(function*() {
+          const store = yield* AlertStore.AlertStore
+          const first = submission(pulse(web, false, 2_000), ["ops"])
+          const second = submission(pulse(db, false, 1_000), ["ops", "console"])
+          yield* store.submit(first)
+          yield* store.submit(second)
+          const next = (channel: string) =>
+            Effect.map(store.nextDelivery(channel), Option.map(({ alert, attempts }) => [alert.id, attempts]))
+
+          assert.deepStrictEqual(yield* next("ops"), Option.some([first.alert.id, 0]))
+          assert.deepStrictEqual(yield* next("console"), Option.some([second.alert.id, 0]))
+          assert.deepStrictEqual(yield* next("other"), Option.none())
+          const attempted = { alertId: first.alert.id, channel: "ops", lastError: "no" }
+          yield* store.recordAttempt({ ...attempted, state: "pending", attempts: 1 })
+          assert.deepStrictEqual(yield* next("ops"), Option.some([first.alert.id, 1]))
+          yield* store.recordAttempt({ ...attempted, state: "given_up", attempts: 2 })
+          assert.deepStrictEqual(yield* next("ops"), Option.some([second.alert.id, 0]))
+          assert.deepStrictEqual(yield* next("console"), Option.some([second.alert.id, 0]))
+        }).pipe(withServices))
+
+      it.effect("a transition stays in the outbox until its event is taken in, and is published again until then", () =>
+        Effect.gen(function*() {
+          const states = yield* HostStates.HostStates
+          const outbox = yield* Outbox.Outbox
+          const store = yield* AlertStore.AlertStore
+          const down = pulse(web, false, 1_000, null)
+          const up = pulse(web, true, 2_000)
+          yield* states.record(down)
+          yield* states.record(up)
+          assert.deepStrictEqual([...(yield* states.reachable)], [[web, true]])
+
+          const bus = yield* SystemEventBus
+          const subscription = yield* bus.subscribe({ kinds: ["HeartbeatPulse"] })
+          assert.strictEqual(yield* Outbox.republish(100), 2)
+          const published = yield* subscription.stream.pipe(Stream.take(2), Stream.runCollect)
+          assert.deepStrictEqual(published, [down, up])
+
+          yield* store.submit(submission(down))
+          assert.deepStrictEqual(yield* outbox.unannounced(100), [up])
+          // That it gives no alert is known then too.
+          yield* store.submit({ ...submission(up), alert: undefined })
+          assert.deepStrictEqual(yield* outbox.unannounced(100), [])
+        }).pipe(Effect.provide(SystemEventBus.layer), Effect.scoped, withServices))
+
+      it.effect("an event is not forgotten when its alert could not be stored", () =>
+        Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          const outbox = yield* Outbox.Outbox
+          const store = yield* AlertStore.AlertStore
+          const down = pulse(web, false, 1_000)
+          yield* (yield* HostStates.HostStates).record(down)
+          yield* sql`DROP TABLE deliveries`
+          const error = yield* Effect.flip(store.submit(submission(down, ["ops"])))
+          assert.include(error.message, "deliveries")
+          assert.deepStrictEqual(yield* outbox.unannounced(100), [down])
+          assert.deepStrictEqual(yield* sql`SELECT id FROM alerts`, [])
+        }).pipe(withServices))
+
+      it.effect("the baseline is the last scan of the host and the profile; a scan is stored once", () =>
+        Effect.gen(function*() {
+          const scans = yield* Scans.Scans
+          const scan = (scanId: string, profile: string): Scans.StoredScan => ({
+            scanId,
+            hostId: web,
+            profile,
+            score: 90.9,
+            outcome: `{"id":"${scanId}"}`
+          })
+          const record = (stored: Scans.StoredScan, event?: DriftDetected) =>
+            scans.record(stored, (baseline) => ({ baseline, event }))
+          assert.deepStrictEqual(yield* scans.baseline(web, "cis"), Option.none())
+          const first = { baseline: Option.none(), event: undefined }
+          assert.deepStrictEqual(yield* record(scan("1", "cis")), Option.some(first))
+          assert.deepStrictEqual(yield* record(scan("2", "stig")), Option.some(first))
+          assert.deepStrictEqual(
+            yield* record(scan("3", "cis"), drift("3")),
+            Option.some({ baseline: Option.some(scan("1", "cis")), event: drift("3") })
+          )
+          for (const known of ["1", "3"]) {
+            assert.deepStrictEqual(yield* record(scan(known, "cis"), drift(known)), Option.none())
+          }
+          assert.deepStrictEqual(yield* scans.baseline(web, "cis"), Option.some(scan("3", "cis")))
+          assert.deepStrictEqual(yield* scans.baseline(db, "cis"), Option.none())
+          assert.deepStrictEqual(yield* (yield* Outbox.Outbox).unannounced(100), [drift("3")])
+        }).pipe(withServices))
+
+      it.effect("of scans that are stored at once, each is compared with the one before it", () =>
+        Effect.gen(function*() {
+          const scans = yield* Scans.Scans
+          const baselines = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) =>
+            scans.record(
+              { scanId: `${n}`, hostId: web, profile: "cis", score: n, outcome: "{}" },
+              (baseline) => ({ baseline: Option.map(baseline, ({ scanId }) => scanId), event: undefined })
+            ), { concurrency: "unbounded" })
+          const compared = baselines.map((recorded) =>
+            Option.getOrUndefined(Option.flatMap(recorded, ({ baseline }) => baseline))
+          )
+          assert.strictEqual(new Set(compared).size, 6)
+        }).pipe(withServices))
+    })
+  })
+}
+
+describe("Storage", () => {
+  it.effect("a folder that cannot be made, and one where nothing is stored, are named", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* fs.makeTempFileScoped()
+      const inFile = yield* Effect.flip(Layer.build(Storage.layer({ _tag: "DataFolder", path: `${file}/data` })))
+      assert.include(inFile.message, `data folder ${file}/data: cannot be made`)
+      const missing = yield* Effect.flip(
+        Layer.build(Storage.layer({ _tag: "DataFolder", path: "/tmp/not-there" }, { mustExist: true }))
+      )
+      assert.include(missing.message, "data folder /tmp/not-there: nothing is stored there")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.effect("a file that is no database is refused", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* fs.makeTempDirectoryScoped()
+      yield* fs.writeFileString(`${path}/openwatch.sqlite`, "this is a text, not a database. ".repeat(100))
+      const error = yield* Effect.flip(Layer.build(Storage.layer({ _tag: "DataFolder", path })))
+      assert.strictEqual(error.message, `data folder ${path}: cannot be opened: file is not a database`)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.effect("an unreachable PostgreSQL is an error that names host and database, and not the password", () =>
+    Effect.gen(function*() {
+      const url = Redacted.make("postgresql://ada:pa55word@127.0.0.1:1/fleet")
+      const error = yield* Effect.flip(Layer.build(Storage.layer({ _tag: "Postgres", url })))
+      assert.include(error.message, `PostgreSQL database "fleet" on 127.0.0.1:1: cannot be opened`)
+      assert.include(error.message, "ECONNREFUSED")
+      assert.notInclude(JSON.stringify(error) + String(error.stack) + error.message, "pa55word")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it("DATABASE_URL has to be a URL of PostgreSQL, and is not repeated when it is not", () => {
+    for (const databaseUrl of ["mysql://ada:pa55word@host/fleet", "pa55word", "postgresql://ada:pa55word@host"]) {
+      const located = Storage.locate({ databaseUrl, dataFolder: "x" })
+      assert.isTrue(Result.isFailure(located))
+      if (Result.isFailure(located)) {
+        assert.include(located.failure.message, "expected postgresql://")
+        assert.notInclude(located.failure.message, "pa55word")
+      }
+    }
+    assert.deepStrictEqual(
+      Storage.locate({ databaseUrl: undefined, dataFolder: "x" }),
+      Result.succeed({ _tag: "DataFolder", path: "x" } as const)
+    )
+  })
+})
+
+describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
+  it.live("a store whose database was away works again, without being opened again", () =>
+    Effect.gen(function*() {
+      const { port, start, stop } = yield* cluster
+      yield* Effect.gen(function*() {
+        const store = yield* AlertStore.AlertStore
+        yield* store.submit(submission(pulse(web, false, 1_000)))
+        yield* stop
+        const error = yield* Effect.flip(store.list())
+        assert.isTrue(error.isRetryable)
+        yield* start
+        const later = yield* store.list().pipe(Effect.retry(Schedule.spaced("100 millis")))
+        assert.strictEqual(later.length, 1)
+      }).pipe(Effect.provide(services(location(port, "postgres"))))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
+})
