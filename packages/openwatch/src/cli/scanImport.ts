@@ -11,6 +11,7 @@ import * as DriftDetector from "../drift-detector/DriftDetector.ts"
 import * as TargetHosts from "../drift-detector/TargetHosts.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Scans from "../storage/Scans.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
@@ -80,7 +81,9 @@ export const scanImport = Command.make(
           Effect.catchTag(["ScanFileError", "SqlError"], (error) => {
             rejected++
             return Console.error(
-              `error: ${error._tag === "SqlError" ? `scan ${file} is not stored: ${error.message}` : error.message}`
+              `error: ${
+                error._tag === "SqlError" ? `scan ${file} is not stored: ${describeSqlError(error)}` : error.message
+              }`
             )
           })
         )

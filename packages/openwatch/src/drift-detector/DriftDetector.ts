@@ -9,6 +9,7 @@ import { DateTime, Effect, Option, Schedule, Schema } from "effect"
 import * as SqlError from "effect/sql/SqlError"
 import { DriftDetected } from "../events/DriftDetected.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import { Scans } from "../storage/Scans.ts"
 import * as Drift from "./Drift.ts"
 import { Outcome, outcomeOf, type Scan, scanIdOf, score } from "./Scan.ts"
@@ -102,7 +103,9 @@ const whileTheDatabaseFails = (file: string) =>
   Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) {
     return yield* effect.pipe(
       Effect.tapError((error) =>
-        SqlError.isSqlError(error) ? Effect.logWarning(`Scan ${file} is not stored: ${error.message}`) : Effect.void
+        SqlError.isSqlError(error)
+          ? Effect.logWarning(`Scan ${file} is not stored: ${describeSqlError(error)}`)
+          : Effect.void
       ),
       Effect.retry({
         while: SqlError.isSqlError,
@@ -115,11 +118,11 @@ const whileTheDatabaseFails = (file: string) =>
  * Takes in what is in a folder, and what comes into it, for ever: see `ScanFolder` for when a file is ready. A file that
  * cannot be read is logged and left alone until it changes. While the database fails, the file is tried again.
  */
-export const watch = Effect.fn("DriftDetector.watch")(function*(folder: string, options: () => Options) {
+export const watch = Effect.fn("DriftDetector.watch")(function*(folder: string, options: Options) {
   const look = yield* ScanFolder.make(folder)
   for (;;) {
     for (const file of yield* look) {
-      yield* Effect.suspend(() => importFile(file, options())).pipe(
+      yield* importFile(file, options).pipe(
         whileTheDatabaseFails(file),
         Effect.matchEffect({
           onFailure: (error) => Effect.logError(error.message),

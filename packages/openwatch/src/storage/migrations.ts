@@ -49,6 +49,14 @@ const initial = Effect.gen(function*() {
     occurred_at BIGINT NOT NULL
   )`
 
+  yield* sql`CREATE TABLE host_probes (
+    host_id TEXT NOT NULL PRIMARY KEY,
+    endpoint TEXT NOT NULL,
+    probes BIGINT NOT NULL,
+    failures INTEGER NOT NULL,
+    probed_at BIGINT NOT NULL
+  )`
+
   yield* sql`CREATE TABLE scans (
     seq ${sequence},
     scan_id TEXT NOT NULL UNIQUE,
@@ -62,6 +70,7 @@ const initial = Effect.gen(function*() {
 
   yield* sql`CREATE TABLE unannounced_events (
     seq ${sequence},
+    origin TEXT NOT NULL,
     event TEXT NOT NULL
   )`
   yield* sql`CREATE INDEX unannounced_events_by_event ON unannounced_events (event)`

@@ -639,7 +639,7 @@ describe("the watched folder", () => {
       yield* write("2.xml", testResult({ body: rules(9, 1) }), 2)
       yield* write("3.xml", "<Benchmark>", 3)
       yield* write("4.xml", testResult({ body: rules(1, 9) }), 4)
-      const fiber = yield* Effect.forkChild(DriftDetector.watch(path, () => options))
+      const fiber = yield* Effect.forkChild(DriftDetector.watch(path, options))
       // Reading is real: the clock moves on until the event is there.
       const event = yield* Effect.forkChild(subscription.take)
       while (event.pollUnsafe() === undefined) {
