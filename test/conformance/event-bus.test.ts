@@ -1,6 +1,6 @@
 import { describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import * as Conformance from "../../packages/event-bus/src/Conformance.ts"
+import { Conformance } from "@openwatch/event-bus/testing"
 
 const harness: Conformance.Harness = {
   make: (options) => EventBus.make({ ...options, events: Conformance.events }),
@@ -9,6 +9,6 @@ const harness: Conformance.Harness = {
 
 describe("EventBus", () => {
   for (const { name, run, topic } of Conformance.situationsFor(harness)) {
-    it.effect(`${topic}: ${name}`, () => run(harness))
+    it.effect(`${topic}: ${name}`, () => run(harness), 60_000)
   }
 })

@@ -2,8 +2,8 @@
  * Effect's own `PubSub` as people build a bus on it: one `PubSub` that all subscribers share, filters behind it, streams
  * and handlers from its subscriptions. What it fails of the suite is why the event bus exists.
  */
+import type { Conformance } from "@openwatch/event-bus/testing"
 import { Cause, Effect, Exit, Latch, PubSub, Scope, Stream } from "effect"
-import type * as Conformance from "../../packages/event-bus/src/Conformance.ts"
 
 /** How the bus is built, where there is a choice. */
 export interface StockOptions {
@@ -44,12 +44,14 @@ const makeBus = (
   sizes: { readonly capacity: number; readonly replay: number }
 ): Effect.Effect<Conformance.TestedBus, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const isEnded = yield* Latch.make()
+    let isOver = false
+    const ended = yield* Latch.make()
     const pubsub = yield* (overflow === "dropping" ? PubSub.dropping<Item>(sizes) : PubSub.sliding<Item>(sizes))
-    const shutdown = Effect.andThen(
-      ending === "shutdown" ? PubSub.shutdown(pubsub) : PubSub.end(pubsub, End),
-      Effect.asVoid(isEnded.open)
-    )
+    const shutdown = Effect.gen(function*() {
+      isOver = true
+      yield* ending === "shutdown" ? PubSub.shutdown(pubsub) : PubSub.end(pubsub, End)
+      yield* ended.open
+    })
     yield* Effect.addFinalizer(() => shutdown)
 
     const subscribe = ({ kinds }: { readonly kinds: ReadonlyArray<Conformance.Kind> }) =>
@@ -85,7 +87,7 @@ const makeBus = (
           while (events.length < min) {
             const exit = yield* Effect.exit(take)
             if (Exit.isSuccess(exit)) events.push(exit.value)
-            else if (events.length > 0) break
+            else if (events.length > 0 && isOver) break
             else yield* exit
           }
           return events
@@ -118,7 +120,7 @@ const makeBus = (
           return { unsubscribe: Scope.close(scope, Exit.void) }
         }),
       shutdown,
-      awaitShutdown: isEnded.await
+      awaitShutdown: ended.await
     }
   })
 
@@ -141,6 +143,7 @@ export interface StockFailure {
 const runsInside = "`PubSub.publish` runs waiting takers, and what they do next, inside its own call"
 const sharesBuffer = "all subscribers share one buffer: an event keeps its place until the slowest has taken it"
 const filtersLate = "kinds are filtered behind the buffer: a flood of one fills it or empties it of another"
+const takesEarly = "`PubSub.takeBetween` takes events as they come, and forgets them when it is interrupted"
 const discards = "`PubSub.shutdown` discards what is buffered"
 const endsWithHandler = "a stream ends with the first failure of its handler"
 const replaysAll = "a `PubSub` replays to every subscriber, as many events as it was made with"
@@ -193,6 +196,11 @@ export const failures: ReadonlyArray<StockFailure> = [
     policies: ["sliding"]
   },
   { situation: "a takeAll that waits gets all that came before it woke", why: runsInside },
+  { situation: "interrupting a takeBetween that waits for more loses nothing", why: takesEarly },
+  {
+    situation: "a take that waits behind a takeBetween gets what is there once that is interrupted",
+    why: takesEarly
+  },
   {
     situation: "a newcomer has a whole dropping buffer of its own while another's is full",
     why: sharesBuffer,

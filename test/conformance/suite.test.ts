@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
+import { Conformance } from "@openwatch/event-bus/testing"
 import { Effect, Exit, type Scope } from "effect"
-import * as Conformance from "../../packages/event-bus/src/Conformance.ts"
 
 const make = (options: Conformance.BusOptions) => EventBus.make({ ...options, events: Conformance.events })
 

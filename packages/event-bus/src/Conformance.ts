@@ -342,19 +342,36 @@ const play = (
 ): Effect.Effect<void, ConformanceFailure> =>
   Effect.gen(function*() {
     const scheduler = new CountingScheduler(yield* Scheduler.Scheduler)
+    let failure = new ConformanceFailure({
+      situation,
+      message: "expected every step to complete; one waits, and nothing is left to happen"
+    })
     const playing = Effect.gen(steps).pipe(
-      Effect.scoped,
       Effect.catchDefect((defect) => fail(`expected no step to die; one died of ${String(defect)}`)),
+      // A failure is told even if the bus that failed cannot be closed.
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          failure = error
+        })
+      ),
+      Effect.scoped,
       Effect.provideService(Stage, { situation, harness, scheduler, sent: { count: 0 } }),
       // Losses are logged: that is no part of a situation.
       Effect.provide([TestClock.layer(), Logger.layer([])])
     )
-    const stuck = Effect.callback<never, ConformanceFailure>((resume) => {
-      if (harness.settle !== undefined) return
-      const message = "expected every step to complete; one waits, and nothing is left to happen"
-      scheduler.onStuck = () => resume(Effect.fail(new ConformanceFailure({ situation, message })))
+    const fiber = yield* Effect.provideService(Effect.forkDetach(playing), Scheduler.Scheduler, scheduler)
+    yield* Effect.callback<void, ConformanceFailure>((resume) => {
+      const unobserve = fiber.addObserver(resume)
+      // Not waited for: what is stuck may be stuck for good.
+      const stop = Effect.sync(() => {
+        unobserve()
+        fiber.interruptUnsafe()
+      })
+      if (harness.settle === undefined) {
+        scheduler.onStuck = () => resume(Effect.andThen(stop, Effect.fail(failure)))
+      }
+      return stop
     })
-    yield* Effect.provideService(Effect.raceFirst(playing, stuck), Scheduler.Scheduler, scheduler)
   })
 
 const situation = (name: string, requires: ReadonlyArray<Capability>, steps: Steps): Untitled => ({
@@ -1411,6 +1428,30 @@ const takes = topic(
     }
     yield* came(taker, reds(1, 5))
   }),
+  situation("interrupting a takeBetween that waits for more loses nothing", [], function*() {
+    const bus = yield* makeBus()
+    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const taker = yield* begin(subscription.takeBetween(3, 5))
+    for (const event of reds(1, 2)) {
+      yield* bus.publish(event)
+      yield* came(taker, "waits")
+    }
+    yield* Fiber.interrupt(taker.fiber)
+    yield* holds(subscription, reds(1, 2))
+  }),
+  situation("a take that waits behind a takeBetween gets what is there once that is interrupted", [], function*() {
+    const bus = yield* makeBus()
+    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const first = yield* begin(subscription.takeBetween(2, 2))
+    const second = yield* begin(subscription.take)
+    const third = yield* begin(subscription.take)
+    yield* bus.publish(red(1))
+    yield* settle
+    yield* Fiber.interrupt(first.fiber)
+    yield* settle
+    // Which of them waits in front is not promised; that one is served is.
+    yield* expect("what both takes have", [...eventsOf(second), ...eventsOf(third)], [red(1)])
+  }),
   situation("takers of one subscription share its events, each goes to one", [], function*() {
     const bus = yield* makeBus()
     const subscription = yield* bus.subscribe({ kinds: ["Red"] })
@@ -1511,6 +1552,25 @@ const comings = topic(
       yield* gives(subscription.takeUpTo(1000), reds(i + 1, 200))
     }
   }),
+  situation("subscribers may leave in any order, and those that are left go on", [], function*() {
+    for (const leavers of [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]) {
+      const bus = yield* makeBus()
+      const subscriptions: Array<StagedSubscription> = []
+      for (const i of [0, 1, 2, 3]) {
+        const name = `subscription ${i} when the leavers are ${show(leavers)}`
+        subscriptions.push(yield* bus.subscribe({ kinds: ["Red"], name }))
+      }
+      for (const [left, leaver] of leavers.entries()) {
+        yield* subscriptions[leaver]!.unsubscribe
+        yield* publishEach(bus, reds(1, 5))
+        yield* settle
+        for (const [i, subscription] of subscriptions.entries()) {
+          const isGone = leavers.indexOf(i) >= 0 && leavers.indexOf(i) <= left
+          yield* gives(subscription.takeUpTo(10), isGone ? "is done" : reds(1, 5))
+        }
+      }
+    }
+  }),
   situation("a subscriber that comes back begins anew", [], function*() {
     const bus = yield* makeBus()
     for (let round = 0; round < 5; round++) {
@@ -1575,6 +1635,15 @@ const unsubscribing = topic(
     ]
     yield* subscription.unsubscribe
     for (const taker of takers) yield* came(taker, "is done")
+  }),
+  situation("unsubscribing ends a takeBetween that waits for more", [], function*() {
+    const bus = yield* makeBus()
+    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const taker = yield* begin(subscription.takeBetween(2, 3))
+    yield* bus.publish(red(1))
+    yield* came(taker, "waits")
+    yield* subscription.unsubscribe
+    yield* came(taker, "is done")
   }),
   situation("unsubscribing ends a stream", [], function*() {
     const bus = yield* makeBus()
@@ -2240,6 +2309,25 @@ interface Model {
   taken: number
 }
 
+/** What is done at random; what is named more than once is done more often. */
+const acts = [
+  "publish",
+  "publish",
+  "publish",
+  "publish",
+  "flood",
+  "subscribe",
+  "subscribe",
+  "unsubscribe",
+  "take",
+  "take",
+  "take",
+  "check"
+] as const
+
+/** Few sets of kinds, so that several subscriptions have the same. */
+const kindsToChoose = [["Red"], ["Green", "Blue"], allKinds] as const
+
 /** A bus and its model, side by side: publish, take, come and go at random, and compare what is taken. */
 const againstModel = (
   overflow: Overflow,
@@ -2264,28 +2352,31 @@ const againstModel = (
         }
       })
     for (let step = 0; step < 100; step++) {
-      const choice = yield* randomInt(0, 20)
+      const act = yield* Random.choice(acts)
       const model = models[yield* randomInt(0, Math.max(0, models.length - 1))]
-      if (choice < 8) yield* publish(yield* randomInt(1, 4))
-      else if (choice < 9) yield* publish(300)
-      else if (choice < 12 || model === undefined) {
-        if (models.length < 6) {
-          yield* settle
-          const kinds = allKinds.slice(yield* randomInt(0, 2), yield* randomInt(1, 3))
-          const subscription = yield* bus.subscribe({ kinds, name: `subscription made at step ${step}` })
-          models.push({ subscription, kinds, pending: [], offered: 0, dropped: 0, taken: 0 })
-        }
-      } else if (choice < 18) {
-        yield* settle
+      if (act === "publish") {
+        yield* publish(yield* randomInt(1, 4))
+        continue
+      }
+      if (act === "flood") {
+        yield* publish(300)
+        continue
+      }
+      yield* settle
+      if (act === "subscribe" || model === undefined) {
+        if (models.length === 6) continue
+        const kinds = yield* Random.choice(kindsToChoose)
+        const subscription = yield* bus.subscribe({ kinds, name: `subscription made at step ${step}` })
+        models.push({ subscription, kinds, pending: [], offered: 0, dropped: 0, taken: 0 })
+      } else if (act === "take") {
         const most = yield* randomInt(1, 10)
         const expected = model.pending.slice(0, most)
         yield* gives(model.subscription.takeUpTo(most), expected)
         model.pending = model.pending.slice(expected.length)
         model.taken += expected.length
-      } else if (choice < 20) {
+      } else if (act === "check") {
         yield* check(model)
       } else {
-        yield* settle
         yield* model.subscription.unsubscribe
         models = models.filter((other) => other !== model)
       }

@@ -111,6 +111,28 @@ describe("metrics, scraped by Prometheus", () => {
     })))
 })
 
+it.live("buses of one name may have different kinds", () =>
+  served(Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const both = yield* makeBus()
+    const pings = yield* Scope.provide(EventBus.make({ name: "house", events: [Ping] }), scope)
+    yield* both.publishAll([ping(1), pong(2)])
+    yield* pings.publish(ping(3))
+    const published = Effect.map(
+      scrape,
+      (lines) => lines.filter((line) => line.startsWith("event_bus_published_total"))
+    )
+    assert.deepStrictEqual(yield* published, [
+      `event_bus_published_total{bus="house",kind="Ping"} 2`,
+      `event_bus_published_total{bus="house",kind="Pong"} 1`
+    ])
+    yield* Scope.close(scope, Exit.void)
+    assert.deepStrictEqual(yield* published, [
+      `event_bus_published_total{bus="house",kind="Ping"} 2`,
+      `event_bus_published_total{bus="house",kind="Pong"} 1`
+    ])
+  })))
+
 describe("metrics, exported by OTLP", () => {
   it.live("carry the same counters", () =>
     isolated(Effect.scoped(Effect.gen(function*() {

@@ -12,24 +12,24 @@ import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./sub
 import { type Stored, Traced } from "./traced.ts"
 import { refuseEvent, requireCount, requireKinds, requireOverflow, requirePositiveInteger } from "./validation.ts"
 
-/** What is reported of buses of one name and these kinds. */
-const seriesOf = (kinds: ReadonlyArray<string>): ReadonlyArray<Series<BusImpl>> => [
-  ...kinds.flatMap((kind): ReadonlyArray<Series<BusImpl>> => [
-    {
-      id: "event_bus_published_total",
-      description: "Events published",
-      isTotal: true,
-      attributes: { kind },
-      read: (bus) => bus.storage.published(kind)
-    },
-    {
-      id: "event_bus_no_subscribers_total",
-      description: "Events published that matched no subscription",
-      isTotal: true,
-      attributes: { kind },
-      read: (bus) => bus.storage.unmatched(kind)
-    }
-  ]),
+/** What is reported of one kind, for all buses of one name. */
+const seriesOfKind = (kind: string): ReadonlyArray<Series<BusImpl>> => [
+  {
+    id: "event_bus_published_total",
+    description: "Events published",
+    isTotal: true,
+    read: (bus) => bus.storage.published(kind)
+  },
+  {
+    id: "event_bus_no_subscribers_total",
+    description: "Events published that matched no subscription",
+    isTotal: true,
+    read: (bus) => bus.storage.unmatched(kind)
+  }
+]
+
+/** What is reported of all kinds together. */
+const series: ReadonlyArray<Series<BusImpl>> = [
   {
     id: "event_bus_delivered_total",
     description: "Events accepted into buffers and not evicted from them, over all subscriptions",
@@ -94,7 +94,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.schedule = (task) => dispatcher.scheduleTask(task, 0)
     this.run = Effect.runForkWith(this.context)
     this.storage = new Storage(kinds, this.replay, this.schedule)
-    this.endMetrics = report(this.context, this, { bus: name }, seriesOf(kinds))
+    const reports = [
+      report(this.context, this, { bus: name }, series),
+      ...kinds.map((kind) => report(this.context, this, { bus: name, kind }, seriesOfKind(kind)))
+    ]
+    this.endMetrics = () => reports.forEach((end) => end())
   }
 
   readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))

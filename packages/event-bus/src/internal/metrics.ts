@@ -15,7 +15,6 @@ export interface Series<Member> {
   readonly description: string
   /** A total only grows and outlives the member; the others go up and down and end with it. */
   readonly isTotal: boolean
-  readonly attributes?: Attributes
   readonly read: (member: Member) => number
 }
 
@@ -36,8 +35,8 @@ class Group<Member> {
     this.onEmpty = onEmpty
     this.closed = series.map(() => 0)
     const ignore = (): void => {}
-    this.registrations = series.map(({ attributes: own, description, id, isTotal }, index) => {
-      const options = { description, attributes: { ...attributes, ...own } }
+    this.registrations = series.map(({ description, id, isTotal }, index) => {
+      const options = { description, attributes }
       return isTotal
         ? Metric.registerUnsafe(Metric.counter(id, { ...options, incremental: true }), context, {
           get: () => ({ count: this.sum(index), incremental: true }),
@@ -77,7 +76,7 @@ class Group<Member> {
 const groups = new WeakMap<object, Map<string, Group<any>>>()
 
 /**
- * Reports the member until the answer is called. Members of equal attributes must have equal series.
+ * Reports the member until the answer is called. What has the same attributes must have the same series.
  */
 export const report = <Member>(
   context: Context.Context<never>,

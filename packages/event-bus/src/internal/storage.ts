@@ -251,6 +251,8 @@ export class Cursor<A> {
     return () => {
       const index = waiters.indexOf(waiter)
       if (index >= 0) waiters.splice(index, 1)
+      // Whoever is first now may wait for less, which is there already.
+      if (this.isWakeDue) this.scheduleWake()
     }
   }
 

@@ -80,28 +80,19 @@ export class Alert extends Schema.Class<Alert>("Alert")({
 export const dedupKey = (alert: Alert): string => `${alert.type}|${alert.hostId}|`
 
 const typeOf = (event: Event): AlertType | undefined => {
-  switch (event._tag) {
-    case "HeartbeatPulse":
-      if (!event.reachable) return "host_unreachable"
-      return event.priorReachable === false ? "host_recovered" : undefined
-    case "DriftDetected":
-      return `drift_${event.driftType}`
-  }
+  if (event._tag === "DriftDetected") return `drift_${event.driftType}`
+  if (!event.reachable) return "host_unreachable"
+  return event.priorReachable === false ? "host_recovered" : undefined
 }
 
 const rounded = (points: number): string => String(Math.round(points * 100) / 100)
 
 const titleOf = (event: Event, host: string): string => {
-  switch (event._tag) {
-    case "HeartbeatPulse":
-      return event.reachable ? `${host} is reachable again` : `${host} is unreachable`
-    case "DriftDetected": {
-      const verb = event.driftType === "improvement" ? "improved" : `drifted (${event.driftType})`
-      const sign = event.scoreDelta > 0 ? "+" : ""
-      return `${host} ${verb}: ${rounded(event.priorScore)} to ${rounded(event.currentScore)} ` +
-        `(${sign}${rounded(event.scoreDelta)} points)`
-    }
-  }
+  if (event._tag === "HeartbeatPulse") return `${host} is ${event.reachable ? "reachable again" : "unreachable"}`
+  const verb = event.driftType === "improvement" ? "improved" : `drifted (${event.driftType})`
+  const sign = event.scoreDelta > 0 ? "+" : ""
+  return `${host} ${verb}: ${rounded(event.priorScore)} to ${rounded(event.currentScore)} ` +
+    `(${sign}${rounded(event.scoreDelta)} points)`
 }
 
 /** The alert that an event gives, if it gives one. `host` is what people call the event's host. */

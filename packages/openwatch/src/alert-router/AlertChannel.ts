@@ -3,7 +3,7 @@
  *
  * A channel only knows how to send one alert once. Time-outs, retries and counting are the router's.
  */
-import { Context, Data, Duration, Effect, Layer } from "effect"
+import { Context, Data, type Duration, Effect, Layer } from "effect"
 import type { Alert } from "./Alert.ts"
 
 /** An alert could not be sent. The message is stored and shown: it holds no secret. */

@@ -112,7 +112,10 @@ const channelFailuresTotal = metric("channel_failures_total", "Failed attempts t
 const backOff = (failures: number, base: Duration.Duration, cap: Duration.Duration): Effect.Effect<Duration.Duration> =>
   Effect.map(
     Random.nextBetween(0.8, 1.2),
-    (factor) => Duration.times(Duration.min(Duration.times(base, 2 ** Math.min(failures - 1, 30)), cap), factor)
+    (factor) => {
+      const pause = Math.min(Duration.toMillis(base) * 2 ** Math.min(failures - 1, 30), Duration.toMillis(cap))
+      return Duration.millis(Math.round(pause * factor))
+    }
   )
 
 const storeBackOff = (failures: number) => backOff(failures, Duration.millis(100), Duration.seconds(10))

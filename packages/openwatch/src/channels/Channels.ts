@@ -12,14 +12,8 @@ import * as Webhook from "./Webhook.ts"
 const makeOne = (
   channel: ChannelConfiguration
 ): Effect.Effect<AlertChannel, never, DateTime.CurrentTimeZone | HttpClient.HttpClient> => {
-  switch (channel.type) {
-    case "console":
-      return Console.make(channel)
-    case "webhook":
-      return Webhook.make(channel)
-    case "slack":
-      return Slack.make(channel)
-  }
+  if (channel.type === "console") return Console.make(channel)
+  return channel.type === "webhook" ? Webhook.make(channel) : Slack.make(channel)
 }
 
 /** Makes each channel. */

@@ -71,8 +71,13 @@ const describe = (
   bus: Effect.Success<SystemEventBus["Service"]["metrics"]>
 ): string => {
   const failures = Object.entries(router.channelFailures).map(([channel, count]) => `, ${count} to ${channel}`).join("")
-  return `${bus.publishedCount} events published, ${bus.droppedCount} dropped; ${router.received} received, ` +
-    `${router.routed} alerts routed, ${router.deduped} deduplicated; failures: ${router.persistFailed} to store${failures}`
+  const counted = (count: number, what: string) => `${count} ${count === 1 ? what : `${what}s`}`
+  return `${
+    counted(bus.publishedCount, "event")
+  } published, ${bus.droppedCount} dropped; ${router.received} received, ` +
+    `${
+      counted(router.routed, "alert")
+    } routed, ${router.deduped} deduplicated; failures: ${router.persistFailed} to store${failures}`
 }
 
 /** The router, which prints a last line of counters once it has stopped. */

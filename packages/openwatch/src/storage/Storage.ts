@@ -84,7 +84,7 @@ const migrate = (database: string) =>
     yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: "openwatch_migrations" })
     const [found] = yield* sql<{ version: number }>`SELECT MAX(migration_id) AS version FROM openwatch_migrations`
     if (found !== undefined && found.version > schemaVersion) {
-      return yield* new StorageError({
+      yield* new StorageError({
         database,
         problem: `its schema is version ${found.version}, this openwatch knows version ${schemaVersion}; ` +
           "use the openwatch that made it, or a newer one"

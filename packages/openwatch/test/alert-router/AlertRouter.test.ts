@@ -16,20 +16,7 @@ import {
   Storage,
   SystemEventBus
 } from "@openwatch/openwatch"
-import {
-  Clock,
-  DateTime,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  FileSystem,
-  Layer,
-  Metric,
-  Queue,
-  Scope
-} from "effect"
+import { Clock, DateTime, Duration, Effect, Exit, Fiber, FileSystem, Layer, Metric, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { readdirSync, readFileSync } from "node:fs"
 import { parseSync } from "oxc-parser"
@@ -512,7 +499,7 @@ describe("AlertRouter", () => {
       return module.staticImports.map(({ moduleRequest }) => moduleRequest.value)
     })
     const others = new Set(imports.filter((name) => !name.startsWith("./")))
-    assert.deepStrictEqual([...others].sort(), [
+    assert.deepStrictEqual([...others].toSorted(), [
       "../alert-store/AlertStore.ts",
       "../events/HostId.ts",
       "../events/SystemEventBus.ts",
@@ -564,32 +551,38 @@ describe("AlertRouter", () => {
   it.effect("[system-alert-router/AC-23] a stop finishes what was accepted, in ten seconds at the latest", () =>
     Effect.gen(function*() {
       const sent: Array<string> = []
-      const isSending = yield* Deferred.make<void>()
       const slow: AlertChannel = {
         name: "slow",
         requiredTags: {},
-        send: ({ hostId }) =>
-          Deferred.succeed(isSending, undefined).pipe(
-            Effect.andThen(Effect.sleep("4 seconds")),
-            Effect.andThen(Effect.sync(() => sent.push(hostId)))
-          )
+        send: ({ hostId }) => Effect.delay(Effect.sync(() => sent.push(hostId)), "4 seconds")
       }
-      const other = hostIdFromName("other")
       const folder = yield* dataFolder
+      const slowStore = Layer.effect(
+        AlertStore.AlertStore,
+        Effect.map(AlertStore.AlertStore, (store): AlertStore.AlertStore["Service"] => ({
+          ...store,
+          submit: (submission) => Effect.delay(store.submit(submission), "1 second")
+        }))
+      ).pipe(Layer.provide(store(Effect.succeed(folder))))
       const scope = yield* Scope.make()
-      const context = yield* Layer.buildWithScope(router([slow], { store: store(Effect.succeed(folder)) }), scope)
-      yield* Effect.gen(function*() {
-        const bus = yield* SystemEventBus
-        for (const host of [web, db, other]) yield* bus.publish(yield* pulse(host, false))
-        yield* Deferred.await(isSending)
-      }).pipe(Effect.provide(context))
+      const context = yield* Layer.buildWithScope(router([slow], { store: slowStore }), scope)
+      const publishOf = (name: string) =>
+        Effect.gen(function*() {
+          yield* (yield* SystemEventBus).publish(yield* pulse(hostIdFromName(name), false))
+        }).pipe(Effect.provide(context))
+      for (const name of ["web", "db", "other"]) yield* publishOf(name)
+      yield* TestClock.adjust("500 millis")
 
+      // All three are still to be stored, which takes three seconds, and to be sent, which takes twelve.
       const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-      yield* TestClock.adjust("8 seconds")
+      yield* TestClock.adjust("100 millis")
+      yield* publishOf("too late")
+      yield* TestClock.adjust("9 seconds")
       assert.deepStrictEqual(sent, [web, db])
       assert.isUndefined(stopping.pollUnsafe())
-      yield* TestClock.adjust("2 seconds")
+      yield* TestClock.adjust("900 millis")
       assert.isDefined(stopping.pollUnsafe())
+      const other = hostIdFromName("other")
 
       const deliveries = yield* Effect.provide(list, store(Effect.succeed(folder)))
       assert.deepStrictEqual(deliveries.map(({ alert, deliveries }) => [alert.hostId, deliveries[0]!.state]), [

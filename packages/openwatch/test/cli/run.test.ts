@@ -171,7 +171,7 @@ describe("openwatch run", () => {
         const arrivals = yield* Queue.unbounded<void>()
         yield* delivered.pipe(Stream.runForEach(() => Queue.offer(arrivals, undefined)), Effect.forkScoped)
 
-        for (let round = 0; round < 15; round++) {
+        for (let round = 0; round < 10; round++) {
           host.isUp = round % 2 === 1
           yield* Effect.gen(function*() {
             const { ended, isWatching, signal } = yield* start(folder)

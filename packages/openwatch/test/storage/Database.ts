@@ -4,7 +4,7 @@
  * PostgreSQL is a cluster of the tests' own, in a temporary folder and on a free port of the loopback. Where it is not
  * installed its tests are skipped, with a line that says so; with `CI` set they run and fail.
  */
-import { Storage } from "@openwatch/openwatch"
+import type { Storage } from "@openwatch/openwatch"
 import { Context, Effect, FileSystem, Layer, Redacted, type Scope } from "effect"
 import { execFile } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
@@ -26,7 +26,7 @@ export const sqlite = Layer.effect(
 
 const postgresFolder = "/usr/lib/postgresql"
 const binaries = existsSync(postgresFolder)
-  ? readdirSync(postgresFolder).sort((a, b) => Number(b) - Number(a)).map((version) =>
+  ? readdirSync(postgresFolder).toSorted((a, b) => Number(b) - Number(a)).map((version) =>
     `${postgresFolder}/${version}/bin`
   )
   : []

@@ -1,6 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
+  type AlertChannel,
+  AlertChannels,
+  AlertRouter,
   AlertStore,
   DriftDetected,
   HeartbeatPulse,
@@ -12,10 +15,22 @@ import {
   Storage,
   SystemEventBus
 } from "@openwatch/openwatch"
-import { DateTime, Duration, Effect, FileSystem, Layer, Option, Redacted, Result, Schedule, Stream } from "effect"
+import {
+  DateTime,
+  Duration,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  Queue,
+  Redacted,
+  Result,
+  Schedule,
+  Stream
+} from "effect"
 import { SqlClient } from "effect/sql"
-import { Alert, dedupKey, fromEvent, resolvedBy } from "../../src/alert-router/Alert.ts"
-import { cluster, Database, databases, location } from "./Database.ts"
+import { type Alert, dedupKey, fromEvent, resolvedBy } from "../../src/alert-router/Alert.ts"
+import { cluster, Database, databases, location, sqlite } from "./Database.ts"
 
 const web = hostIdFromName("web")
 const db = hostIdFromName("db")
@@ -66,7 +81,7 @@ const withServices = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   )
 
 for (const { isSkipped, layer, name } of databases) {
-  describe.skipIf(isSkipped)(name, () => {
+  describe.skipIf(isSkipped)(`on ${name}`, () => {
     it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), { timeout: "60 seconds" })((it) => {
       it.effect("what is stored is there when the database is opened again", () =>
         Effect.gen(function*() {
@@ -79,8 +94,8 @@ for (const { isSkipped, layer, name } of databases) {
             Effect.provide(services(location))
           )
           assert.deepStrictEqual(others, [])
-          assert.deepStrictEqual({ ...stored, alert: { ...stored!.alert } }, {
-            alert: { ...submitted.alert },
+          assert.deepStrictEqual(stored, {
+            alert: submitted.alert,
             state: "active",
             resolvedAt: undefined,
             repeats: 0,
@@ -289,6 +304,26 @@ describe("Storage", () => {
       assert.strictEqual(error.message, `data folder ${path}: cannot be opened: file is not a database`)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
+  it.effect("a full disk fails what would be stored, and what is stored then is stored when there is room", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* AlertStore.AlertStore
+      const [pages] = yield* sql<{ page_count: number }>`PRAGMA page_count`
+      // SQLite's own way to be full: this many pages, and the error that a full disk gives.
+      yield* sql`PRAGMA max_page_count = ${sql.literal(String(pages!.page_count))}`
+      const host = (n: number) => pulse(hostIdFromName(`host-${n}`), false, 1_000)
+      let stored = 0
+      const error = yield* Effect.flip(
+        Effect.forever(Effect.suspend(() => store.submit(submission(host(++stored), ["ops"]))))
+      )
+      assert.deepStrictEqual([error.message, error.isRetryable], ["database or disk is full", true])
+      assert.strictEqual((yield* store.list()).length, stored - 1)
+
+      yield* sql`PRAGMA max_page_count = 1000000`
+      assert.strictEqual(yield* store.submit(submission(host(stored), ["ops"])), "stored")
+      assert.strictEqual((yield* store.list()).length, stored)
+    }).pipe(withServices, Effect.provide(sqlite), Effect.provide(NodeServices.layer)))
+
   it.effect("an unreachable PostgreSQL is an error that names host and database, and not the password", () =>
     Effect.gen(function*() {
       const url = Redacted.make("postgresql://ada:pa55word@127.0.0.1:1/fleet")
@@ -329,4 +364,38 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
         assert.strictEqual(later.length, 1)
       }).pipe(Effect.provide(services(location(port, "postgres"))))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
+
+  it.live(
+    "an event that is published while the database is away is stored and sent when it is back",
+    () =>
+      Effect.gen(function*() {
+        const { port, start, stop } = yield* cluster
+        const sent = yield* Queue.unbounded<Alert>()
+        const channel: AlertChannel = { name: "queue", requiredTags: {}, send: (alert) => Queue.offer(sent, alert) }
+        yield* Effect.gen(function*() {
+          const bus = yield* SystemEventBus
+          const router = yield* AlertRouter.AlertRouter
+          yield* stop
+          yield* bus.publishAll([pulse(web, false, 1_000), pulse(db, false, 2_000)])
+          // Until it has failed to store for the second time.
+          yield* router.metrics.pipe(
+            Effect.repeat({
+              while: ({ persistFailed }) => persistFailed < 2,
+              schedule: Schedule.spaced("50 millis")
+            })
+          )
+          assert.strictEqual(yield* Queue.size(sent), 0)
+          yield* start
+          assert.deepStrictEqual((yield* Queue.takeN(sent, 2)).map(({ hostId }) => hostId), [web, db])
+          assert.strictEqual((yield* bus.metrics).droppedCount, 0)
+        }).pipe(Effect.provide(
+          AlertRouter.layer().pipe(
+            Layer.provideMerge(SystemEventBus.layer),
+            Layer.provide(AlertChannels.layer([channel])),
+            Layer.provide(services(location(port, "postgres")))
+          )
+        ))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    60_000
+  )
 })

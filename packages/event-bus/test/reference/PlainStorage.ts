@@ -1,0 +1,122 @@
+/**
+ * The storage that one would write first: a stock `PubSub` for each subscription, of its buffer size and with its overflow
+ * policy, and counters beside it. Publishing offers the event to one subscription after the other, and decides at once
+ * what becomes of it. It has the operations of `internal/storage.ts`, which has to do the same, only faster.
+ */
+import { Effect, Exit, Option, PubSub, Scope } from "effect"
+import { type CursorOptions, Empty, type LossListener } from "../../src/internal/storage.ts"
+
+/** The buffer of one subscription, with its counters. */
+export class PlainCursor<K, A> {
+  isOpen = true
+  dropped = 0
+  taken = 0
+  discarded = 0
+  losses: LossListener<A> | undefined = undefined
+  readonly kinds: ReadonlySet<K>
+  private readonly isSliding: boolean
+  /** Everything that was offered. */
+  private readonly items: Array<A> = []
+  private readonly pubsub: PubSub.PubSub<A>
+  private readonly subscription: PubSub.Subscription<A>
+  private readonly scope = Scope.makeUnsafe()
+
+  constructor({ bufferSize, kinds, overflow }: CursorOptions<K>) {
+    this.kinds = new Set(kinds)
+    this.isSliding = overflow === "sliding"
+    this.pubsub = Effect.runSync(this.isSliding ? PubSub.sliding<A>(bufferSize) : PubSub.dropping<A>(bufferSize))
+    this.subscription = Effect.runSync(Scope.provide(PubSub.subscribe(this.pubsub), this.scope))
+  }
+
+  get offered(): number {
+    return this.items.length
+  }
+
+  get delivered(): number {
+    return this.offered - this.dropped
+  }
+
+  get pending(): number {
+    return Option.getOrElse(PubSub.remainingUnsafe(this.subscription), () => 0)
+  }
+
+  get isEnded(): boolean {
+    return !this.isOpen && this.pending === 0
+  }
+
+  offer(item: A): void {
+    this.items.push(item)
+    if (PubSub.publishUnsafe(this.pubsub, item)) return
+    if (this.isSliding) Effect.runSync(PubSub.publish(this.pubsub, item))
+    // What leaves a sliding buffer, taken or evicted, is always its oldest item.
+    const lost = this.isSliding ? this.items[this.taken + this.dropped]! : item
+    this.dropped++
+    this.losses?.onLoss(1, lost, lost)
+  }
+
+  poll(): A | Empty {
+    const [item = Empty] = this.pollUpTo(1)
+    return item
+  }
+
+  pollUpTo(count: number): Array<A> {
+    if (this.isEnded) return []
+    const items = Effect.runSync(PubSub.takeUpTo(this.subscription, count))
+    this.taken += items.length
+    return items
+  }
+
+  closeIntake(): void {
+    this.isOpen = false
+  }
+
+  leave(): void {
+    this.closeIntake()
+  }
+
+  close(): void {
+    this.closeIntake()
+    this.discarded += this.pending
+    Effect.runSync(Scope.close(this.scope, Exit.void))
+  }
+}
+
+/** All subscriptions, and everything that was ever published. */
+export class PlainStorage<K extends string, A> {
+  private readonly replay: number
+  private readonly cursors: Array<PlainCursor<K, A>> = []
+  private readonly events: Array<{ readonly kind: K; readonly item: A; readonly isMatched: boolean }> = []
+
+  constructor(replay: number) {
+    this.replay = replay
+  }
+
+  publish(kind: K, item: A): void {
+    const matching = this.cursors.filter((cursor) => cursor.isOpen && cursor.kinds.has(kind))
+    for (const cursor of matching) cursor.offer(item)
+    this.events.push({ kind, item, isMatched: matching.length > 0 })
+  }
+
+  published(kind: K): number {
+    return this.events.filter((event) => event.kind === kind).length
+  }
+
+  unmatched(kind: K): number {
+    return this.events.filter((event) => event.kind === kind && !event.isMatched).length
+  }
+
+  subscribe(options: CursorOptions<K>): PlainCursor<K, A> {
+    const cursor = new PlainCursor<K, A>(options)
+    for (const item of this.last(cursor.kinds, options.replay)) cursor.offer(item)
+    this.cursors.push(cursor)
+    return cursor
+  }
+
+  private last(kinds: ReadonlySet<K>, count: number): Array<A> {
+    if (count === 0) return []
+    const kept = new Set(
+      Array.from(kinds).flatMap((kind) => this.events.filter((event) => event.kind === kind).slice(-this.replay))
+    )
+    return this.events.filter((event) => kept.has(event)).slice(-count).map(({ item }) => item)
+  }
+}

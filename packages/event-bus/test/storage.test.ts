@@ -1,0 +1,375 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { type Cursor, type CursorOptions, type LossListener, Storage } from "../src/internal/storage.ts"
+import { type PlainCursor, PlainStorage } from "./reference/PlainStorage.ts"
+
+/** `STORAGE_SEQUENCES=1000000` for a longer run; `STORAGE_SEED`, as a failure prints it, for the same sequences again. */
+const { STORAGE_SEED, STORAGE_SEQUENCES = "10000" } = process.env
+
+const kinds = ["A", "B", "C"] as const
+type Kind = (typeof kinds)[number]
+
+/** A subscription is named by its place among those made so far, again and again. */
+type Step =
+  | { readonly type: "subscribe"; readonly isElsewhere: boolean; readonly options: CursorOptions<Kind> }
+  | { readonly type: "publish"; readonly kind: Kind; readonly count: number }
+  | { readonly type: "turn" | "shutdown" }
+  | { readonly type: "poll" | "look" | "closeIntake" | "leave" | "close"; readonly subscription: number }
+  | { readonly type: "pollUpTo"; readonly subscription: number; readonly count: number }
+  | { readonly type: "wait"; readonly subscription: number; readonly count: number; readonly throws: boolean }
+  | { readonly type: "stopWaiting"; readonly subscription: number; readonly waiter: number }
+
+interface Scenario {
+  /** Events of each kind that are kept for later subscriptions. */
+  readonly replay: number
+  /** What most subscriptions are to, so that they share a log. */
+  readonly kinds: ReadonlyArray<Kind>
+  /** Events in that log before the first step: where the ends of its chunks are met. */
+  readonly start: number
+  readonly steps: ReadonlyArray<Step>
+}
+
+/** Small numbers, and those around powers of two: the length of a chunk is one. */
+const size = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: 1, max: 4 }) },
+  { weight: 3, arbitrary: fc.constantFrom(7, 8, 127, 128, 129) },
+  { weight: 2, arbitrary: fc.constantFrom(255, 256, 257) }
+)
+
+const step = (
+  weight: number,
+  types: ReadonlyArray<Step["type"]>,
+  properties: Readonly<Record<string, fc.Arbitrary<unknown>>>
+) => ({ weight, arbitrary: fc.record({ type: fc.constantFrom(...types), ...properties }) as fc.Arbitrary<Step> })
+
+const subscription = fc.nat(7)
+
+const subscribe = step(12, ["subscribe"], {
+  isElsewhere: fc.constantFrom(false, false, false, true),
+  options: fc.record({
+    kinds: fc.subarray([...kinds]),
+    bufferSize: size,
+    overflow: fc.constantFrom("dropping", "sliding"),
+    replay: fc.nat(5)
+  })
+})
+
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  subscribe,
+  step(40, ["publish"], { kind: fc.constantFrom(...kinds), count: size }),
+  step(16, ["poll", "look"], { subscription }),
+  step(16, ["pollUpTo"], { subscription, count: fc.oneof(size, fc.constantFrom(0, Number.POSITIVE_INFINITY)) }),
+  step(12, ["wait"], { subscription, count: size, throws: fc.constantFrom(false, false, false, true) }),
+  step(4, ["stopWaiting"], { subscription, waiter: fc.nat(2) }),
+  step(12, ["turn"], {}),
+  step(6, ["closeIntake", "leave", "close"], { subscription }),
+  step(1, ["shutdown"], {})
+)
+
+const scenario: fc.Arbitrary<Scenario> = fc.record({
+  replay: fc.nat(5),
+  kinds: fc.subarray([...kinds], { minLength: 1 }),
+  start: fc.tuple(fc.constantFrom(128, 256, 512), fc.integer({ min: -8, max: 1 })).map(([a, b]) => a + b),
+  steps: fc.array(anyStep, { maxLength: 30, size: "max" })
+})
+
+/** What a cursor told of its losses since the last look, which may be in more or fewer parts. */
+class Losses implements LossListener<number> {
+  private sum: { readonly dropped: number; readonly first: number; readonly last: number } | undefined = undefined
+
+  onLoss(dropped: number, first: number, last: number): void {
+    this.sum = { dropped: (this.sum?.dropped ?? 0) + dropped, first: this.sum?.first ?? first, last }
+  }
+
+  take() {
+    const { sum } = this
+    this.sum = undefined
+    return sum
+  }
+}
+
+/** What is thrown by a taker, not by an assertion. */
+const takerFailure = new Error("The taker failed")
+
+type Counters = Pick<
+  Cursor<number>,
+  "delivered" | "discarded" | "dropped" | "isEnded" | "isOpen" | "offered" | "pending" | "taken"
+>
+
+const counters = ({ delivered, discarded, dropped, isEnded, isOpen, offered, pending, taken }: Counters): Counters => ({
+  delivered,
+  discarded,
+  dropped,
+  isEnded,
+  isOpen,
+  offered,
+  pending,
+  taken
+})
+
+/** One subscription, in both storages. */
+class Subscription {
+  readonly fast: Cursor<number>
+  readonly plain: PlainCursor<Kind, number>
+  readonly waiters: Array<{ readonly name: number; readonly count: number; readonly stop: () => void }> = []
+  readonly served: Array<readonly [waiter: number, items: ReadonlyArray<number>]> = []
+  private readonly fastLosses = new Losses()
+  private readonly plainLosses = new Losses()
+
+  constructor(fast: Cursor<number>, plain: PlainCursor<Kind, number>) {
+    this.fast = fast
+    this.plain = plain
+    fast.losses = this.fastLosses
+    plain.losses = this.plainLosses
+  }
+
+  /** Those who wait are served, in the order of waiting, as far as there is something for them. */
+  assertServed(): void {
+    const due: typeof this.served = []
+    for (const { count, name } of this.waiters) {
+      if (this.plain.isOpen && this.plain.pending < count) break
+      due.push([name, this.plain.pollUpTo(count)])
+    }
+    this.waiters.splice(0, due.length)
+    assert.deepStrictEqual(this.served.splice(0), due)
+  }
+
+  assertCounters(): void {
+    assert.deepStrictEqual(counters(this.fast), counters(this.plain))
+    assert.deepStrictEqual(this.fastLosses.take(), this.plainLosses.take())
+  }
+}
+
+/** Takes the steps with both storages, and finds no difference. */
+const compare = (scenario: Scenario): void => {
+  const { replay } = scenario
+  const tasks: Array<() => void> = []
+  const fast = new Storage<Kind, number>(kinds, replay, (task) => void tasks.push(task))
+  const plain = new PlainStorage<Kind, number>(replay)
+  const subscriptions: Array<Subscription> = []
+  let items = 0
+  let waiting = 0
+  let isTurn = false
+
+  const subscribe = (options: CursorOptions<Kind>): void => {
+    subscriptions.push(new Subscription(fast.subscribe(options), plain.subscribe(options)))
+  }
+
+  const publish = (kind: Kind, count: number): void => {
+    for (let i = 0; i < count; i++) {
+      const item = ++items
+      fast.publish(fast.route(kind)!, item)
+      plain.publish(kind, item)
+    }
+  }
+
+  const turn = (): void => {
+    isTurn = true
+    for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
+      try {
+        task()
+      } catch (error) {
+        if (error !== takerFailure) throw error
+      }
+    }
+    isTurn = false
+    for (const subscription of subscriptions) subscription.assertServed()
+  }
+
+  const wait = ({ fast, served, waiters }: Subscription, count: number, throws: boolean): void => {
+    const name = ++waiting
+    const stop = fast.wait(count, () => {
+      assert.isTrue(isTurn, "A waiter ran before its turn")
+      served.push([name, fast.pollUpTo(count)])
+      if (throws) throw takerFailure
+    })
+    waiters.push({ name, count, stop })
+  }
+
+  subscribe({ kinds: scenario.kinds, bufferSize: 1, overflow: "dropping", replay: 0 })
+  publish(scenario.kinds[0]!, scenario.start)
+
+  for (const step of scenario.steps) {
+    switch (step.type) {
+      case "subscribe": {
+        subscribe({
+          ...step.options,
+          kinds: step.isElsewhere ? step.options.kinds : scenario.kinds,
+          replay: Math.min(step.options.replay, replay, step.options.bufferSize)
+        })
+        break
+      }
+      case "publish": {
+        publish(step.kind, step.count)
+        break
+      }
+      case "turn": {
+        turn()
+        break
+      }
+      case "shutdown": {
+        for (const subscription of subscriptions) {
+          subscription.fast.closeIntake()
+          subscription.plain.closeIntake()
+        }
+        break
+      }
+      default: {
+        const subscription = subscriptions[step.subscription % subscriptions.length]!
+        switch (step.type) {
+          case "poll": {
+            assert.strictEqual(subscription.fast.poll(), subscription.plain.poll())
+            break
+          }
+          case "pollUpTo": {
+            assert.deepStrictEqual(subscription.fast.pollUpTo(step.count), subscription.plain.pollUpTo(step.count))
+            break
+          }
+          case "look": {
+            subscription.assertCounters()
+            break
+          }
+          case "wait": {
+            wait(subscription, Math.min(step.count, subscription.fast.capacity), step.throws)
+            break
+          }
+          case "stopWaiting": {
+            for (const { stop } of subscription.waiters.splice(step.waiter, 1)) stop()
+            break
+          }
+          case "closeIntake":
+          case "leave":
+          case "close": {
+            subscription.fast[step.type]()
+            subscription.plain[step.type]()
+          }
+        }
+      }
+    }
+  }
+
+  turn()
+  for (const subscription of subscriptions) {
+    subscription.assertCounters()
+    assert.deepStrictEqual(
+      subscription.fast.pollUpTo(Number.POSITIVE_INFINITY),
+      subscription.plain.pollUpTo(Number.POSITIVE_INFINITY)
+    )
+    subscription.assertCounters()
+  }
+  for (const kind of kinds) {
+    assert.strictEqual(fast.published(kind), plain.published(kind))
+    assert.strictEqual(fast.unmatched(kind), plain.unmatched(kind))
+  }
+}
+
+describe("the storage does what a stock PubSub for each subscription does", () => {
+  it(
+    `in ${STORAGE_SEQUENCES} random sequences`,
+    { timeout: 60_000 + Number(STORAGE_SEQUENCES) * 10 },
+    () => {
+      const result = fc.check(fc.property(scenario, compare), {
+        numRuns: Number(STORAGE_SEQUENCES),
+        ...STORAGE_SEED === undefined ? {} : { seed: Number(STORAGE_SEED) }
+      })
+      assert.isFalse(result.failed, fc.defaultReportMessage(result))
+    }
+  )
+
+  it("for a crowd that shares a log and that nobody looks at", () => {
+    const fast = new Storage<Kind, number>(kinds, 0, () => {})
+    const plain = new PlainStorage<Kind, number>(0)
+    const crowd = Array.from({ length: 600 }, (_, index) => {
+      const options: CursorOptions<Kind> = {
+        kinds: ["A"],
+        bufferSize: 1 + index % 3,
+        overflow: index % 2 === 0 ? "sliding" : "dropping",
+        replay: 0
+      }
+      return new Subscription(fast.subscribe(options), plain.subscribe(options))
+    })
+    for (let item = 1; item <= 700; item++) {
+      fast.publish(fast.route("A")!, item)
+      plain.publish("A", item)
+    }
+    for (const subscription of crowd) {
+      subscription.assertCounters()
+      assert.deepStrictEqual(subscription.fast.pollUpTo(3), subscription.plain.pollUpTo(3))
+    }
+  })
+})
+
+/** How many events something keeps alive; they are symbols, as nothing else in it is. */
+const eventsHeldBy = (root: object): number => {
+  const seen = new Set<unknown>([root])
+  let items = 0
+  for (const value of seen) {
+    if (typeof value === "symbol") items++
+    else if (value instanceof Map || value instanceof Set) { for (const entry of value) seen.add(entry) }
+    else if (typeof value === "object" && value !== null) { for (const field of Object.values(value)) seen.add(field) }
+  }
+  return items
+}
+
+describe("of a million events the storage holds few", () => {
+  const setup = (count: number, bufferSize: number, overflow: "dropping" | "sliding") => {
+    const storage = new Storage<"A", symbol>(["A"], 0, () => {})
+    const cursors = Array.from(
+      { length: count },
+      () => storage.subscribe({ kinds: ["A"], bufferSize, overflow, replay: 0 })
+    )
+    const route = storage.route("A")!
+    const publish = (times: number, then: () => void = () => {}) => {
+      for (let i = 0; i < times; i++) {
+        storage.publish(route, Symbol())
+        then()
+      }
+    }
+    return { storage, cursors, publish }
+  }
+
+  describe.each(["dropping", "sliding"] as const)("%s", (overflow) => {
+    it("where nobody takes any", () => {
+      const { publish, storage } = setup(1, 1024, overflow)
+      publish(1_000_000)
+      assert.isAtMost(eventsHeldBy(storage), 2 * 1024)
+    })
+
+    it("where one at a time is taken from a full buffer", () => {
+      const { cursors: [cursor], publish, storage } = setup(1, 1024, overflow)
+      publish(1024)
+      publish(1_000_000, () => cursor!.poll())
+      assert.isAtMost(eventsHeldBy(storage), 2 * 1024)
+    })
+
+    it("where most of a full buffer has been taken", () => {
+      const { cursors: [cursor], publish, storage } = setup(1, 1024, overflow)
+      publish(1_000_000)
+      for (let i = 0; i < 1000; i++) cursor!.poll()
+      assert.isAtMost(eventsHeldBy(storage), 24 + 2 * 256)
+    })
+
+    it("where one keeps up and another takes none", () => {
+      const { cursors: [, fast], publish, storage } = setup(2, 1024, overflow)
+      publish(1_000_000, () => fast!.poll())
+      assert.isAtMost(eventsHeldBy(storage), 2 * 1024)
+    })
+
+    it("where none of a thousand takes any", () => {
+      const { publish, storage } = setup(1000, 1, overflow)
+      publish(1_000_000)
+      assert.isAtMost(eventsHeldBy(storage), 2 * 1024)
+    })
+
+    it("in the hands of a subscription that has left", () => {
+      const { cursors: [left, closed, fast], publish } = setup(3, 1024, overflow)
+      publish(2000, () => fast!.poll())
+      left!.leave()
+      closed!.close()
+      publish(1_000_000, () => fast!.poll())
+      // What each still sees of the log is its last chunk.
+      assert.isAtMost(eventsHeldBy(left!), 1024 + 256)
+      assert.isAtMost(eventsHeldBy(closed!), 256)
+    })
+  })
+})
