@@ -144,16 +144,16 @@ export interface SubscribeOptions<Kind extends string> extends BufferOptions {
 /**
  * How events are handled by `on`.
  */
-export interface HandlerOptions<Event, E, R, R2> extends BufferOptions {
+export interface HandlerOptions<Event, E, R> extends BufferOptions {
   /** Events handled at a time: a positive integer. 1, the default, handles them in order; above it there is no order. */
   readonly concurrency?: number | undefined
   /** When a handler that failed is tried again. Not applied to defects. Later events wait in the buffer meanwhile. */
-  readonly retry?: Schedule.Schedule<unknown, E, unknown, R> | undefined
+  readonly retry?: Schedule.Schedule<unknown, E, never, R> | undefined
   /**
    * Runs once for each event that is given up, with the cause of the last try. It cannot fail; if it dies, that is logged and
    * the next event is handled.
    */
-  readonly onFailure?: ((event: Event, cause: Cause.Cause<E>) => Effect.Effect<unknown, never, R2>) | undefined
+  readonly onFailure?: ((event: Event, cause: Cause.Cause<E>) => Effect.Effect<unknown, never, R>) | undefined
   /**
    * How long the handler may go on when the scope closes, by `Clock`: no more events are accepted, the pending ones are
    * handled, then the handler is interrupted and the rest discarded. Default: it is interrupted at once. `unsubscribe`
@@ -190,6 +190,10 @@ export interface EventBus<in out Event extends AnyEvent> {
    * Runs `handler` for each event of the kind, or kinds, in a supervised fiber until the scope closes. Live when this
    * returns. A handler that fails, dies or throws is logged and counted, and the next event is handled.
    *
+   * A fiber that the handler forks counts as the handler, also when it outlives it: unsubscribing from there waits for
+   * nothing. What a handler acquires in the scope stays there as long as the subscription; wrap it in `Effect.scoped` to
+   * release it with the event.
+   *
    * For an event that was published inside a span, the handler runs in a root span (kind `consumer`) that links to it.
    */
   readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
@@ -198,7 +202,7 @@ export interface EventBus<in out Event extends AnyEvent> {
       event: Extract<Event, { readonly _tag: Kind }>,
       handle: SubscriptionHandle
     ) => Effect.Effect<unknown, E, R>,
-    options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, NoInfer<R>, R2>
+    options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, R2>
   ) => Effect.Effect<SubscriptionHandle, never, R | R2 | Scope.Scope>
   /** The counters of the bus, all of one moment. */
   readonly metrics: Effect.Effect<Metrics<Event["_tag"]>>
@@ -337,7 +341,7 @@ export interface Callbacks<in out Event extends AnyEvent> {
   /** Publishes the event. Throws a `TypeError` when its kind is not of the set. */
   readonly publish: (event: Event) => void
   /**
-   * Calls `callback` for each event of the kind, or kinds, in order, until the answer is called. Live when this returns.
+   * Calls `callback` for each event of the kind, or kinds, in order (at `concurrency` 1), until the answer is called. Live when this returns.
    * A callback that answers a promise is waited for; one that throws or rejects is logged and counted, and the next event
    * follows.
    */

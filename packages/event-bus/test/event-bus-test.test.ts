@@ -72,6 +72,17 @@ describe("EventBusTest", () => {
       yield* Fiber.join(idle)
     }).pipe(Effect.provide(EventBusTest.layer(TestBus))))
 
+  it.effect("awaitIdle is there while a taker waits for more than is pending", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      yield* Effect.forkScoped(subscription.takeBetween(3, 3))
+      yield* settle
+      yield* bus.publish(ping(1))
+      yield* EventBusTest.awaitIdle(TestBus)
+      assert.strictEqual((yield* subscription.snapshot).pending, 1)
+    }).pipe(Effect.provide(TestBus.layer)))
+
   it.effect("awaitIdle does not wait for a handler that was unsubscribed", () =>
     Effect.gen(function*() {
       const bus = yield* TestBus

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Latch, Schedule, Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Latch, Logger, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -415,6 +415,57 @@ describe("on", () => {
       assert.strictEqual((yield* handle.snapshot).state, "closed")
     }))
 })
+
+it.effect("onFailure runs although the logger throws", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const given: Array<number> = []
+    yield* bus.on("Ping", () => Effect.fail("no"), { onFailure: (event) => Effect.sync(() => given.push(event.n)) })
+    yield* bus.publishAll([ping(1), ping(2)])
+    yield* settle
+    assert.deepStrictEqual(given, [1, 2])
+  }).pipe(Effect.provide(Logger.layer([
+    Logger.make(() => {
+      throw new Error("a logger at fault")
+    })
+  ]))))
+
+it.effect("unsubscribing from a fiber that outlived its handler ends the subscription", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const gate = yield* Latch.make()
+    const handle = yield* bus.on("Ping", (_event, handle) =>
+      Effect.forkDetach(Effect.andThen(gate.await, handle.unsubscribe)))
+    yield* bus.publish(ping(1))
+    yield* settle
+    yield* gate.open
+    yield* settle
+    assert.deepInclude(yield* handle.snapshot, { state: "closed", running: 0 })
+  }))
+
+it.effect("a drain that is no duration is refused", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const exit = yield* Effect.exit(bus.on("Ping", () => Effect.void, { drain: "five" as never }))
+    assert.include(
+      Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "",
+      "EventBus \"test\": drain must be a duration such as \"5 seconds\", but is \"five\""
+    )
+    assert.deepStrictEqual(yield* bus.subscriptions, [])
+  }))
+
+it.effect("a subscription in a scope that is closed has ended already", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const scope = yield* Scope.make()
+    yield* Scope.close(scope, Exit.void)
+    const handle = yield* bus.on("Ping", () => Effect.void).pipe(Scope.provide(scope))
+    const subscription = yield* bus.subscribe({ kinds: ["Ping"] }).pipe(Scope.provide(scope))
+    yield* bus.publish(ping(1))
+    yield* settle
+    assert.deepInclude(yield* handle.snapshot, { state: "closed", offered: 0 })
+    assert.deepInclude(yield* subscription.snapshot, { state: "closed", offered: 0 })
+  }))
 
 it.effect("a subscription that drains does not hold what is published after it left", () =>
   Effect.gen(function*() {

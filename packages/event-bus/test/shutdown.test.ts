@@ -69,6 +69,18 @@ describe("shutdown", () => {
       assert.deepStrictEqual(yield* Fiber.join(taker), [ping(1), ping(2)])
     }))
 
+  it.effect("takeUpTo takes what is pending, although a taker waits that has not been woken yet", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      const taker = yield* Effect.forkChild(Effect.exit(subscription.take))
+      yield* settle
+      yield* bus.publish(ping(1))
+      yield* bus.shutdown
+      assert.deepStrictEqual(yield* subscription.takeUpTo(10), [ping(1)])
+      assert.isTrue(isDone(yield* Fiber.join(taker)))
+    }))
+
   it.effect("a subscription made after it has already ended", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus

@@ -9,7 +9,7 @@ const { STORAGE_SEED, STORAGE_SEQUENCES = "10000" } = process.env
 const kinds = ["A", "B", "C"] as const
 type Kind = (typeof kinds)[number]
 
-/** A subscription is named by its place among those made so far, again and again. */
+/** Subscriptions and waiters are named by their place among those there are, counted round and round. */
 type Step =
   | { readonly type: "subscribe"; readonly isElsewhere: boolean; readonly options: CursorOptions<Kind> }
   | { readonly type: "publish"; readonly kind: Kind; readonly count: number }
@@ -17,7 +17,7 @@ type Step =
   | { readonly type: "poll" | "look" | "closeIntake" | "leave" | "close"; readonly subscription: number }
   | { readonly type: "pollUpTo"; readonly subscription: number; readonly count: number }
   | { readonly type: "wait"; readonly subscription: number; readonly count: number; readonly throws: boolean }
-  | { readonly type: "stopWaiting"; readonly subscription: number; readonly waiter: number }
+  | { readonly type: "stopWaiting"; readonly waiter: number }
 
 interface Scenario {
   /** Events of each kind that are kept for later subscriptions. */
@@ -42,7 +42,7 @@ const step = (
   properties: Readonly<Record<string, fc.Arbitrary<unknown>>>
 ) => ({ weight, arbitrary: fc.record({ type: fc.constantFrom(...types), ...properties }) as fc.Arbitrary<Step> })
 
-const subscription = fc.nat(7)
+const subscription = fc.nat(3)
 
 const subscribe = step(12, ["subscribe"], {
   isElsewhere: fc.constantFrom(false, false, false, true),
@@ -59,18 +59,31 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   step(40, ["publish"], { kind: fc.constantFrom(...kinds), count: size }),
   step(16, ["poll", "look"], { subscription }),
   step(16, ["pollUpTo"], { subscription, count: fc.oneof(size, fc.constantFrom(0, Number.POSITIVE_INFINITY)) }),
-  step(12, ["wait"], { subscription, count: size, throws: fc.constantFrom(false, false, false, true) }),
-  step(4, ["stopWaiting"], { subscription, waiter: fc.nat(2) }),
+  step(16, ["wait"], { subscription, count: size, throws: fc.constantFrom(false, false, false, true) }),
+  step(10, ["stopWaiting"], { waiter: fc.nat(3) }),
   step(12, ["turn"], {}),
   step(6, ["closeIntake", "leave", "close"], { subscription }),
   step(1, ["shutdown"], {})
+)
+
+/** Many who wait, and little to wait for. */
+const waitingStep: fc.Arbitrary<Step> = fc.oneof(
+  subscribe,
+  step(20, ["publish"], { kind: fc.constantFrom(...kinds), count: fc.constant(1) }),
+  step(40, ["wait"], { subscription, count: fc.integer({ min: 1, max: 3 }), throws: fc.boolean() }),
+  step(20, ["stopWaiting"], { waiter: fc.nat(3) }),
+  step(20, ["turn"], {}),
+  step(4, ["poll", "closeIntake", "leave", "close"], { subscription })
 )
 
 const scenario: fc.Arbitrary<Scenario> = fc.record({
   replay: fc.nat(5),
   kinds: fc.subarray([...kinds], { minLength: 1 }),
   start: fc.tuple(fc.constantFrom(128, 256, 512), fc.integer({ min: -8, max: 1 })).map(([a, b]) => a + b),
-  steps: fc.array(anyStep, { maxLength: 30, size: "max" })
+  steps: fc.oneof(
+    { weight: 3, arbitrary: fc.array(anyStep, { maxLength: 30, size: "max" }) },
+    { weight: 1, arbitrary: fc.array(waitingStep, { maxLength: 30, size: "max" }) }
+  )
 })
 
 /** What a cursor told of its losses since the last look, which may be in more or fewer parts. */
@@ -214,6 +227,14 @@ const compare = (scenario: Scenario): void => {
         }
         break
       }
+      case "stopWaiting": {
+        const all = subscriptions.flatMap(({ waiters }) => waiters.map((waiter) => ({ waiter, waiters })))
+        if (all.length === 0) break
+        const { waiter, waiters } = all[step.waiter % all.length]!
+        waiters.splice(waiters.indexOf(waiter), 1)
+        waiter.stop()
+        break
+      }
       default: {
         const subscription = subscriptions[step.subscription % subscriptions.length]!
         switch (step.type) {
@@ -231,10 +252,6 @@ const compare = (scenario: Scenario): void => {
           }
           case "wait": {
             wait(subscription, Math.min(step.count, subscription.fast.capacity), step.throws)
-            break
-          }
-          case "stopWaiting": {
-            for (const { stop } of subscription.waiters.splice(step.waiter, 1)) stop()
             break
           }
           case "closeIntake":

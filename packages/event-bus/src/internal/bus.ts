@@ -10,7 +10,14 @@ import { withAsyncScheduler } from "./scheduler.ts"
 import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
-import { refuseEvent, requireCount, requireKinds, requireOverflow, requirePositiveInteger } from "./validation.ts"
+import {
+  refuseEvent,
+  requireCount,
+  requireDuration,
+  requireKinds,
+  requireOverflow,
+  requirePositiveInteger
+} from "./validation.ts"
 
 /** What is reported of one kind, for all buses of one name. */
 const seriesOfKind = (kind: string): ReadonlyArray<Series<BusImpl>> => [
@@ -139,10 +146,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   readonly on = (
     kinds: string | ReadonlyArray<string>,
     handle: (event: any, handle: SubscriptionHandle) => Effect.Effect<unknown, any, any>,
-    options: HandlerOptions<any, any, any, any> = {}
+    options: HandlerOptions<any, any, any> = {}
   ): Effect.Effect<SubscriptionHandle, never, any> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
       const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
+      const drain = options.drain === undefined ? undefined : requireDuration(this.name, "drain", options.drain)
       const subscription = this.subscribeUnsafe(
         { ...options, kinds: typeof kinds === "string" ? [kinds] : kinds },
         fiber.context as Context.Context<Scope.Scope>
@@ -150,10 +158,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       const handling = new Handling(
         this,
         subscription,
-        { handle, concurrency, retry: options.retry, onFailure: options.onFailure, drain: options.drain } as Handler,
+        { handle, concurrency, retry: options.retry, onFailure: options.onFailure, drain } as Handler,
         withAsyncScheduler(fiber.context)
       )
-      this.handlings.add(handling)
+      // After shutdown it has ended already, and nobody would take it out again.
+      if (!this.isShutdown) this.handlings.add(handling)
       return Effect.as(Scope.addFinalizer(subscription.scope, handling.release), handling.handle)
     }))
 
@@ -182,6 +191,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     if (this.isShutdown) return
     this.isShutdown = true
     for (const subscription of this.open.keys()) subscription.endUnsafe()
+    // What waits for it is somebody else's code: it does not run inside `shutdown`.
     this.schedule(() => this.shutdownLatch.openUnsafe())
   })
 
@@ -211,7 +221,9 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
 
   /** Completes when no handler has anything to do, and no taker waits for an event that is there. */
   readonly awaitIdle: Effect.Effect<void> = Effect.callback((resume) => {
+    let isWanted = true
     const check = (): void => {
+      if (!isWanted) return
       let isIdle = true
       for (const { cursor, handlers } of this.open.keys()) {
         if (cursor.pending === 0 && handlers.running === 0) continue
@@ -226,7 +238,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       else this.schedule(check)
     }
     check()
-    return Effect.sync(() => this.idleChecks.delete(check))
+    return Effect.sync(() => {
+      isWanted = false
+      this.idleChecks.delete(check)
+    })
   })
 
   /** A handler has found nothing to do. */

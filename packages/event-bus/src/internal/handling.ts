@@ -4,8 +4,9 @@
 import { Cause, Context, type Duration, Effect, Exit, Fiber, Latch, type Schedule, Scope, Tracer } from "effect"
 import type { AnyEvent } from "../EventBus.ts"
 import type { SubscriptionHandle } from "../Subscription.ts"
+import { quietly } from "./losses.ts"
 import { Empty } from "./storage.ts"
-import type { Handlers, SubscriptionImpl } from "./subscription.ts"
+import type { Handlers, Host, SubscriptionImpl } from "./subscription.ts"
 import { eventOf, type Stored, Traced } from "./traced.ts"
 
 /**
@@ -17,10 +18,13 @@ export interface Handler {
   readonly concurrency: number
   readonly retry: Schedule.Schedule<unknown> | undefined
   readonly onFailure: ((event: AnyEvent, cause: Cause.Cause<any>) => Effect.Effect<unknown>) | undefined
-  readonly drain: Duration.Input | undefined
+  readonly drain: Duration.Duration | undefined
 }
 
-/** The worker in whose handler a fiber runs: a handler must not wait for itself. Children of the fiber inherit it. */
+/**
+ * The worker in whose handler a fiber runs: a handler must not wait for itself. The fibers that a handler forks inherit it;
+ * one that outlives its event cannot be told from those of the worker's next event.
+ */
 const CurrentWorker = Context.Reference<Worker | undefined>("@openwatch/event-bus/CurrentWorker", {
   defaultValue: () => undefined
 })
@@ -33,18 +37,11 @@ interface Worker {
   fiber: Fiber.Fiber<void> | undefined
 }
 
-/** What handlers need of their bus. */
-export interface HandlerHost {
-  readonly name: string
-  /** Called when a handler has found nothing to do. */
-  readonly onIdle: () => void
-}
-
 export class Handling implements Handlers {
   failures = 0
   readonly handle: SubscriptionHandle
   private readonly subscription: SubscriptionImpl
-  private readonly host: HandlerHost
+  private readonly host: Host
   private readonly handler: Handler
   private readonly context: Context.Context<never>
   private readonly workers = new Set<Worker>()
@@ -52,7 +49,7 @@ export class Handling implements Handlers {
   private isClosed = false
 
   constructor(
-    host: HandlerHost,
+    host: Host,
     subscription: SubscriptionImpl,
     handler: Handler,
     context: Context.Context<never>
@@ -108,7 +105,7 @@ export class Handling implements Handlers {
   private currentWorker(): Worker | undefined {
     const fiber = Fiber.getCurrent()
     const worker = fiber === undefined ? undefined : Context.get(fiber.context, CurrentWorker)
-    return worker?.handling === this ? worker : undefined
+    return worker?.handling === this && worker.item !== undefined ? worker : undefined
   }
 
   private start(): void {
@@ -118,6 +115,10 @@ export class Handling implements Handlers {
     worker.fiber = fiber
     fiber.addObserver(() => {
       this.workers.delete(worker)
+      const { item } = worker
+      if (item !== undefined && !this.isClosed) {
+        this.host.run(this.annotate(item, Effect.logDebug("An event handler was interrupted")))
+      }
       if (this.subscription.cursor.isEnded) {
         if (this.workers.size > 0) return
         this.subscription.finish()
@@ -157,6 +158,7 @@ export class Handling implements Handlers {
       this.host.onIdle()
       return Effect.sync(cancel)
     })
+    // Waiting comes first: a worker is started inside `on`, where replayed events must not be handled yet.
     return Effect.andThen(
       wait,
       Effect.whileLoop({
@@ -195,24 +197,25 @@ export class Handling implements Handlers {
   }
 
   private giveUp(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
-    const event = eventOf(item)
-    const annotate = Effect.annotateLogs({
-      bus: this.host.name,
-      subscription: this.subscription.name,
-      kind: event._tag
-    })
-    if (Cause.hasInterruptsOnly(cause)) return annotate(Effect.logDebug("An event handler was interrupted", cause))
+    if (Cause.hasInterruptsOnly(cause)) {
+      return this.annotate(item, Effect.logDebug("An event handler was interrupted", cause))
+    }
     this.failures++
     const { onFailure } = this.handler
-    const report = annotate(Effect.logError("An event handler failed", cause))
+    const report = this.annotate(item, Effect.logError("An event handler failed", cause))
     if (onFailure === undefined) return report
     return Effect.andThen(
       report,
       Effect.catchCause(
-        Effect.suspend(() => Effect.asVoid(onFailure(event, cause))),
-        (defect) => annotate(Effect.logError("The onFailure of an event handler failed", defect))
+        Effect.suspend(() => Effect.asVoid(onFailure(eventOf(item), cause))),
+        (defect) => this.annotate(item, Effect.logError("The onFailure of an event handler failed", defect))
       )
     )
+  }
+
+  private annotate(item: Stored, logging: Effect.Effect<void>): Effect.Effect<void> {
+    const annotations = { bus: this.host.name, subscription: this.subscription.name, kind: eventOf(item)._tag }
+    return quietly(Effect.annotateLogs(logging, annotations))
   }
 }
 

@@ -61,6 +61,10 @@ export const pull = (
     })
   })
 
+/** Logging, without what a logger that fails would do to the fiber that logs. */
+export const quietly = (logging: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.catchCause(logging, () => Effect.void)
+
 /** At most one warning in this time for each subscription, in milliseconds. */
 const quietMillis = 10_000
 
@@ -114,9 +118,9 @@ export class LossWarning {
   })
 
   private log(loss: Loss): Effect.Effect<void> {
-    return Effect.annotateLogs(
+    return quietly(Effect.annotateLogs(
       Effect.logWarning(`A full buffer lost ${loss.dropped} ${loss.dropped === 1 ? "event" : "events"}`),
       { ...this.annotations, since: loss.since, until: loss.until }
-    )
+    ))
   }
 }

@@ -21,7 +21,7 @@
  */
 
 /** What `poll` answers when nothing is waiting. */
-export const Empty: unique symbol = Symbol.for("@openwatch/event-bus/Empty")
+export const Empty: unique symbol = Symbol("@openwatch/event-bus/Empty")
 
 /** See `Empty`. */
 export type Empty = typeof Empty
@@ -391,7 +391,7 @@ export interface Route<A> {
   published: number
   unmatched: number
   lanes: Array<Lane<A>>
-  /** The last `replay` events, each with its number in the order of all. */
+  /** A ring of the last `replay` events, each with its number in the order of all. */
   readonly history: Array<{ readonly sequence: number; readonly item: A }>
 }
 
@@ -440,8 +440,7 @@ export class Storage<K extends string, A> {
     if (lanes.length === 0) route.unmatched++
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
     if (this.replay > 0) {
-      if (route.history.length === this.replay) route.history.shift()
-      route.history.push({ sequence: this.sequence++, item })
+      route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
     }
   }
 

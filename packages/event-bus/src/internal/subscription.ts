@@ -19,6 +19,8 @@ export interface Host {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** Called once, when the counters of a subscription will not change any more. */
   readonly onClosed: (subscription: SubscriptionImpl) => void
+  /** Called when a handler has found nothing to do. */
+  readonly onIdle: () => void
 }
 
 /** What runs the handler of an `on` subscription. */
@@ -102,7 +104,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
       Effect.suspend(() => {
         if (this.cursor.isEnded) return Cause.done()
         const limit = atLeastZero(n)
-        return Effect.succeed(limit === 0 || this.cursor.isAwaited ? [] : this.pollUpTo(limit))
+        return Effect.succeed(limit === 0 || (this.cursor.isOpen && this.cursor.isAwaited) ? [] : this.pollUpTo(limit))
       })
   }
 

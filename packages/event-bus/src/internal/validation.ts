@@ -1,7 +1,7 @@
 /**
  * Bad input: what is refused, and what the message says. Everything here is a mistake in a program, so it is a defect.
  */
-import { Schema, SchemaAST } from "effect"
+import { Duration, Option, Schema, SchemaAST } from "effect"
 import type { EventSchemas, KindsOf } from "../EventBus.ts"
 
 const quote = (value: unknown): string => typeof value === "string" ? JSON.stringify(value) : String(value)
@@ -41,6 +41,12 @@ export const requireCount = (bus: string, option: string, value: number, atMost:
   Number.isSafeInteger(value) && value >= 0 && value <= atMost
     ? value
     : refuse(bus, `${option} must be an integer from 0 to ${atMost}${why}, but is ${quote(value)}`)
+
+export const requireDuration = (bus: string, option: string, value: Duration.Input): Duration.Duration =>
+  Option.getOrElse(
+    Duration.fromInput(value),
+    () => refuse(bus, `${option} must be a duration such as "5 seconds", but is ${quote(value)}`)
+  )
 
 export const requireOverflow = (bus: string, value: string): "dropping" | "sliding" =>
   value === "dropping" || value === "sliding"
