@@ -16,6 +16,7 @@ export default defineConfig({
     reporters: ["default", "./test/spec-coverage/reporter.ts"],
     projects: [
       suite("event-bus", "packages/event-bus/test"),
+      suite("event-bus-nats", "packages/event-bus-nats/test"),
       suite("openwatch", "packages/openwatch/test"),
       suite("acceptance", "test/acceptance"),
       suite("conformance", "test/conformance"),

@@ -95,8 +95,12 @@ const program = Effect.gen(function*() {
   const thisMachine = hosts.find(({ name }) => name === "this-machine")
   const listening = thisMachine === undefined ? Effect.void : listen(thisMachine.port)
 
-  yield* Console.log(`$ openwatch check hosts ${inventory} --once\n`)
-  const codes = [yield* Effect.scoped(Effect.andThen(listening, openwatch("check", "hosts", inventory, "--once")))]
+  const check = Effect.gen(function*() {
+    yield* listening
+    yield* Console.log(`$ openwatch check hosts ${inventory} --once\n`)
+    return yield* openwatch("check", "hosts", inventory, "--once")
+  })
+  const codes = [yield* Effect.scoped(check)]
 
   const fs = yield* FileSystem.FileSystem
   const data = yield* fs.makeTempDirectoryScoped()

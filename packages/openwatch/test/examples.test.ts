@@ -17,14 +17,22 @@ const start = Effect.gen(function*() {
 }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 
 describe("npm start", () => {
-  it.live("shows a host that is reachable, one that is not, and the counters, and ends", () =>
+  it.live("shows hosts, then alerts: raised once, not repeated, and resolved", () =>
     Effect.gen(function*() {
       const { exitCode, stdout } = yield* start
       assert.match(stdout, /this-machine \(127\.0\.0\.1:22022\) is reachable, answered in .+ ms\n/)
       assert.match(stdout, /nobody-home \(127\.0\.0\.1:22023\) is not reachable\n/)
-      assert.match(stdout, /\n2 events published .*, 2 delivered, 0 dropped, 0 without a subscriber\n$/)
+      assert.match(stdout, /\n2 events published .*, 2 delivered, 0 dropped, 0 without a subscriber\n/)
+
+      const [, raised, silent, resolved, list] = stdout.split(/^\$ openwatch (?:run .*|alerts list)\n/m)
+      assert.match(raised ?? "", /  high      this-machine is unreachable\n/)
+      assert.match(raised ?? "", /  high      nobody-home is unreachable\n/)
+      assert.match(silent ?? "", /^\n0 events published, /)
+      assert.match(resolved ?? "", /  info      this-machine is reachable again\n1 event published, /)
+      assert.match(list ?? "", /  active    high      nobody-home is unreachable\n/)
+      assert.match(list ?? "", /  resolved  high      this-machine is unreachable\n/)
       assert.strictEqual(exitCode, 0)
-    }), 30_000)
+    }), 120_000)
 
   it.live("says so when its port is taken", () =>
     Effect.gen(function*() {

@@ -181,7 +181,7 @@ const make = Effect.gen(function*() {
           repeats: Number(row.repeats),
           deliveries: (bySeq.get(Number(row.seq)) ?? []).map(deliveryOf)
         }))
-      }).pipe(sql.withTransaction, toStoreError)
+      }).pipe(toStoreError)
   })
 })
 

@@ -56,23 +56,21 @@ const makeConnection = (database: DatabaseSync): NodeSqliteConnection => {
   }
 }
 
-const open = (options: { readonly file: string; readonly readOnly: boolean }) =>
+const open = (file: string) =>
   Effect.try({
     try: () => {
-      const database = new DatabaseSync(options.file, { readOnly: options.readOnly, timeout: busyTimeout })
-      if (!options.readOnly) database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
-      database.exec("PRAGMA foreign_keys = ON")
+      const database = new DatabaseSync(file, { timeout: busyTimeout })
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
       return database
     },
     catch: (cause) => sqlError(cause, "open")
   })
 
 /**
- * The client for one database file, which is made where there is none, unless it is opened read-only. Closed with the
- * scope.
+ * The client for one database file, which is made where there is none. Closed with the scope.
  */
-export const make = Effect.fnUntraced(function*(options: { readonly file: string; readonly readOnly: boolean }) {
-  const database = yield* Effect.acquireRelease(open(options), (database) => Effect.sync(() => database.close()))
+export const make = Effect.fnUntraced(function*(file: string) {
+  const database = yield* Effect.acquireRelease(open(file), (database) => Effect.sync(() => database.close()))
   const acquirers = SqlClient.makeSqliteAcquirers({
     connection: Effect.succeed(makeConnection(database)),
     semaphore: yield* Semaphore.make(1),
@@ -89,7 +87,5 @@ export const make = Effect.fnUntraced(function*(options: { readonly file: string
 })
 
 /** The client for one database file: see `make`. */
-export const layer = (
-  options: { readonly file: string; readonly readOnly: boolean }
-): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
-  Layer.effect(SqlClient.SqlClient, make(options)).pipe(Layer.provide(Reactivity.layer))
+export const layer = (file: string): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
+  Layer.effect(SqlClient.SqlClient, make(file)).pipe(Layer.provide(Reactivity.layer))

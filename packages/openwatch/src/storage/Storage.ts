@@ -128,7 +128,7 @@ const client = (location: Location, mustExist: boolean) =>
       connectTimeout: "10 seconds",
       maxConnections: 4
     })
-    : Layer.unwrap(Effect.map(sqliteFile(location, mustExist), (file) => NodeSqlite.layer({ file, readOnly: false })))
+    : Layer.unwrap(Effect.map(sqliteFile(location, mustExist), NodeSqlite.layer))
 
 /**
  * The database at a location, with its tables up to date.

@@ -141,8 +141,6 @@ describe("openwatch run", () => {
       const folder = yield* fleet({ hosts: 2_000, port: host.port, webhook: url })
       const { exitCode, signal, stdout } = yield* start(folder)
       yield* Queue.take(received)
-      const beside = yield* run(folder, "alerts", "list", "--json")
-      assert.isAbove(beside.length, 0)
       yield* signal("SIGTERM")
       assert.strictEqual(yield* exitCode, 0)
 
@@ -183,12 +181,10 @@ describe("openwatch run", () => {
           yield* Effect.gen(function*() {
             const { ended, isWatching, signal } = yield* start(folder)
             yield* isWatching
-            const arrivalsBefore = yield* Random.nextIntBetween(0, hosts)
-            // A round whose hosts are all known already delivers less: then the moment is any.
-            yield* Effect.raceFirst(
-              Effect.repeat(Queue.take(arrivals), { times: arrivalsBefore }),
-              Effect.sleep(Duration.millis(yield* Random.nextIntBetween(1, 400)))
-            )
+            // The first round is to raise something; in later ones, where the hosts may all be known, the moment is any.
+            const arrived = Effect.repeat(Queue.take(arrivals), { times: yield* Random.nextIntBetween(0, hosts / 2) })
+            const pause = Effect.sleep(Duration.millis(yield* Random.nextIntBetween(1, 400)))
+            yield* round === 0 ? arrived : Effect.raceFirst(arrived, pause)
             yield* signal("SIGKILL")
             yield* ended
           }).pipe(Effect.scoped)
@@ -202,7 +198,7 @@ describe("openwatch run", () => {
         assert.strictEqual(yield* last.exitCode, 0)
 
         const { alerts, reachable } = yield* stored(folder)
-        assert.isAbove(alerts.length, hosts)
+        assert.isAbove(alerts.length, 0)
         const byHost = Map.groupBy(alerts, ({ alert }) => alert.hostId)
         for (const [hostId, raised] of byHost) {
           // One that was lost or raised twice would leave two of a type next to each other.
@@ -232,13 +228,17 @@ describe("openwatch run", () => {
   )
 
   live(
-    "a second signal ends it at once, though a channel stalls",
+    "while a channel stalls, the alert is listed as pending, and a second signal ends it at once",
     Effect.gen(function*() {
       const host = yield* ssh
       host.isUp = false
       const { received, url } = yield* receiver(stalling)
-      const { exitCode, signal } = yield* start(yield* fleet({ hosts: 1, port: host.port, webhook: url }))
+      const folder = yield* fleet({ hosts: 1, port: host.port, webhook: url })
+      const { exitCode, signal } = yield* start(folder)
       yield* Queue.take(received)
+      const [, alert, delivery] = yield* run(folder, "alerts", "list", "--state", "active")
+      assert.match(alert!, /  active    high      host-0 is unreachable$/)
+      assert.match(delivery!, /^  ops: pending, \d attempts?/)
       yield* signal("SIGINT")
       yield* signal("SIGTERM")
       // Both are pending at once, and the system delivers them in either order.

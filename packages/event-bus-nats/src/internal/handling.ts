@@ -1,0 +1,266 @@
+/**
+ * The way in for `handledBy`: an event is acknowledged once the handler of one subscription has finished with it.
+ *
+ * The bus does not say when an event is handled, but a subscription's snapshot does: when the subscription has taken as many
+ * events as had been delivered to it when ours was, and no handler runs, then ours is handled, at any concurrency. So events
+ * go to the bus in batches that fit the subscription's buffer, and a batch is finished when the subscription is seen idle
+ * after it. The snapshot must be of the same, open subscription: one that closes interrupts its handler, which looks idle, too.
+ */
+import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
+import type { EventBus, SubscriptionSnapshot } from "@openwatch/event-bus"
+import { Effect, Latch, Schedule, type Scope } from "effect"
+import { NatsBridgeError } from "../NatsBridge.ts"
+import type { Connection, Session } from "./connection.ts"
+import type { Intake } from "./importing.ts"
+import type { Settings } from "./settings.ts"
+import type { Tally } from "./tally.ts"
+
+/** Messages held here at most. */
+const fetchSize = 256
+
+/** How long the server holds a request for messages open. */
+const expiresMillis = 30_000
+
+/** How often the subscription is looked at: soon after a batch, then less and less. */
+const looking = Schedule.min([Schedule.exponential("1 millis", 1.5), Schedule.spaced("50 millis")])
+
+const returnDelayMillis = 1_000
+
+const acknowledged = "+ACK"
+const inProgress = "+WPI"
+const terminated = "+TERM"
+const returned = `-NAK {"delay":${returnDelayMillis * 1_000_000}}`
+
+/** An event that was taken in and not answered yet. */
+interface Held {
+  readonly event: EventBus.AnyEvent
+  /** Where the server waits for the answer, on whatever connection. */
+  readonly reply: string
+}
+
+export class Handling {
+  private readonly settings: Settings
+  private readonly name: string
+  private readonly connection: Connection
+  private readonly intake: Intake
+  private readonly tally: Tally
+  private readonly bus: EventBus.EventBus<EventBus.AnyEvent>
+  /** Not on the bus yet. */
+  private inbox: Array<Held> = []
+  /** On the bus, not handled yet. */
+  private batch: ReadonlyArray<Held> = []
+  private readonly arrived = Latch.makeUnsafe()
+  private messages: ConsumerMessages | undefined = undefined
+  private isClosed = false
+  private isPaused = false
+  private pending = 0
+  private consumer: { readonly session: Session; readonly consumer: Consumer } | undefined = undefined
+
+  constructor(
+    settings: Settings,
+    name: string,
+    connection: Connection,
+    intake: Intake,
+    tally: Tally,
+    bus: EventBus.EventBus<EventBus.AnyEvent>
+  ) {
+    this.settings = settings
+    this.name = name
+    this.connection = connection
+    this.intake = intake
+    this.tally = tally
+    this.bus = bus
+  }
+
+  get waiting(): number {
+    return this.inbox.length
+  }
+
+  /** Events in the stream that were not delivered here when the last one was. */
+  get lag(): number {
+    return this.pending
+  }
+
+  /** Fails when there is no subscription that could handle what is imported. */
+  readonly check: Effect.Effect<void, NatsBridgeError> = Effect.gen({ self: this }, function*() {
+    const subscriptions = yield* this.subscriptions
+    const refuse = (what: string) =>
+      Effect.fail(new NatsBridgeError({ reason: "handledBy", message: `handledBy: "${this.name}": ${what}` }))
+    const named = subscriptions.filter(({ name }) => name === this.name)
+    const subscription = named[0]
+    if (subscription === undefined) {
+      const others = subscriptions.map(({ name }) => JSON.stringify(name)).join(", ")
+      return yield* refuse(
+        `the bus has no such subscription${others === "" ? "" : `, only ${others}`}. It must be there before the bridge`
+      )
+    }
+    if (named.length > 1) {
+      return yield* refuse(`the bus has ${named.length} subscriptions of that name; give each its own`)
+    }
+    if (subscription.overflow !== "dropping") {
+      return yield* refuse(
+        `its overflow is "${subscription.overflow}", which may evict what was imported; it must be "dropping"`
+      )
+    }
+    if (!this.settings.import.some((kind) => subscription.kinds.includes(kind))) {
+      return yield* refuse(
+        `it subscribes to ${subscription.kinds.join(", ")}, to none of the imported ${this.settings.import.join(", ")}`
+      )
+    }
+    return yield* Effect.void
+  })
+
+  /** Takes in until the scope closes, which then waits for what is being handled. */
+  readonly start: Effect.Effect<void, never, Scope.Scope> = Effect.gen({ self: this }, function*() {
+    yield* Effect.forkScoped(this.stayInProgress)
+    const fiber = yield* Effect.forkScoped(this.takeIn)
+    const ended = Latch.makeUnsafe()
+    fiber.addObserver(() => ended.openUnsafe())
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        this.isClosed = true
+        this.messages?.stop()
+        this.arrived.openUnsafe()
+        const inbox = this.inbox
+        this.inbox = []
+        for (const { reply } of inbox) this.giveBack(reply)
+        return this.batch.length === 0 ? Effect.void : Effect.timeoutOption(ended.await, this.settings.drain)
+      })
+    )
+  })
+
+  private readonly takeIn: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    while (!this.isClosed) {
+      const session = yield* this.connection.await
+      const room = (yield* this.ready).room
+      if (this.isClosed) return
+      const isFetching = { current: true }
+      const fetching = this.fetch(session, Math.min(room, fetchSize)).catch((error) =>
+        this.connection.restart(session, error)
+      ).finally(() => {
+        isFetching.current = false
+        this.arrived.openUnsafe()
+      })
+      while (!this.isClosed && (isFetching.current || this.inbox.length > 0)) {
+        yield* this.arrived.await
+        if (isFetching.current) this.arrived.closeUnsafe()
+        while (this.inbox.length > 0) yield* this.handSome
+      }
+      yield* Effect.promise(() => fetching)
+    }
+  })
+
+  private async fetch(session: Session, n: number): Promise<void> {
+    const { durable, streamName } = this.settings
+    if (this.consumer?.session !== session) {
+      this.consumer = { session, consumer: await session.jetStream.consumers.get(streamName, durable) }
+    }
+    const { consumer } = this.consumer
+    if (this.isClosed || this.connection.session !== session) return
+    const messages = this.messages = await consumer.fetch({ max_messages: n, expires: expiresMillis })
+    for await (const message of messages) {
+      this.pending = message.info.pending
+      const reply = replyOf(message)
+      const incoming = this.intake.receive(message.headers, message.data)
+      if (incoming._tag !== "Event") {
+        this.answer(reply, incoming._tag === "Rejected" ? terminated : acknowledged)
+      } else if (this.isClosed) {
+        this.giveBack(reply)
+      } else {
+        this.inbox.push({ event: incoming.event, reply })
+        this.arrived.openUnsafe()
+      }
+    }
+  }
+
+  /** Publishes as much of the inbox as the subscription has room for, and answers it when that is handled. */
+  private readonly handSome: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const before = yield* this.ready
+    this.publishSome(before)
+    const batch = this.batch
+    if (batch.length === 0) return
+    const after = yield* this.subscription
+    // Where the buffer overflowed all the same, by events of this process, nobody knows whose were dropped.
+    const hasAccepted = after !== undefined && isSame(before.subscription, after) &&
+      after.dropped === before.subscription.dropped
+    const isHandled = hasAccepted && (yield* this.awaitIdle(after))
+    this.tally.unhandled -= batch.length
+    this.batch = []
+    for (const { reply } of batch) this.answer(reply, isHandled ? acknowledged : returned)
+  })
+
+  /** What the subscription has room for. Others than its own kinds need no room, and no handler either. */
+  private publishSome({ room, subscription }: { readonly room: number; readonly subscription: SubscriptionSnapshot }) {
+    const batch: Array<Held> = []
+    let i = 0
+    for (; i < this.inbox.length && batch.length < room; i++) {
+      const held = this.inbox[i]!
+      this.tally.imported++
+      this.bus.publishUnsafe(held.event)
+      if (subscription.kinds.includes(held.event._tag)) batch.push(held)
+      else this.answer(held.reply, acknowledged)
+    }
+    this.inbox = this.inbox.slice(i)
+    this.batch = batch
+    this.tally.unhandled += batch.length
+  }
+
+  /** Waits until the subscription is open and its buffer is not full. */
+  private readonly ready: Effect.Effect<{ readonly room: number; readonly subscription: SubscriptionSnapshot }> = Effect
+    .gen({ self: this }, function*() {
+      const subscription = yield* this.subscription
+      const room = subscription === undefined ? 0 : subscription.bufferSize - subscription.pending
+      if (subscription === undefined && !this.isPaused) {
+        this.isPaused = true
+        yield* Effect.annotateLogs(
+          Effect.logWarning(`Nothing is taken in from NATS until there is a subscription "${this.name}" again`),
+          { bus: this.settings.bus }
+        )
+      }
+      if (subscription === undefined || room <= 0) return yield* Effect.fail("not ready" as const)
+      this.isPaused = false
+      return { room, subscription }
+    }).pipe(Effect.retry(looking), Effect.orDie)
+
+  /** True once the subscription has handled what it had been delivered, false if it closed before. */
+  private awaitIdle(published: SubscriptionSnapshot): Effect.Effect<boolean> {
+    return Effect.flatMap(this.subscription, (now): Effect.Effect<boolean, "busy"> => {
+      if (now === undefined || !isSame(published, now)) return Effect.succeed(false)
+      return now.taken >= published.delivered && now.running === 0 ? Effect.succeed(true) : Effect.fail("busy")
+    }).pipe(Effect.retry(looking), Effect.orDie)
+  }
+
+  private get subscriptions(): Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> {
+    return Effect.map(this.bus.subscriptions, (all) => all.filter(({ state }) => state === "open"))
+  }
+
+  private get subscription(): Effect.Effect<SubscriptionSnapshot | undefined> {
+    return Effect.map(this.subscriptions, (open) => open.find(({ name }) => name === this.name))
+  }
+
+  /** Tells the server that what is held here is neither lost nor done, for as long as a handler takes. */
+  private get stayInProgress(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      for (const { reply } of this.batch) this.answer(reply, inProgress)
+      for (const { reply } of this.inbox) this.answer(reply, inProgress)
+    }).pipe(Effect.repeat(Schedule.spaced(this.settings.ackWaitMillis / 3)), Effect.asVoid)
+  }
+
+  private giveBack(reply: string): void {
+    this.tally.returned++
+    this.answer(reply, returned)
+  }
+
+  /** Without a connection there is no answer, and the event is delivered again. */
+  private answer(reply: string, answer: string): void {
+    const session = this.connection.session
+    if (session === undefined || session.nats.isClosed()) return
+    session.nats.publish(reply, answer)
+  }
+}
+
+/** Each subscription has one array of kinds, which all its snapshots show. */
+const isSame = (one: SubscriptionSnapshot, other: SubscriptionSnapshot): boolean => one.kinds === other.kinds
+
+/** Not in the client's types, which would answer on the connection that the message came by. */
+const replyOf = (message: JsMsg): string => (message as JsMsg & { readonly reply: string }).reply
