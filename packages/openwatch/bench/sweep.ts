@@ -99,7 +99,7 @@ const measure = Effect.fnUntraced(function*(title: string, hosts: ReadonlyArray<
 `)
   // The database has some of its own.
   if (open > maxInFlight + 4) {
-    return yield* new TooManyDescriptors({ message: `${open} file descriptors were open for ${maxInFlight} probes` })
+    yield* new TooManyDescriptors({ message: `${open} file descriptors were open for ${maxInFlight} probes` })
   }
 }, Effect.scoped)
 

@@ -75,13 +75,14 @@ export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, option
     Effect.uninterruptible
   )
 
-  return {
+  const imported: Import = {
     scanId,
     host,
     scan,
     score: stored.score,
     outcome: Option.match(recorded, { onNone: () => "known" as const, onSome: ({ outcome }) => outcome })
-  } satisfies Import as Import
+  }
+  return imported
 })
 
 /** Reads the scan in a file, and takes it in. */

@@ -162,7 +162,8 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
     if (!answered && result.failure.reason._tag === "LocalFault") {
       const localFault = result.failure.message
       yield* logLocalFault(host, localFault)
-      return { reachability: prior, elapsed, localFault } satisfies Checked as Checked
+      const unchecked: Checked = { reachability: prior, elapsed, localFault }
+      return unchecked
     }
     const [reachability, transition] = Reachability.afterProbe(prior, answered, failureThreshold)
     if (!answered) {
@@ -181,7 +182,8 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
       if (options?.hostStates !== undefined) yield* store(options.hostStates, pulse)
       yield* bus.publish(pulse)
     }
-    return { reachability, elapsed, localFault: undefined } satisfies Checked as Checked
+    const checked: Checked = { reachability, elapsed, localFault: undefined }
+    return checked
   })
 })
 
@@ -354,5 +356,5 @@ export const settle = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>, op
 
   yield* Effect.forEach(hosts, settleHost, { concurrency: "unbounded", discard: true })
   const [first, ...others] = notProbed
-  if (first !== undefined) return yield* new HostsNotProbed({ names: [first, ...others], problem })
+  if (first !== undefined) yield* new HostsNotProbed({ names: [first, ...others], problem })
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HeartbeatPulse, Host, hostIdFromName, LivenessLoop, Probe, SystemEventBus } from "@openwatch/openwatch"
+import { HeartbeatPulse, type Host, hostIdFromName, LivenessLoop, Probe, SystemEventBus } from "@openwatch/openwatch"
 import { Clock, DateTime, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { capturedLogs, down, host, quiet, scripted, started, subscribed, summaries, up } from "./fixture.ts"

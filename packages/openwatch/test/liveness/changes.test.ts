@@ -13,7 +13,7 @@ import {
   Storage,
   SystemEventBus
 } from "@openwatch/openwatch"
-import { Clock, Duration, Effect, Fiber, FileSystem, Layer, Queue, Stream } from "effect"
+import { Clock, type Duration, Effect, Fiber, FileSystem, Layer, Queue, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { TestClock } from "effect/testing"
 import * as Net from "node:net"
@@ -35,7 +35,7 @@ const watchFor = (
     yield* TestClock.adjust(time)
     const pulses = yield* subscription.takeUpTo(100_000)
     yield* Fiber.interrupt(fiber)
-    return summaries(hosts, pulses).map(({ change, host }) => [host, ...change])
+    return summaries(hosts, pulses).map(({ change, host }) => [host, change[0], change[1]])
   }).pipe(Effect.provide([SystemEventBus.layer, probe.layer]), Effect.provide(quiet), Effect.scoped)
 
 /** A database in a folder of its own. */
@@ -151,7 +151,7 @@ describe("a restart", () => {
         const subscription = yield* subscribed
         assert.strictEqual(yield* Outbox.republish(10), 1)
         const pulses = yield* subscription.takeUpTo(10)
-        assert.deepStrictEqual(summaries(hosts, pulses).map(({ change, host }) => [host, ...change]), [[
+        assert.deepStrictEqual(summaries(hosts, pulses).map(({ change, host }) => [host, change[0], change[1]]), [[
           "a",
           null,
           true
@@ -181,7 +181,7 @@ describe("the inventory", () => {
       )
       const pulses = Effect.map(
         subscription.takeUpTo(100),
-        (pulses) => summaries(all, pulses).map(({ change, host }) => [host, ...change])
+        (pulses) => summaries(all, pulses).map(({ change, host }) => [host, change[0], change[1]])
       )
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* pulses).length, 3)
@@ -310,7 +310,7 @@ describe("a fault of this machine", () => {
       const error = yield* Effect.flip(Fiber.join(fiber))
       assert.strictEqual(error.message, "c and 1 more not probed: this machine could not probe it (EMFILE)")
       const pulses = yield* subscription.takeUpTo(100)
-      assert.deepStrictEqual(summaries(hosts, pulses).map(({ change, host }) => [host, ...change]), [
+      assert.deepStrictEqual(summaries(hosts, pulses).map(({ change, host }) => [host, change[0], change[1]]), [
         ["a", null, true],
         ["b", null, true]
       ])

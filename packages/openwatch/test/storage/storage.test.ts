@@ -16,6 +16,7 @@ import {
   SystemEventBus
 } from "@openwatch/openwatch"
 import {
+  Context,
   DateTime,
   Duration,
   Effect,
@@ -222,6 +223,53 @@ for (const { isSkipped, layer, name } of databases) {
           yield* store.submit({ ...submission(up), alert: undefined })
           assert.deepStrictEqual(yield* outbox.unannounced(100), [])
         }).pipe(Effect.provide(SystemEventBus.layer), Effect.scoped, withServices))
+
+      it.effect("what another process appends is given once, what this one appends or was given never", () =>
+        Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          const outbox = yield* Outbox.Outbox
+          // A layer of its own is what another process has.
+          const other = yield* Layer.build(Layer.fresh(Outbox.layer)).pipe(
+            Effect.map((context) => Context.get(context, Outbox.Outbox))
+          )
+          const [first, own, second, third] = [
+            pulse(web, false, 1),
+            pulse(web, false, 2),
+            pulse(web, false, 3),
+            pulse(web, false, 4)
+          ] as const
+          yield* other.append(first)
+          assert.deepStrictEqual(yield* outbox.unannounced(10), [first])
+          yield* outbox.append(own)
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [])
+          yield* other.append(second)
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [second])
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [])
+          yield* outbox.acknowledge(first)
+          yield* other.append(third)
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [third])
+          assert.strictEqual((yield* sql`SELECT seq FROM unannounced_events`).length, 3)
+        }).pipe(Effect.scoped, withServices))
+
+      it.effect("the last probe of each host is kept", () =>
+        Effect.gen(function*() {
+          const states = yield* HostStates.HostStates
+          const record = (n: number, probes: number): HostStates.ProbeRecord => ({
+            hostId: hostIdFromName(`host-${n}`),
+            endpoint: "192.0.2.1:22",
+            probes,
+            failures: 1,
+            probedAt: 1_800_000_000_000 + n
+          })
+          const many = Array.from({ length: 1_200 }, (_, n) => record(n, 1))
+          yield* states.recordProbes(many)
+          yield* states.recordProbes([record(7, 2)])
+          yield* states.recordProbes([])
+          const kept = yield* states.probes
+          assert.strictEqual(kept.size, 1_200)
+          assert.deepStrictEqual(kept.get(many[7]!.hostId), record(7, 2))
+          assert.deepStrictEqual(kept.get(many[1_199]!.hostId), many[1_199])
+        }).pipe(withServices))
 
       it.effect("an event is not forgotten when its alert could not be stored", () =>
         Effect.gen(function*() {
