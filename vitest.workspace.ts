@@ -15,6 +15,15 @@ export default defineConfig({
     includeTaskLocation: true,
     reporters: ["default", "./test/spec-coverage/reporter.ts"],
     projects: [
+      {
+        extends: true,
+        test: {
+          name: "event-bus-types",
+          root: "packages/event-bus/types",
+          include: [],
+          typecheck: { enabled: true, only: true, include: ["**/*.test-d.ts"], tsconfig: "tsconfig.json" }
+        }
+      },
       suite("event-bus", "packages/event-bus/test"),
       suite("event-bus-nats", "packages/event-bus-nats/test"),
       suite("openwatch", "packages/openwatch/test"),

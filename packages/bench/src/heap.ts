@@ -1,0 +1,20 @@
+/**
+ * What lies on the heap. No benchmark library asks this.
+ */
+import { setImmediate } from "node:timers/promises"
+import { queryObjects } from "node:v8"
+import { PingEvent } from "./events.ts"
+
+/** Bytes in use once all garbage is gone. */
+export const heapUsed = async (): Promise<number> => {
+  if (globalThis.gc === undefined) throw new Error("Memory is measured under node --expose-gc")
+  // What was scheduled may hold garbage; weak references are cleared in the turn after a collection.
+  for (let i = 0; i < 4; i++) {
+    await setImmediate()
+    globalThis.gc()
+  }
+  return process.memoryUsage().heapUsed
+}
+
+/** Events that something still refers to. */
+export const liveEvents = (): number => queryObjects(PingEvent) as number

@@ -1,0 +1,118 @@
+/**
+ * Measures the bus beside its peers: see `usage`.
+ */
+import { fork } from "node:child_process"
+import { once } from "node:events"
+import { writeFile } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { cpus, totalmem } from "node:os"
+import { parseArgs } from "node:util"
+import type { Table, Workload } from "./measurements.ts"
+import { tableReport, targetsReport } from "./report.ts"
+import { isMet, targetsOf } from "./targets.ts"
+import { workloads } from "./workloads/index.ts"
+
+const usage = `Usage: npm run bench -- [options]
+
+  --quick        less of everything: ends within a minute
+  --filter TEXT  only the workloads whose name contains TEXT:
+                 ${workloads.map(({ name }) => name).join(", ")}
+  --json FILE    also write all numbers to FILE
+  --check        exit with 1 if a target is missed
+  --help`
+
+const fail = (message: string): never => {
+  console.error(`${message}\n\n${usage}`)
+  process.exit(2)
+}
+
+const parse = () => {
+  try {
+    return parseArgs({
+      options: {
+        quick: { type: "boolean", default: false },
+        filter: { type: "string", default: "" },
+        json: { type: "string" },
+        check: { type: "boolean", default: false },
+        help: { type: "boolean", default: false }
+      }
+    }).values
+  } catch (error) {
+    return fail((error as Error).message)
+  }
+}
+
+/** Measures in a process of its own: what others left behind, on the heap or in compiled code, is not there. */
+const runPart = async (workload: Workload, part: string, isQuick: boolean): Promise<ReadonlyArray<Table>> => {
+  const child = fork(new URL("run.ts", import.meta.url), [workload.name, isQuick ? "quick" : "full", part], {
+    execArgv: ["--expose-gc", "--conditions=@openwatch/source", "--disable-warning=ExperimentalWarning"],
+    serialization: "advanced"
+  })
+  let tables: ReadonlyArray<Table> | undefined
+  child.on("message", (message) => {
+    tables = message as ReadonlyArray<Table>
+  })
+  const [code, signal] = await once(child, "exit")
+  if (code !== 0 || tables === undefined) {
+    throw new Error(`The workload ${workload.name} ended with ${signal ?? `exit code ${code}`}`)
+  }
+  return tables
+}
+
+const run = async (workload: Workload, isQuick: boolean): Promise<ReadonlyArray<Table>> => {
+  const tables: Array<Table> = []
+  for (const part of workload.parts ?? [""]) tables.push(...await runPart(workload, part, isQuick))
+  return Array.from(
+    Map.groupBy(tables, ({ id }) => id).values(),
+    (parts) => Object.assign({}, parts[0], { rows: parts.flatMap(({ rows }) => rows) })
+  )
+}
+
+const machine = () => {
+  const [cpu] = cpus()
+  return {
+    cpu: cpu?.model.trim() ?? "unknown",
+    cores: cpus().length,
+    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+    node: process.version,
+    effect: (createRequire(import.meta.url)("effect/package.json") as { readonly version: string }).version
+  }
+}
+
+const { check, filter, help, json, quick } = parse()
+if (help) {
+  console.log(usage)
+  process.exit(0)
+}
+const selected = workloads.filter(({ name }) => name.includes(filter))
+if (selected.length === 0) fail(`--filter: no workload has ${JSON.stringify(filter)} in its name`)
+
+if (json !== undefined) {
+  // Not after all the measuring.
+  await writeFile(json, "").catch((error: unknown) => fail(`--json: cannot write ${json}: ${(error as Error).message}`))
+}
+
+const about = { date: new Date().toISOString(), command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim() }
+const on = machine()
+console.log(
+  `${about.date}, ${on.cpu}, ${on.cores} cores, ${on.memory}, Node ${on.node}, effect ${on.effect}\n${about.command}\n`
+)
+const tables: Array<Table> = []
+for (const workload of selected) {
+  for (const table of await run(workload, quick)) {
+    tables.push(table)
+    console.log(`${tableReport(table)}\n`)
+  }
+}
+const targets = targetsOf(tables).filter(({ measured }) => measured !== undefined)
+const missed = targets.filter((target) => !isMet(target))
+console.log(targetsReport(targets))
+console.log(
+  missed.length === 0
+    ? `\nAll ${targets.length} targets that were measured are met.`
+    : `\nMISSED: ${missed.length} of ${targets.length} targets. On a busy machine, run it again before you believe it.`
+)
+if (json !== undefined) {
+  await writeFile(json, JSON.stringify({ ...about, machine: on, tables, targets }, undefined, 2))
+}
+process.exit(check && missed.length > 0 ? 1 : 0)

@@ -1,0 +1,54 @@
+/**
+ * What a workload answers with, and how much of a measuring is asked for.
+ */
+
+/** One table: contenders against cases. */
+export interface Table {
+  /** Names the table in the targets and in the JSON. */
+  readonly id: string
+  readonly title: string
+  readonly unit: "nanoseconds" | "bytes" | "events"
+  readonly columns: ReadonlyArray<string>
+  /** What a value is compared with: that of the first row (the default), or that of the first column. */
+  readonly comparedWith?: "row" | "column"
+  readonly rows: ReadonlyArray<Row>
+  readonly note?: string
+}
+
+export interface Row {
+  readonly name: string
+  /** See `Contender.isFloor`. */
+  readonly isFloor: boolean
+  /** One for each column; `undefined` where the case makes no sense for this row, or would take too long. */
+  readonly values: ReadonlyArray<number | undefined>
+}
+
+/** How long to measure. More of it makes better numbers, not other ones. */
+export interface Effort {
+  readonly rounds: number
+  /** How long one thing runs in one round, in milliseconds. */
+  readonly taskMillis: number
+  /** Single calls that are timed for a percentile. */
+  readonly calls: number
+  /** Events published to see what stays in memory. */
+  readonly events: number
+  /** Idle subscriptions made to see what one weighs. */
+  readonly subscriptions: number
+}
+
+export const full: Effort = { rounds: 30, taskMillis: 15, calls: 100_000, events: 1_000_000, subscriptions: 10_000 }
+
+/** Ends within a minute. */
+export const quick: Effort = { rounds: 12, taskMillis: 3, calls: 20_000, events: 100_000, subscriptions: 2_000 }
+
+export interface Workload {
+  readonly name: string
+  /**
+   * Parts that are measured each in a process of its own, because what one leaves on the heap would be found by the next.
+   * Their tables are joined by `id`.
+   */
+  readonly parts?: ReadonlyArray<string>
+  readonly run: (effort: Effort, part: string) => Promise<ReadonlyArray<Table>>
+}
+
+export const formatCount = (count: number): string => count.toLocaleString("en")

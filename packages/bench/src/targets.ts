@@ -1,0 +1,167 @@
+/**
+ * What the bus has to show: ratios of measurements that were made side by side.
+ */
+import * as Contenders from "./contenders.ts"
+import type { Table } from "./measurements.ts"
+
+export interface Target {
+  readonly what: string
+  readonly atMost: number
+  /** The ratio, or `undefined` when its measurements were not made. */
+  readonly measured: number | undefined
+}
+
+/** The measured values, by table, row and column. */
+type Values = (table: string, row: string, column?: string) => number | undefined
+
+const valuesOf = (tables: ReadonlyArray<Table>): Values => (id, rowName, column) => {
+  const table = tables.find((table) => table.id === id)
+  const row = table?.rows.find(({ name }) => name === rowName)
+  return row?.values[column === undefined ? 0 : table!.columns.indexOf(column)]
+}
+
+const over = (value: number | undefined, base: number | undefined): number | undefined =>
+  value === undefined || base === undefined ? undefined : value / base
+
+/** The greatest of the ratios that were measured. */
+const worst = (ratios: ReadonlyArray<number | undefined>): number | undefined => {
+  const measured = ratios.filter((ratio) => ratio !== undefined)
+  return measured.length === 0 ? undefined : Math.max(...measured)
+}
+
+const least = (values: ReadonlyArray<number | undefined>): number | undefined => {
+  const measured = values.filter((value) => value !== undefined)
+  return measured.length === 0 ? undefined : Math.min(...measured)
+}
+
+/** Twice its buffer and one chunk of the log, the most that a subscription may hold. */
+const mostHeld = 2 * Contenders.bufferSize + 256
+
+export const targetsOf = (tables: ReadonlyArray<Table>): ReadonlyArray<Target> => {
+  const value = valuesOf(tables)
+  const columnsOf = (id: string) => tables.find((table) => table.id === id)?.columns ?? []
+  const bus = Contenders.bus.name
+  const on = Contenders.busHandlers.name
+  const each = Contenders.eachPubSub.name
+  const streams = [Contenders.sharedPubSubStreams.name, Contenders.eachPubSubStreams.name]
+  return [
+    {
+      what: "publish with 10,000 subscriptions of one lane, against 1",
+      atMost: 5,
+      measured: over(value("publish/mean", bus, "10,000"), value("publish/mean", bus, "1"))
+    },
+    {
+      what: "p99.99 of publish with 10,000 subscriptions, against 1",
+      atMost: 10,
+      measured: over(value("publish/p99.99", bus, "10,000"), value("publish/p99.99", bus, "1"))
+    },
+    {
+      what: "publish with every tenth subscription stuck, against none (the worst of all sizes and policies)",
+      atMost: 1.5,
+      measured: worst(
+        [bus, Contenders.busSliding.name].flatMap((name) =>
+          columnsOf("publish-stuck").map((column) =>
+            over(
+              value("publish-stuck", `${name}, every tenth stuck`, column),
+              value("publish-stuck", `${name}, none stuck`, column)
+            )
+          )
+        )
+      )
+    },
+    {
+      what: "a delivery in batches to 1,000 subscribers, against one shared PubSub",
+      atMost: 0.7,
+      measured: over(value("batches", bus, "1,000"), value("batches", Contenders.sharedPubSub.name, "1,000"))
+    },
+    {
+      what: "a delivery in batches to 1,000 subscribers, against a PubSub for each",
+      atMost: 0.2,
+      measured: over(value("batches", bus, "1,000"), value("batches", each, "1,000"))
+    },
+    {
+      what: "a delivery in batches, against a PubSub for each (the worst of all sizes)",
+      atMost: 1,
+      measured: worst(
+        columnsOf("batches").map((column) => over(value("batches", bus, column), value("batches", each, column)))
+      )
+    },
+    {
+      what: "a delivery to an `on` handler, 10 subscribers, against Stream.fromPubSub + runForEach",
+      atMost: 0.1,
+      measured: over(value("handlers", on, "10"), least(streams.map((name) => value("handlers", name, "10"))))
+    },
+    {
+      what: "a delivery to a handler, by on or stream, against a PubSub for each (the worst of all sizes)",
+      atMost: 1,
+      measured: worst([on, Contenders.busStreams.name].flatMap((name) =>
+        columnsOf("handlers").map((column) =>
+          over(
+            value("handlers", name, column),
+            least(
+              [Contenders.eachPubSubHandlers.name, Contenders.eachPubSubStreams.name].map((peer) =>
+                value("handlers", peer, column)
+              )
+            )
+          )
+        )
+      ))
+    },
+    {
+      what: "publish to the last handler started, p50, 10 subscribers and more, against Stream.fromPubSub for each",
+      atMost: 1,
+      measured: worst(
+        columnsOf("latency/p50").slice(1).map((column) =>
+          over(value("latency/p50", on, column), value("latency/p50", Contenders.eachPubSubStreams.name, column))
+        )
+      )
+    },
+    {
+      what: "yield* bus.publish(event) with no subscriber, against yield* Effect.sync(() => {})",
+      atMost: 1.3,
+      measured: over(
+        value("no-subscriber", "yield* bus.publish(event)"),
+        value("no-subscriber", "yield* Effect.sync(() => {})")
+      )
+    },
+    {
+      what: "publish to 1,000 distinct sets of kinds, against a PubSub for each",
+      atMost: 3,
+      measured: over(
+        value("many-kinds/publish", bus, "1,000 distinct sets"),
+        value("many-kinds/publish", each, "1,000 distinct sets")
+      )
+    },
+    {
+      what: "the same with taking it",
+      atMost: 3,
+      measured: over(
+        value("many-kinds/whole", bus, "1,000 distinct sets"),
+        value("many-kinds/whole", each, "1,000 distinct sets")
+      )
+    },
+    {
+      what: "heap of an idle subscription, against a PubSub for it",
+      atMost: 0.2,
+      measured: over(value("idle-heap", bus), value("idle-heap", each))
+    },
+    {
+      what: "events held by a stuck or slow subscription, against twice its buffer and a chunk (the worst case)",
+      atMost: 1,
+      measured: worst(
+        ["stuck dropping", "stuck sliding", "slow dropping", "slow sliding"].map((how) =>
+          over(value("stuck-heap/events", `${bus}, ${how}`), mostHeld)
+        )
+      )
+    },
+    {
+      what: "publish at the end of a million events, against the beginning (the worst case)",
+      atMost: 1.5,
+      measured: worst(
+        (tables.find(({ id }) => id === "growth")?.rows ?? []).map(({ values }) => over(values[1], values[0]))
+      )
+    }
+  ]
+}
+
+export const isMet = ({ atMost, measured }: Target): boolean => measured !== undefined && measured <= atMost

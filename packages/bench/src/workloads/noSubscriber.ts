@@ -1,0 +1,63 @@
+/**
+ * (f) Publishing when nobody has subscribed.
+ */
+import { EventBus } from "@openwatch/event-bus"
+import { Effect, PubSub, Scope } from "effect"
+import * as Contenders from "../contenders.ts"
+import { Ping, ping } from "../events.ts"
+import type { Row, Workload } from "../measurements.ts"
+import { measure, type Task } from "../rounds.ts"
+
+const yields = 1000
+
+/** A thousand times `yield*` what `make` makes. */
+const repeating = (make: () => Effect.Effect<unknown>) => {
+  const program = Effect.gen(function*() {
+    for (let i = 0; i < yields; i++) yield* make()
+  })
+  return () => Effect.runSync(program)
+}
+
+const calling = (call: () => unknown) => () => {
+  for (let i = 0; i < yields; i++) call()
+}
+
+export const noSubscriber: Workload = {
+  name: "no-subscriber",
+  run: async (effort) => {
+    const scope = Scope.makeUnsafe()
+    const bus = await Effect.runPromise(Scope.provide(EventBus.make({ events: [Ping] }), scope))
+    const pubSub = await Effect.runPromise(PubSub.dropping<Ping>(Contenders.bufferSize))
+    const cases: Array<{ readonly row: Omit<Row, "values">; readonly run: () => void }> = [
+      { row: { name: "yield* bus.publish(event)", isFloor: false }, run: repeating(() => bus.publish(ping)) },
+      { row: { name: "yield* Effect.sync(() => {})", isFloor: false }, run: repeating(() => Effect.sync(() => {})) },
+      {
+        row: { name: "yield* PubSub.publish(pubSub, event)", isFloor: false },
+        run: repeating(() => PubSub.publish(pubSub, ping))
+      },
+      { row: { name: "bus.publishUnsafe(event)", isFloor: false }, run: calling(() => bus.publishUnsafe(ping)) },
+      {
+        row: { name: "PubSub.publishUnsafe(pubSub, event)", isFloor: false },
+        run: calling(() => PubSub.publishUnsafe(pubSub, ping))
+      }
+    ]
+    for (const emitter of Contenders.emitters) {
+      const fanout = await emitter.open({ keepingUp: 0 })
+      cases.push({
+        row: { name: emitter.name, isFloor: true },
+        run: calling(() => fanout.publish(ping))
+      })
+    }
+    const means = await measure(
+      cases.map(({ row, run }): Task => ({ name: row.name, operations: yields, run })),
+      effort
+    )
+    return [{
+      id: "no-subscriber",
+      title: "(f) One publish without a subscriber",
+      unit: "nanoseconds",
+      columns: ["mean"],
+      rows: cases.map(({ row: { isFloor, name } }, i) => ({ name, isFloor, values: [means[i]] }))
+    }]
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * (a) The call of publish alone, while all subscribers keep up: what a publisher feels of them.
+ */
+import * as Contenders from "../contenders.ts"
+import { ping } from "../events.ts"
+import { formatCount, type Row, type Workload } from "../measurements.ts"
+import { measure, type Task } from "../rounds.ts"
+import { quantile, timeCalls } from "../singleCalls.ts"
+
+const sizes = [1, 10, 100, 1000, 10_000]
+
+const contenders = [
+  Contenders.bus,
+  Contenders.busHandlers,
+  Contenders.sharedPubSub,
+  Contenders.eachPubSub,
+  Contenders.sharedPubSubStreams,
+  ...Contenders.emitters
+]
+
+interface Cell {
+  readonly contender: Contenders.Contender
+  readonly size: number
+  readonly fanout: Contenders.Fanout
+}
+
+/** One call in ten thousand needs many calls: too many where handlers have to follow. */
+const hasTail = ({ contender, size }: Cell): boolean =>
+  contender.mostDeliveries === Number.POSITIVE_INFINITY || size === 1
+
+/** The calls of all cells are spread over this many rounds. */
+const tailRounds = 5
+
+const measureTails = async (cells: ReadonlyArray<Cell>, calls: number): Promise<Array<number | undefined>> => {
+  const durations = cells.map((): Array<number> => [])
+  for (let round = 0; round < tailRounds; round++) {
+    for (const [i, cell] of cells.entries()) {
+      if (!hasTail(cell)) continue
+      const { fanout } = cell
+      const timed = await timeCalls({
+        call: () => fanout.publish(ping),
+        settle: fanout.settle,
+        burst: 1000,
+        count: calls / tailRounds
+      })
+      for (const duration of timed) durations[i]!.push(duration)
+    }
+  }
+  return durations.map((durations) => durations.length === 0 ? undefined : quantile(durations, 0.9999))
+}
+
+export const publish: Workload = {
+  name: "publish",
+  run: async (effort) => {
+    const cells: Array<Cell> = []
+    for (const contender of contenders) {
+      for (const size of sizes) cells.push({ contender, size, fanout: await contender.open({ keepingUp: size }) })
+    }
+    const means = await measure(
+      cells.map(({ contender, fanout, size }): Task => {
+        const burst = Contenders.burstOf(contender, size)
+        return {
+          name: contender.name,
+          operations: burst,
+          run: Contenders.publishing(fanout, burst),
+          settle: fanout.settle
+        }
+      }),
+      effort
+    )
+    const tails = await measureTails(cells, effort.calls)
+    const rows = (values: ReadonlyArray<number | undefined>): ReadonlyArray<Row> =>
+      contenders.map(({ isFloor, name }, i) => ({
+        name,
+        isFloor,
+        values: values.slice(i * sizes.length, (i + 1) * sizes.length)
+      }))
+    const columns = sizes.map(formatCount)
+    return [
+      {
+        id: "publish/mean",
+        title: "(a) One call of publish, by the number of subscriptions, all keeping up: mean",
+        unit: "nanoseconds",
+        columns,
+        rows: rows(means)
+      },
+      {
+        id: "publish/p99.99",
+        title: "(a) One call of publish, all keeping up: p99.99 without garbage collection",
+        unit: "nanoseconds",
+        columns,
+        rows: rows(tails)
+      }
+    ]
+  }
+}

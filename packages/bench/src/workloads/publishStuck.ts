@@ -1,0 +1,49 @@
+/**
+ * (b) The call of publish alone, while every tenth subscriber is stuck and its buffer full.
+ */
+import * as Contenders from "../contenders.ts"
+import { formatCount, type Row, type Workload } from "../measurements.ts"
+import { measure, type Task } from "../rounds.ts"
+
+const sizes = [10, 100, 1000, 10_000]
+
+const contenders = [Contenders.bus, Contenders.busSliding, Contenders.sharedPubSub, Contenders.eachPubSub]
+
+export const publishStuck: Workload = {
+  name: "publish-stuck",
+  run: async (effort) => {
+    const rows: Array<Omit<Row, "values">> = []
+    const tasks: Array<Task> = []
+    for (const contender of contenders) {
+      for (const isStuck of [true, false]) {
+        const name = `${contender.name}, ${isStuck ? "every tenth stuck" : "none stuck"}`
+        rows.push({ name, isFloor: contender.isFloor })
+        for (const size of sizes) {
+          const stuck = isStuck ? size / 10 : 0
+          const fanout = await contender.open({ keepingUp: size - stuck, stuck })
+          const burst = Contenders.burstOf(contender, size)
+          tasks.push({
+            name,
+            operations: burst,
+            run: Contenders.publishing(fanout, burst),
+            // One stuck subscriber leaves the others of a shared PubSub nothing to take.
+            ...(isStuck && contender === Contenders.sharedPubSub ? {} : { settle: fanout.settle })
+          })
+        }
+      }
+    }
+    const means = await measure(tasks, effort)
+    return [{
+      id: "publish-stuck",
+      title: "(b) One call of publish, by the number of subscriptions: mean",
+      unit: "nanoseconds",
+      columns: sizes.map(formatCount),
+      rows: rows.map(({ isFloor, name }, i) => ({
+        name,
+        isFloor,
+        values: means.slice(i * sizes.length, (i + 1) * sizes.length)
+      })),
+      note: "A shared PubSub with a stuck subscriber is full: it rejects every event, for all its subscribers."
+    }]
+  }
+}

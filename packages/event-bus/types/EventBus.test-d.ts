@@ -1,0 +1,158 @@
+import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
+import { type Cause, Context, DateTime, Effect, type Layer, Schedule, Schema, type Scope } from "effect"
+import { describe, expectTypeOf, it } from "vitest"
+
+class Ping extends Schema.TaggedClass<Ping>()("Ping", { n: Schema.Int, occurredAt: Schema.DateTimeUtc }) {}
+class Pong extends Schema.TaggedClass<Pong>()("Pong", { to: Schema.String, occurredAt: Schema.DateTimeUtc }) {}
+class Foreign extends Schema.TaggedClass<Foreign>()("Foreign", { occurredAt: Schema.DateTimeUtc }) {}
+class TestBus extends EventBus.Service<TestBus>()("test/Bus", { events: [Ping, Pong] }) {}
+
+class Database extends Context.Service<Database, { readonly save: Effect.Effect<void, "full"> }>()("test/Database") {}
+class Mailer extends Context.Service<Mailer, { readonly send: Effect.Effect<void> }>()("test/Mailer") {}
+
+declare const bus: EventBus.EventBus<Ping | Pong>
+
+/** What an effect gives, fails with and needs. */
+type Parts<T> = T extends Effect.Effect<infer A, infer E, infer R> ? { a: A; e: E; r: R } : never
+
+describe("the service", () => {
+  it("is a bus of its events", () => {
+    expectTypeOf<TestBus["Service"]>().toEqualTypeOf<EventBus.EventBus<Ping | Pong>>()
+  })
+
+  it("has layers that need nothing and cannot fail", () => {
+    expectTypeOf(TestBus.layer).toEqualTypeOf<Layer.Layer<TestBus>>()
+    expectTypeOf(TestBus.layerWith({ bufferSize: 1, overflow: "sliding", replay: 1 })).toEqualTypeOf<
+      Layer.Layer<TestBus>
+    >()
+    // @ts-expect-error overflow is one of two
+    TestBus.layerWith({ overflow: "suspend" })
+  })
+
+  it("knows its kinds as a tuple, and its events as schemas", () => {
+    expectTypeOf(TestBus.kinds).toEqualTypeOf<readonly ["Ping", "Pong"]>()
+    expectTypeOf<(typeof TestBus.Event)["Type"]>().toEqualTypeOf<Ping | Pong>()
+    expectTypeOf<(typeof TestBus.EventJson)["Type"]>().toEqualTypeOf<Ping | Pong>()
+    expectTypeOf<(typeof TestBus.EventJson)["Encoded"]>().toEqualTypeOf<Schema.Json>()
+    expectTypeOf<(typeof TestBus.EventJson)["DecodingServices"]>().toEqualTypeOf<never>()
+  })
+
+  it("takes only events with a kind, a time and no needs", () => {
+    const Untimed = Schema.TaggedStruct("Untimed", {})
+    // @ts-expect-error there is no occurredAt
+    EventBus.Service<never>()("test/Untimed", { events: [Untimed] })
+    const Untagged = Schema.Struct({ occurredAt: Schema.DateTimeUtc })
+    // @ts-expect-error there is no _tag
+    EventBus.Service<never>()("test/Untagged", { events: [Untagged] })
+    const Needy = Schema.TaggedStruct("Needy", {
+      occurredAt: Schema.DateTimeUtc,
+      name: null as unknown as Schema.Codec<string, string, Database, never>
+    })
+    // @ts-expect-error decoding it needs a service
+    EventBus.Service<never>()("test/Needy", { events: [Needy] })
+  })
+})
+
+describe("publish", () => {
+  it("never fails and needs nothing", () => {
+    expectTypeOf(bus.publish).toEqualTypeOf<(event: Ping | Pong) => Effect.Effect<void>>()
+  })
+
+  it("refuses a foreign event", () => {
+    const foreign = new Foreign({ occurredAt: DateTime.makeUnsafe(0) })
+    // @ts-expect-error not of the set
+    bus.publish(foreign)
+    // @ts-expect-error not of the set
+    bus.publishAll([foreign])
+    // @ts-expect-error not of the set
+    bus.publishUnsafe(foreign)
+  })
+})
+
+describe("subscribe", () => {
+  it("narrows the event by its kinds", () => {
+    expectTypeOf(bus.subscribe({ kinds: ["Ping"] })).toEqualTypeOf<
+      Effect.Effect<Subscription<Ping>, never, Scope.Scope>
+    >()
+    expectTypeOf(bus.subscribe({ kinds: ["Pong", "Ping"] }))
+      .toEqualTypeOf<Effect.Effect<Subscription<Ping | Pong>, never, Scope.Scope>>()
+    const some: ReadonlyArray<"Ping" | "Pong"> = ["Ping"]
+    expectTypeOf(bus.subscribe({ kinds: some })).toEqualTypeOf<
+      Effect.Effect<Subscription<Ping | Pong>, never, Scope.Scope>
+    >()
+  })
+
+  it("to no kinds gives no events", () => {
+    expectTypeOf(bus.subscribe({ kinds: [] })).toEqualTypeOf<Effect.Effect<Subscription<never>, never, Scope.Scope>>()
+  })
+
+  it("refuses a wrong kind", () => {
+    // @ts-expect-error no such kind
+    bus.subscribe({ kinds: ["Pung"] })
+    // @ts-expect-error there is no wildcard
+    bus.subscribe({ kinds: "*" })
+    // @ts-expect-error kinds are required
+    bus.subscribe({})
+  })
+
+  it("gives takes that end with Done", () => {
+    expectTypeOf<Subscription<Ping>["take"]>().toEqualTypeOf<Effect.Effect<Ping, Cause.Done>>()
+  })
+})
+
+describe("on", () => {
+  it("narrows the event by kind, or kinds", () => {
+    bus.on("Ping", (event, handle) => {
+      expectTypeOf(event).toEqualTypeOf<Ping>()
+      expectTypeOf(handle).toEqualTypeOf<SubscriptionHandle>()
+      return Effect.void
+    })
+    bus.on(["Ping", "Pong"], (event) => {
+      expectTypeOf(event).toEqualTypeOf<Ping | Pong>()
+      return Effect.void
+    })
+    // @ts-expect-error no such kind
+    bus.on("Pung", () => Effect.void)
+  })
+
+  it("keeps what the handler, its retries and its onFailure need", () => {
+    const plain = bus.on("Ping", () => Effect.void)
+    expectTypeOf<Parts<typeof plain>>().toEqualTypeOf<{ a: SubscriptionHandle; e: never; r: Scope.Scope }>()
+
+    const saving = bus.on("Ping", () => Effect.flatMap(Database, (database) => database.save))
+    expectTypeOf<Parts<typeof saving>["r"]>().toEqualTypeOf<Database | Scope.Scope>()
+
+    const reporting = bus.on("Ping", () => Effect.flatMap(Database, (database) => database.save), {
+      onFailure: () => Effect.flatMap(Mailer, (mailer) => mailer.send)
+    })
+    expectTypeOf<Parts<typeof reporting>["r"]>().toEqualTypeOf<Database | Mailer | Scope.Scope>()
+  })
+
+  it("knows what the handler fails with", () => {
+    bus.on("Ping", () => Effect.fail("full" as const), {
+      retry: Schedule.recurs(3),
+      onFailure: (event, cause) => {
+        expectTypeOf(event).toEqualTypeOf<Ping>()
+        expectTypeOf(cause).toEqualTypeOf<Cause.Cause<"full">>()
+        return Effect.void
+      }
+    })
+    // @ts-expect-error onFailure cannot fail
+    bus.on("Ping", () => Effect.fail("full"), { onFailure: () => Effect.fail("again") })
+    // @ts-expect-error a handler is an effect
+    bus.on("Ping", () => Promise.resolve())
+  })
+})
+
+describe("outside Effect", () => {
+  it("narrows the event as well", () => {
+    Effect.map(EventBus.toCallbacks(bus), (callbacks) => {
+      callbacks.subscribe("Ping", (event) => {
+        expectTypeOf(event).toEqualTypeOf<Ping>()
+      })
+      expectTypeOf(callbacks.events(["Pong"])).toEqualTypeOf<EventBus.Events<Pong>>()
+      // @ts-expect-error no such kind
+      callbacks.subscribe("Pung", () => {})
+    })
+  })
+})
