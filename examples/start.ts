@@ -1,14 +1,14 @@
 /**
- * `npm start`: OpenWatch looks at the hosts of `hosts.yaml` once; then it watches them, three times, and tells what changed
- * by alerts.
+ * `npm start`: OpenWatch looks at the hosts of `hosts.yaml` once; then it watches them, takes in two real scans by OpenSCAP
+ * and a change of its inventory, and tells what changed by alerts.
  *
- * So that one of them answers, this program listens on its port and greets as an SSH server would. All else is the real
- * command.
+ * So that some of the hosts answer, this program listens on their port and greets as an SSH server would. All else is the
+ * real command, on a copy of the example's files.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Inventory } from "@openwatch/openwatch"
-import { Console, Data, Deferred, Effect, Fiber, FileSystem, Stream } from "effect"
+import { type Cause, Console, Data, Effect, Fiber, FileSystem, Queue, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
@@ -16,6 +16,9 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const inventory = "examples/hosts.yaml"
 const configuration = "examples/openwatch.yaml"
+
+/** Results of real scans: of a host, and of the same one after three permission faults. */
+const results = "packages/openwatch/test/xccdf"
 
 class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
 
@@ -54,62 +57,77 @@ const openwatch = (...args: ReadonlyArray<string>) =>
     return yield* command.exitCode
   })
 
-/** Runs `openwatch run` until it has printed so many alerts, or for three seconds if it is to print none. */
-const watch = (data: string, alerts: number) =>
-  Effect.gen(function*() {
-    const command = yield* ChildProcess.make(
-      process.execPath,
-      ["packages/openwatch/bin/openwatch.js", "run", configuration, "--data", data],
-      { cwd: root, env: withoutDatabase, extendEnv: true, stdin: "inherit", stdout: "pipe", stderr: "pipe" }
-    )
-    const isWatching = yield* Deferred.make<void>()
-    const isDone = yield* Deferred.make<void>()
-    yield* command.stderr.pipe(
+/** Starts `openwatch run`, and prints its output; how to wait for a part of it, and to stop it. */
+const watch = Effect.fnUntraced(function*(configuration: string, data: string) {
+  const command = yield* ChildProcess.make(
+    process.execPath,
+    ["packages/openwatch/bin/openwatch.js", "run", configuration, "--data", data],
+    { cwd: root, env: withoutDatabase, extendEnv: true, stdin: "inherit", stdout: "pipe", stderr: "pipe" }
+  )
+  const lines = yield* Queue.unbounded<string, Cause.Done>()
+  const read = (stream: typeof command.stdout, print: (line: string) => Effect.Effect<void>) =>
+    stream.pipe(
       Stream.decodeText(),
       Stream.splitLines,
-      Stream.runForEach((line) => line.includes("Watching") ? Deferred.succeed(isWatching, undefined) : Effect.void),
-      Effect.forkScoped
+      Stream.runForEach((line) => Effect.andThen(print(line), Queue.offer(lines, line)))
     )
-    let printed = 0
-    const printing = yield* command.stdout.pipe(
-      Stream.decodeText(),
-      Stream.splitLines,
-      Stream.runForEach((line) =>
-        Effect.andThen(Console.log(line), ++printed === alerts ? Deferred.succeed(isDone, undefined) : Effect.void)
-      ),
-      Effect.forkScoped
-    )
-    const stop = Effect.gen(function*() {
-      yield* Deferred.await(isWatching)
-      yield* alerts === 0 ? Effect.sleep("3 seconds") : Deferred.await(isDone)
-      process.kill(Number(command.pid), "SIGTERM")
+  // Standard error is the log: of it, what tells of scans and of the inventory.
+  const isShown = (line: string) => /Scan |inventory/.test(line)
+  const reading = yield* Effect.all([
+    read(command.stdout, (line) => Console.log(line)),
+    read(command.stderr, (line) => isShown(line) ? Console.log(line.replace(/^.*?\): /, "(log) ")) : Effect.void)
+  ], { concurrency: "unbounded" }).pipe(Effect.ensuring(Queue.end(lines)), Effect.forkScoped)
+  return {
+    /** Waits for a line with this text; should the command end before, its exit code says so. */
+    until: (text: string) =>
+      Effect.ignore(Effect.repeat(Queue.take(lines), { until: (line: string) => line.includes(text) })),
+    stop: Effect.gen(function*() {
+      if (yield* command.isRunning) process.kill(Number(command.pid), "SIGTERM")
+      yield* Fiber.join(reading)
+      return yield* command.exitCode
     })
-    // Should it end before, its exit code says so.
-    yield* Effect.raceFirst(stop, command.exitCode)
-    yield* Fiber.join(printing)
-    return yield* command.exitCode
-  }).pipe(Effect.scoped)
+  }
+})
 
 const program = Effect.gen(function*() {
   const { hosts } = yield* Inventory.load(`${root}${inventory}`)
   const thisMachine = hosts.find(({ name }) => name === "this-machine")
-  const listening = thisMachine === undefined ? Effect.void : listen(thisMachine.port)
+  if (thisMachine !== undefined) yield* listen(thisMachine.port)
 
-  const check = Effect.gen(function*() {
-    yield* listening
-    yield* Console.log(`$ openwatch check hosts ${inventory} --once\n`)
-    return yield* openwatch("check", "hosts", inventory, "--once")
-  })
-  const codes = [yield* Effect.scoped(check)]
+  yield* Console.log(`$ openwatch check hosts ${inventory} --once\n`)
+  const codes = [yield* openwatch("check", "hosts", inventory, "--once")]
 
   const fs = yield* FileSystem.FileSystem
-  const data = yield* fs.makeTempDirectoryScoped()
-  yield* Console.log(`\n$ openwatch run ${configuration}    # nobody listens: an alert for each host\n`)
-  codes.push(yield* watch(data, hosts.length))
-  yield* Console.log(`\n$ openwatch run ${configuration}    # still nobody: that is no news\n`)
-  codes.push(yield* watch(data, 0))
-  yield* Console.log(`\n$ openwatch run ${configuration}    # this-machine listens again: its alert is over\n`)
-  codes.push(yield* Effect.scoped(Effect.andThen(listening, watch(data, thisMachine === undefined ? 0 : 1))))
+  const folder = yield* fs.makeTempDirectoryScoped()
+  const data = `${folder}/data`
+  for (const file of ["hosts.yaml", "openwatch.yaml"]) {
+    yield* fs.copyFile(`${root}examples/${file}`, `${folder}/${file}`)
+  }
+  yield* fs.makeDirectory(`${folder}/scans`)
+
+  yield* Console.log(`\n$ openwatch run ${configuration}    # nobody-home does not answer: an alert\n`)
+  const { stop, until } = yield* watch(`${folder}/openwatch.yaml`, data)
+  yield* until("nobody-home is unreachable")
+
+  yield* Console.log(
+    `\n$ cp ${results}/base.xml examples/scans/    # the first scan of web-01.example.org: its baseline\n`
+  )
+  yield* fs.copyFile(`${root}${results}/base.xml`, `${folder}/scans/base.xml`)
+  yield* until("the first scan")
+
+  yield* Console.log(`\n$ openwatch scan import ${results}/drifted.xml    # three rules fail now: an alert\n`)
+  codes.push(
+    yield* openwatch("scan", "import", "--config", `${folder}/openwatch.yaml`, "--data", data, `${results}/drifted.xml`)
+  )
+  yield* until("drifted")
+
+  yield* Console.log(`\n$ sed -i s/22023/22022/ ${inventory}    # nobody-home moves to where somebody answers\n`)
+  const moved = (yield* fs.readFileString(`${folder}/hosts.yaml`)).replace("22023", "22022")
+  yield* fs.writeFileString(`${folder}/hosts.yaml`, moved)
+  yield* until("nobody-home is reachable again")
+
+  yield* Console.log(`\n^C\n`)
+  codes.push(yield* stop)
   yield* Console.log(`\n$ openwatch alerts list\n`)
   codes.push(yield* openwatch("alerts", "list", "--data", data))
   process.exitCode = Math.max(...codes.map(Number))

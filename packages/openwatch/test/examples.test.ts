@@ -17,20 +17,22 @@ const start = Effect.gen(function*() {
 }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 
 describe("npm start", () => {
-  it.live("shows hosts, then alerts: raised once, not repeated, and resolved", () =>
+  it.live("shows probes, scans and alerts together", () =>
     Effect.gen(function*() {
       const { exitCode, stdout } = yield* start
       assert.match(stdout, /this-machine \(127\.0\.0\.1:22022\) is reachable, answered in .+ ms\n/)
       assert.match(stdout, /nobody-home \(127\.0\.0\.1:22023\) is not reachable\n/)
-      assert.match(stdout, /\n2 events published .*, 2 delivered, 0 dropped, 0 without a subscriber\n/)
+      assert.match(stdout, /\n3 events published .*, 3 delivered, 0 dropped, 0 without a subscriber\n/)
 
-      const [, raised, silent, resolved, list] = stdout.split(/^\$ openwatch (?:run .*|alerts list)\n/m)
-      assert.match(raised ?? "", /  high      this-machine is unreachable\n/)
-      assert.match(raised ?? "", /  high      nobody-home is unreachable\n/)
-      assert.match(silent ?? "", /^\n0 events published, /)
-      assert.match(resolved ?? "", /  info      this-machine is reachable again\n1 event published, /)
-      assert.match(list ?? "", /  active    high      nobody-home is unreachable\n/)
-      assert.match(list ?? "", /  resolved  high      this-machine is unreachable\n/)
+      const [, , down, baseline, drifted, moved, list] = stdout.split(/^\$ .*\n/m)
+      assert.match(down ?? "", /  high      nobody-home is unreachable\n/)
+      assert.match(baseline ?? "", /of web-01\.example\.org: score 90\.91, the first scan with this profile\n/)
+      assert.match(drifted ?? "", /\nweb-01\.example\.org: score 77\.27, major \(-13\.64 points\)\n/)
+      assert.match(drifted ?? "", /  high      web-01\.example\.org drifted/)
+      assert.match(moved ?? "", /  info      nobody-home is reachable again\n/)
+      assert.match(moved ?? "", /\n5 events published, 0 dropped; 5 received, 3 alerts routed, /)
+      assert.match(list ?? "", /  active    high      web-01\.example\.org drifted/)
+      assert.match(list ?? "", /  resolved  high      nobody-home is unreachable\n/)
       assert.strictEqual(exitCode, 0)
     }), 120_000)
 

@@ -56,11 +56,19 @@ const describeDrift = (event: DriftDetected): string => {
 }
 
 const text = (
-  hosts: ReadonlyArray<Host>,
+  hosts: () => ReadonlyArray<Host>,
   zone: DateTime.TimeZone,
   canColor: boolean
 ): Format => {
-  const labels = new Map<HostId, string>(hosts.map((host) => [host.id, `${host.name} (${host.endpoint})`]))
+  let labelled: ReadonlyArray<Host> = []
+  let labels = new Map<HostId, string>()
+  const labelOf = (hostId: HostId): string => {
+    if (hosts() !== labelled) {
+      labelled = hosts()
+      labels = new Map(labelled.map((host) => [host.id, `${host.name} (${host.endpoint})`]))
+    }
+    return labels.get(hostId) ?? hostId
+  }
   const paint = (code: number, what: string) => canColor ? color(code, what) : what
 
   const describe = Match.typeTags<Event>()({
@@ -71,7 +79,7 @@ const text = (
   return {
     event: (event) => {
       const at = DateTime.formatIsoOffset(DateTime.setZone(event.occurredAt, zone)).slice(0, 19).replace("T", " ")
-      return `${at}  ${labels.get(event.hostId) ?? event.hostId} ${describe(event)}`
+      return `${at}  ${labelOf(event.hostId)} ${describe(event)}`
     },
     counters: ({ deliveredCount, droppedCount, noSubscribersCount, publishedByKind, publishedCount }) => {
       const byKind = AllEventKinds.map((kind) => `${kind} ${publishedByKind[kind]}`).join(", ")
@@ -89,7 +97,8 @@ const text = (
  * Times are shown in the current zone, hosts by their name. Colors are used where the terminal has them.
  */
 export const layer = (options: {
-  readonly hosts: ReadonlyArray<Host>
+  /** The hosts of now; another array once they have changed. */
+  readonly hosts: () => ReadonlyArray<Host>
   readonly json: boolean
 }): Layer.Layer<never, never, SystemEventBus | DateTime.CurrentTimeZone> =>
   Layer.effectDiscard(Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /**
  * `openwatch check hosts`: are the hosts of an inventory reachable?
  */
-import { DateTime, Effect, Layer } from "effect"
+import { DateTime, Effect, Layer, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
@@ -40,13 +40,22 @@ export const checkHosts = Command.make(
   { inventory, once, interval, json },
   Effect.fnUntraced(function*({ inventory: file, interval, json, once }) {
     const { hosts } = yield* Inventory.load(file)
+    let current = hosts
 
     // The publisher works while its layer is built: subscribers are live before its first event and outlast its last, and
     // should it die, so does the program.
     const publisher = Layer.effectDiscard(
-      once ? LivenessLoop.settle(hosts) : LivenessLoop.watch(hosts, { interval })
+      once ? LivenessLoop.settle(hosts) : LivenessLoop.watch(hosts, {
+        interval,
+        changes: Stream.map(yield* Inventory.follow(file), ({ hosts }) => {
+          current = hosts
+          return hosts
+        })
+      })
     ).pipe(Layer.provide(Probe.layerTcp()))
-    const subscriber = EventPrinter.layer({ hosts, json }).pipe(Layer.provide(DateTime.layerCurrentZoneLocal))
+    const subscriber = EventPrinter.layer({ hosts: () => current, json }).pipe(
+      Layer.provide(DateTime.layerCurrentZoneLocal)
+    )
 
     yield* publisher.pipe(
       Layer.provide(subscriber),

@@ -6,6 +6,7 @@ import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from 
 import { alertsList } from "./alertsList.ts"
 import { checkHosts } from "./checkHosts.ts"
 import { run as runCommand } from "./run.ts"
+import { scanImport } from "./scanImport.ts"
 
 const check = Command.make("check").pipe(
   Command.withDescription("Look at something now"),
@@ -17,12 +18,17 @@ const alerts = Command.make("alerts").pipe(
   Command.withSubcommands([alertsList])
 )
 
+const scan = Command.make("scan").pipe(
+  Command.withDescription("Look at how compliant hosts are"),
+  Command.withSubcommands([scanImport])
+)
+
 /** `openwatch` and all of its subcommands. */
 export const openwatch = Command.make("openwatch").pipe(
   Command.withDescription(
     "OpenWatch watches a fleet of Linux hosts: is each one reachable, and is it still as compliant as it was?"
   ),
-  Command.withSubcommands([runCommand, check, alerts])
+  Command.withSubcommands([runCommand, check, scan, alerts])
 )
 
 // One line for one error, as a Unix tool has it.

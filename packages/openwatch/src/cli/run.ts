@@ -1,7 +1,7 @@
 /**
  * `openwatch run`: watch the fleet, and tell of it by alerts.
  */
-import { Console, DateTime, Effect, Layer } from "effect"
+import { Console, DateTime, Effect, Layer, Stream } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
@@ -11,13 +11,18 @@ import { HostLabel } from "../alert-router/HostLabel.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import * as Channels from "../channels/Channels.ts"
 import * as Configuration from "../configuration/Configuration.ts"
+import * as DriftDetector from "../drift-detector/DriftDetector.ts"
+import type * as Scan from "../drift-detector/Scan.ts"
+import * as TargetHosts from "../drift-detector/TargetHosts.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
+import type { Host } from "../inventory/Host.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as HostStates from "../storage/HostStates.ts"
 import * as Outbox from "../storage/Outbox.ts"
+import * as Scans from "../storage/Scans.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
 // Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
@@ -25,14 +30,41 @@ const configuration = Argument.String("CONFIG.yaml").pipe(
   Argument.withDescription("File that names the inventory and the channels")
 )
 
-/** Works while it is built: publishes what was stored and not announced, then what the probes find. */
-const publisher = (hosts: Inventory.Inventory["hosts"], { failureThreshold, interval }: Configuration.Configuration) =>
+/** The hosts that the inventory has now, and what is found by them. */
+interface Fleet {
+  hosts: ReadonlyArray<Host>
+  names: ReadonlyMap<HostId, string>
+  hostOf: (target: Scan.ScanTarget) => TargetHosts.TargetHost
+}
+
+const fleetOf = (hosts: ReadonlyArray<Host>): Fleet => ({
+  hosts,
+  names: new Map(hosts.map(({ id, name }) => [id, name])),
+  hostOf: TargetHosts.make(hosts)
+})
+
+/**
+ * Works while it is built: publishes what was stored and not announced, then what probes, scans and other processes bring.
+ */
+const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
   Layer.effectDiscard(Effect.gen(function*() {
+    const { driftThresholds: thresholds, failureThreshold, interval, inventory, scans } = configuration
     const republished = yield* Outbox.republish(AlertRouter.defaultBufferSize)
     if (republished > 0) yield* Effect.logInfo(`${republished} events of an earlier run are published again`)
+    const { hosts } = fleet
     yield* Effect.logInfo(`Watching ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}`)
-    yield* LivenessLoop.watch(hosts, { interval, failureThreshold, hostStates: yield* HostStates.HostStates })
-  })).pipe(Layer.provide([Probe.layerTcp(), HostStates.layer, Outbox.layer]))
+    if (scans !== undefined) yield* Effect.logInfo(`Watching the folder ${scans} for scans`)
+    const changes = Stream.map(yield* Inventory.follow(inventory), ({ hosts }) => {
+      Object.assign(fleet, fleetOf(hosts))
+      return hosts
+    })
+    const hostOf = (target: Scan.ScanTarget) => fleet.hostOf(target)
+    yield* Effect.all([
+      LivenessLoop.watch(hosts, { interval, failureThreshold, changes, hostStates: yield* HostStates.HostStates }),
+      scans === undefined ? Effect.never : DriftDetector.watch(scans, { hostOf, thresholds }),
+      Outbox.relay(AlertRouter.defaultBufferSize)
+    ], { concurrency: "unbounded", discard: true })
+  })).pipe(Layer.provide([Probe.layerTcp(), HostStates.layer, Scans.layer, Outbox.layer]))
 
 const describe = (
   router: AlertRouter.RouterMetrics,
@@ -63,12 +95,12 @@ export const run = Command.make(
   Effect.fnUntraced(function*({ configuration: file, data }) {
     const configuration = yield* Configuration.load(file, process.env)
     const { hosts } = yield* Inventory.load(configuration.inventory)
-    const names = new Map(hosts.map(({ id, name }) => [id, name]))
+    const fleet = fleetOf(hosts)
 
-    // Each layer starts after those below it and stops before them: publisher, router, bus, channels, store.
-    yield* publisher(hosts, configuration).pipe(
+    // Each layer starts after those below it and stops before them: publishers, router, bus, channels, store.
+    yield* publishers(fleet, configuration).pipe(
       Layer.provide(router(configuration)),
-      Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => names.get(hostId) ?? hostId)),
+      Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => fleet.names.get(hostId) ?? hostId)),
       Layer.provide(SystemEventBus.layer),
       Layer.provide(AlertChannels.layer(Channels.make(configuration.channels))),
       Layer.provide([FetchHttpClient.layer, DateTime.layerCurrentZoneLocal]),
@@ -80,8 +112,8 @@ export const run = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Watch the hosts of the inventory until interrupted. When one cannot be reached any more, or can be again, an alert is " +
-      "stored and sent to the channels of the configuration. What SIGINT or SIGTERM finds unfinished is finished, or " +
+    "Watch the hosts of the inventory, and the folder of scans, until interrupted. When a host cannot be reached any more, " +
+      "or can be again, and when a scan is clearly worse or better than the last one, an alert is stored and sent to the channels of the configuration. What SIGINT or SIGTERM finds unfinished is finished, or " +
       "goes on with the next run; a second signal ends at once."
   ),
   Command.withShortDescription("Watch the fleet and send alerts"),

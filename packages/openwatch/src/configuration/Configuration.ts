@@ -6,6 +6,11 @@
  * liveness:
  *   interval: 5m                   # 1m to 1h
  *   failure_threshold: 2           # failed probes in a row until a host is unreachable
+ * scans: scans                     # folder of result files, relative to this file; none where it is not given
+ * drift:                           # from how many percentage points on a score has moved
+ *   major: 10
+ *   minor: 5
+ *   improvement: 5
  * alerts:
  *   time_to_live: 60m              # how long repeats of an alert are muted: 1m to 24h
  * channels:
@@ -26,6 +31,7 @@ import * as CliError from "effect/cli/CliError"
 import { dirname, isAbsolute, join } from "node:path"
 import { AllAlertTypes, AllSeverities } from "../alert-router/Alert.ts"
 import { timeToLiveRange } from "../alert-router/AlertRouter.ts"
+import * as Drift from "../drift-detector/Drift.ts"
 import * as TimeSpan from "./TimeSpan.ts"
 import * as YamlFile from "./YamlFile.ts"
 
@@ -54,6 +60,9 @@ export interface Configuration {
   readonly inventory: string
   readonly interval: Duration.Duration | undefined
   readonly failureThreshold: number | undefined
+  /** The watched folder of result files, as `inventory`. */
+  readonly scans: string | undefined
+  readonly driftThresholds: Drift.Thresholds
   readonly timeToLive: Duration.Duration | undefined
   readonly channels: ReadonlyArray<ChannelConfiguration>
 }
@@ -140,6 +149,17 @@ const ConfigurationFile = Schema.Struct({
       messageUnexpectedKey: "Unknown key: liveness has `interval` and `failure_threshold`"
     })
   ),
+  scans: Schema.optionalKey(Schema.NonEmptyString),
+  drift: Schema.optionalKey(
+    Schema.Struct({
+      major: Schema.optionalKey(Schema.Finite),
+      minor: Schema.optionalKey(Schema.Finite),
+      improvement: Schema.optionalKey(Schema.Finite)
+    }).annotate({
+      message: "Expected a mapping with the keys `major`, `minor` and `improvement`",
+      messageUnexpectedKey: "Unknown key: drift has `major`, `minor` and `improvement`"
+    })
+  ),
   alerts: Schema.optionalKey(
     Schema.Struct({ time_to_live: Schema.optionalKey(timeSpanBetween(timeToLiveRange)) }).annotate({
       message: "Expected a mapping with the key `time_to_live`",
@@ -149,7 +169,8 @@ const ConfigurationFile = Schema.Struct({
   channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" }))
 }).annotate({
   message: "Expected a mapping with the key `inventory`",
-  messageUnexpectedKey: "Unknown key: a configuration has `inventory`, `liveness`, `alerts` and `channels`"
+  messageUnexpectedKey:
+    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts` and `channels`"
 })
 
 const decodeFile = YamlFile.decode(ConfigurationFile, {
@@ -242,9 +263,11 @@ export const parse = (
 ): Result.Result<Configuration, ConfigurationError> => {
   const decoded = decodeFile(text)
   if (Result.isFailure(decoded)) return Result.fail(new ConfigurationError({ file, problems: decoded.failure }))
-  const { alerts, channels: entries = [{ type: "console" }], inventory, liveness } = decoded.success
+  const { alerts, channels: entries = [{ type: "console" }], drift, inventory, liveness, scans } = decoded.success
 
   const problems: Array<string> = []
+  const driftThresholds = Drift.makeThresholds(drift ?? {})
+  if (Result.isFailure(driftThresholds)) problems.push(`drift: ${driftThresholds.failure.message}`)
   const channels: Array<ChannelConfiguration> = []
   const indexes = new Map<string, number>()
   for (const [index, entry] of entries.entries()) {
@@ -260,13 +283,16 @@ export const parse = (
   const [problem, ...others] = problems
   if (problem !== undefined) return Result.fail(new ConfigurationError({ file, problems: [problem, ...others] }))
 
+  const relativeToFile = (path: string) => isAbsolute(path) ? path : join(dirname(file), path)
   const timeSpan = (text: string | undefined) =>
     text === undefined ? undefined : Option.getOrUndefined(TimeSpan.parse(text))
   return Result.succeed({
     file,
-    inventory: isAbsolute(inventory) ? inventory : join(dirname(file), inventory),
+    inventory: relativeToFile(inventory),
     interval: timeSpan(liveness?.interval),
     failureThreshold: liveness?.failure_threshold,
+    scans: scans === undefined ? undefined : relativeToFile(scans),
+    driftThresholds: Result.getOrElse(driftThresholds, () => Drift.defaultThresholds),
     timeToLive: timeSpan(alerts?.time_to_live),
     channels
   })

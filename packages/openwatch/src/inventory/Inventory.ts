@@ -15,7 +15,7 @@
  * `port` is 22 where it is not given. A host without an `id` has one derived from its name (see `hostIdFromName`), so to
  * rename such a host is to watch another; give it an `id` to keep its identity.
  */
-import { Effect, Result, Schema, SchemaTransformation } from "effect"
+import { Effect, FileSystem, Option, Result, Schedule, Schema, SchemaTransformation, Stream } from "effect"
 import { CliError } from "effect/cli"
 import * as NetHost from "effect/net/Host"
 import * as YamlFile from "../configuration/YamlFile.ts"
@@ -134,4 +134,42 @@ export const load = Effect.fn("Inventory.load")(function*(file: string) {
     Effect.mapError((problem) => new InventoryError({ file, problems: [problem] }))
   )
   return yield* Effect.fromResult(parse(file, text))
+})
+
+/** How often to look whether a file has changed. */
+const lookInterval = "2 seconds"
+
+/** Differs once the file has changed. */
+const signatureOf = Effect.fnUntraced(function*(file: string) {
+  const fs = yield* FileSystem.FileSystem
+  return Option.match(yield* Effect.option(fs.stat(file)), {
+    onNone: () => "none",
+    onSome: ({ ino, mtime, size }) => `${size}/${Option.getOrUndefined(mtime)?.getTime()}/${Option.getOrUndefined(ino)}`
+  })
+})
+
+/**
+ * The inventory in a file, now and after each change of it, for ever. What an edit has broken is logged; nothing comes then
+ * until it is mended.
+ *
+ * The file is looked at every two seconds, which sees also one that is replaced, linked or mounted, and is read once two
+ * looks found it the same, so that it is not read half written.
+ */
+export const follow = Effect.fnUntraced(function*(file: string) {
+  const fs = yield* FileSystem.FileSystem
+  return Stream.suspend(() => {
+    let taken: string | undefined
+    let last: string | undefined
+    const look = Effect.gen(function*() {
+      const before = last
+      last = yield* signatureOf(file)
+      if (last !== before || last === taken) return []
+      taken = last
+      return yield* load(file).pipe(
+        Effect.map((inventory) => [inventory]),
+        Effect.catch((error) => Effect.as(Effect.logError(`${error.message}; the hosts stay as they were`), []))
+      )
+    })
+    return Stream.flattenIterable(Stream.fromEffectSchedule(look, Schedule.spaced(lookInterval)))
+  }).pipe(Stream.provideService(FileSystem.FileSystem, fs))
 })

@@ -43,7 +43,13 @@ export class NotSsh extends Data.TaggedClass("NotSsh")<{
   readonly banner: string
 }> {}
 
-/** Connecting failed in any other way; often it is this machine that could not, for want of file descriptors say. */
+/**
+ * This machine could not probe: it has no file descriptor, memory, port or network left, or forbids it. That says nothing
+ * about the host.
+ */
+export class LocalFault extends Data.TaggedClass("LocalFault")<{ readonly code: string }> {}
+
+/** Connecting failed in any other way. */
 export class ConnectionFailed extends Data.TaggedClass("ConnectionFailed")<{ readonly code: string }> {}
 
 /** Why a host did not answer. */
@@ -55,6 +61,7 @@ export type Reason =
   | ConnectionReset
   | ConnectionClosed
   | NotSsh
+  | LocalFault
   | ConnectionFailed
 
 // A stranger wrote it: what could steer a terminal is not passed on.
@@ -71,6 +78,7 @@ const describe: (reason: Reason) => string = Match.typeTags<Reason>()({
   ConnectionReset: () => "connection reset",
   ConnectionClosed: () => "connection closed before an SSH banner",
   NotSsh: ({ banner }) => `not an SSH server; it said "${printable(banner.slice(0, 60))}"`,
+  LocalFault: ({ code }) => `this machine could not probe it (${code})`,
   ConnectionFailed: ({ code }) => `connecting failed (${code})`
 })
 
@@ -103,8 +111,31 @@ const isSsh = (banner: string): boolean | undefined => {
   return sshPrefixes.some((prefix) => prefix.startsWith(banner)) ? undefined : false
 }
 
-const reasonOf = (error: NodeJS.ErrnoException): Reason => {
+const localCodes = new Set([
+  "EMFILE",
+  "ENFILE",
+  "ENOBUFS",
+  "ENOMEM",
+  "EADDRINUSE",
+  "EADDRNOTAVAIL",
+  "EACCES",
+  "EPERM",
+  "EAGAIN",
+  "ENETDOWN"
+])
+
+/** Of what several addresses of a name gave, that counts which the host itself has said. */
+const decisive = (error: NodeJS.ErrnoException): NodeJS.ErrnoException => {
+  if (!(error instanceof AggregateError)) return error
+  const errors = error.errors as ReadonlyArray<NodeJS.ErrnoException>
+  return errors.find(({ code }) => code === "ECONNREFUSED" || code === "ECONNRESET") ??
+    errors.find(({ code }) => code !== undefined && localCodes.has(code)) ?? errors[0] ?? error
+}
+
+const reasonOf = (failure: NodeJS.ErrnoException): Reason => {
+  const error = decisive(failure)
   const code = error.code ?? error.message
+  if (localCodes.has(code)) return new LocalFault({ code })
   if (error.syscall === "getaddrinfo") return new NameNotResolved({ code })
   switch (code) {
     case "ECONNREFUSED":
@@ -115,7 +146,6 @@ const reasonOf = (error: NodeJS.ErrnoException): Reason => {
     case "EHOSTUNREACH":
     case "EHOSTDOWN":
     case "ENETUNREACH":
-    case "ENETDOWN":
       return new NoRoute({ code })
     default:
       return new ConnectionFailed({ code })

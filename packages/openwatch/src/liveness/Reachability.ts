@@ -26,8 +26,10 @@ export interface Transition {
 export const unknown: Reachability = { verdict: "unknown", failures: 0 }
 
 /** What is known of a host whose last verdict, if it has one, was stored. */
-export const fromStored = (reachable: boolean | undefined): Reachability =>
-  reachable === undefined ? unknown : { verdict: reachable ? "reachable" : "unreachable", failures: 0 }
+export const fromStored = (reachable: boolean | undefined, failures: number): Reachability => ({
+  verdict: reachable === undefined ? "unknown" : reachable ? "reachable" : "unreachable",
+  failures
+})
 
 /**
  * What is known after one more probe, and the change of verdict if there is one.

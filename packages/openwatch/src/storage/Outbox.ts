@@ -9,7 +9,9 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
+import { randomUUID } from "node:crypto"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
+import { describeSqlError } from "./describeSqlError.ts"
 
 type Event = typeof SystemEventBus.Event.Type
 
@@ -25,21 +27,43 @@ export class Outbox extends Context.Service<Outbox, {
   readonly acknowledge: (event: Event) => Effect.Effect<void, SqlError.SqlError>
   /** At most so many events, in the order in which they were appended. */
   readonly unannounced: (limit: number) => Effect.Effect<ReadonlyArray<Event>, SqlError.SqlError>
+  /** The same of those that other processes appended, without what was given before. */
+  readonly appendedElsewhere: (limit: number) => Effect.Effect<ReadonlyArray<Event>, SqlError.SqlError>
 }>()("@openwatch/openwatch/storage/Outbox") {}
+
+interface Row {
+  readonly seq: number | bigint
+  readonly event: string
+}
 
 /** The outbox in the database. */
 export const layer: Layer.Layer<Outbox, never, SqlClient.SqlClient> = Layer.effect(
   Outbox,
-  Effect.map(SqlClient.SqlClient, (sql) =>
-    Outbox.of({
-      append: (event) => Effect.asVoid(sql`INSERT INTO unannounced_events ${sql.insert({ event: encode(event) })}`),
+  Effect.map(SqlClient.SqlClient, (sql) => {
+    const origin = randomUUID()
+    // By number, since a transaction may become visible after a later one.
+    let given = new Set<string>()
+
+    return Outbox.of({
+      append: (event) =>
+        Effect.asVoid(sql`INSERT INTO unannounced_events ${sql.insert({ event: encode(event), origin })}`),
       acknowledge: (event) => Effect.asVoid(sql`DELETE FROM unannounced_events WHERE event = ${encode(event)}`),
       unannounced: (limit) =>
+        Effect.map(sql<Row>`SELECT seq, event FROM unannounced_events ORDER BY seq LIMIT ${limit}`, (rows) => {
+          for (const { seq } of rows) given.add(String(seq))
+          return rows.map(({ event }) => decode(event))
+        }),
+      appendedElsewhere: (limit) =>
         Effect.map(
-          sql<{ event: string }>`SELECT event FROM unannounced_events ORDER BY seq LIMIT ${limit}`,
-          (rows) => rows.map(({ event }) => decode(event))
+          sql<Row>`SELECT seq, event FROM unannounced_events WHERE origin <> ${origin} ORDER BY seq LIMIT ${limit}`,
+          (rows) => {
+            const fresh = rows.filter(({ seq }) => !given.has(String(seq)))
+            given = new Set(rows.map(({ seq }) => String(seq)))
+            return fresh.map(({ event }) => decode(event))
+          }
         )
-    }))
+    })
+  })
 )
 
 /**
@@ -51,4 +75,21 @@ export const republish = Effect.fn("Outbox.republish")(function*(limit: number) 
   const events = yield* (yield* Outbox).unannounced(limit)
   yield* bus.publishAll(events)
   return events.length
+})
+
+/** How often to look for what other processes appended. */
+const relayInterval = "2 seconds"
+
+/**
+ * Publishes what other processes append, such as a command that imports scans beside a running `openwatch run`, for ever.
+ * To be run after `republish`.
+ */
+export const relay = Effect.fn("Outbox.relay")(function*(limit: number) {
+  const bus = yield* SystemEventBus
+  const outbox = yield* Outbox
+  const look = outbox.appendedElsewhere(limit).pipe(
+    Effect.flatMap((events) => bus.publishAll(events)),
+    Effect.catch((error) => Effect.logWarning(`Events of other processes cannot be read: ${describeSqlError(error)}`))
+  )
+  return yield* look.pipe(Effect.delay(relayInterval), Effect.forever)
 })

@@ -1,5 +1,6 @@
 /**
- * The scans that were read. The last one of a host and a profile is the baseline of the next.
+ * The scans that were taken in: which ones, and for each host and profile the score and the states of the rules of the
+ * last one, which is the baseline of the next.
  */
 import { Context, Effect, Layer, Option } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -14,29 +15,32 @@ export interface StoredScan {
   readonly scanId: string
   readonly hostId: HostId
   readonly profile: string
-  /** What the next scan is compared with, as JSON. */
-  readonly result: string
+  /** In percent. */
+  readonly score: number
+  /** The states of its rules, as JSON. */
+  readonly outcome: string
 }
 
 /** Keeps scans. */
 export class Scans extends Context.Service<Scans, {
   /** The last stored scan of this host and profile. */
-  readonly baseline: (
-    hostId: HostId,
-    profile: string
-  ) => Effect.Effect<Option.Option<StoredScan>, SqlError.SqlError>
+  readonly baseline: (hostId: HostId, profile: string) => Effect.Effect<Option.Option<StoredScan>, SqlError.SqlError>
   /**
-   * Stores a scan, and the drift that it shows as an event to be announced, before it is published. `false`, with nothing
-   * stored, when the scan is stored already.
+   * Stores a scan, and with it, as an event to be announced, the drift that `compare` finds between its baseline and it;
+   * gives what `compare` gave. `None`, with nothing stored or compared, when the scan is stored already.
+   *
+   * Both happen in one step, also among processes: no two scans are compared with the same baseline.
    */
-  readonly record: (scan: StoredScan, drift: DriftDetected | undefined) => Effect.Effect<boolean, SqlError.SqlError>
+  readonly record: <A extends { readonly event: DriftDetected | undefined }>(
+    scan: StoredScan,
+    compare: (baseline: Option.Option<StoredScan>) => A
+  ) => Effect.Effect<Option.Option<A>, SqlError.SqlError>
 }>()("@openwatch/openwatch/storage/Scans") {}
 
 interface ScanRow {
   readonly scan_id: string
-  readonly host_id: HostId
-  readonly profile: string
-  readonly result: string
+  readonly score: number
+  readonly outcome: string
 }
 
 /** The scans in the database. */
@@ -45,26 +49,46 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effec
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const outbox = yield* Outbox.Outbox
+
+    const baseline = (hostId: HostId, profile: string) =>
+      Effect.map(
+        sql<ScanRow>`SELECT scan_id, score, outcome FROM scans
+          WHERE host_id = ${hostId} AND profile = ${profile} AND outcome IS NOT NULL`,
+        ([row]) =>
+          Option.map(
+            Option.fromUndefinedOr(row),
+            ({ outcome, scan_id, score }): StoredScan => ({ scanId: scan_id, hostId, profile, score, outcome })
+          )
+      )
+
+    // In SQLite a transaction has the database to itself.
+    const lock = ({ hostId, profile }: StoredScan) =>
+      sql.onDialectOrElse({
+        pg: () => Effect.asVoid(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`${hostId}/${profile}`}, 0))`),
+        orElse: () => Effect.void
+      })
+
     return Scans.of({
-      baseline: (hostId, profile) =>
-        Effect.map(
-          sql<ScanRow>`SELECT scan_id, host_id, profile, result FROM scans
-            WHERE host_id = ${hostId} AND profile = ${profile} ORDER BY seq DESC LIMIT 1`,
-          ([row]) =>
-            Option.map(Option.fromUndefinedOr(row), ({ host_id, profile, result, scan_id }) => ({
-              scanId: scan_id,
-              hostId: host_id,
-              profile,
-              result
-            }))
-        ),
-      record: (scan, drift) =>
+      baseline,
+      record: (scan, compare) =>
         Effect.gen(function*() {
-          const stored = yield* sql`INSERT INTO scans ${
-            sql.insert({ scan_id: scan.scanId, host_id: scan.hostId, profile: scan.profile, result: scan.result })
-          } ON CONFLICT (scan_id) DO NOTHING RETURNING seq`
-          if (stored.length > 0 && drift !== undefined) yield* outbox.append(drift)
-          return stored.length > 0
+          yield* lock(scan)
+          const known = yield* sql`SELECT scan_id FROM scans WHERE scan_id = ${scan.scanId}`
+          if (known.length > 0) return Option.none()
+          const compared = compare(yield* baseline(scan.hostId, scan.profile))
+          yield* sql`UPDATE scans SET outcome = NULL
+            WHERE host_id = ${scan.hostId} AND profile = ${scan.profile} AND outcome IS NOT NULL`
+          yield* sql`INSERT INTO scans ${
+            sql.insert({
+              scan_id: scan.scanId,
+              host_id: scan.hostId,
+              profile: scan.profile,
+              score: scan.score,
+              outcome: scan.outcome
+            })
+          }`
+          if (compared.event !== undefined) yield* outbox.append(compared.event)
+          return Option.some(compared)
         }).pipe(sql.withTransaction)
     })
   })

@@ -49,17 +49,28 @@ const initial = Effect.gen(function*() {
     occurred_at BIGINT NOT NULL
   )`
 
+  yield* sql`CREATE TABLE host_probes (
+    host_id TEXT NOT NULL PRIMARY KEY,
+    endpoint TEXT NOT NULL,
+    probes BIGINT NOT NULL,
+    failures INTEGER NOT NULL,
+    probed_at BIGINT NOT NULL
+  )`
+
   yield* sql`CREATE TABLE scans (
     seq ${sequence},
     scan_id TEXT NOT NULL UNIQUE,
     host_id TEXT NOT NULL,
     profile TEXT NOT NULL,
-    result TEXT NOT NULL
+    score DOUBLE PRECISION NOT NULL,
+    outcome TEXT
   )`
-  yield* sql`CREATE INDEX scans_by_baseline ON scans (host_id, profile, seq)`
+  // Only the last scan of a host and profile keeps the states of its rules.
+  yield* sql`CREATE UNIQUE INDEX scans_by_baseline ON scans (host_id, profile) WHERE outcome IS NOT NULL`
 
   yield* sql`CREATE TABLE unannounced_events (
     seq ${sequence},
+    origin TEXT NOT NULL,
     event TEXT NOT NULL
   )`
   yield* sql`CREATE INDEX unannounced_events_by_event ON unannounced_events (event)`

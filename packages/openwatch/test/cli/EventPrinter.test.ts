@@ -48,7 +48,7 @@ const printed = (
     const lines: Array<string> = []
     const publisher = Layer.effectDiscard(Effect.flatMap(SystemEventBus, (bus) => bus.publishAll(events)))
     yield* publisher.pipe(
-      Layer.provide(EventPrinter.layer({ hosts, json: options?.json ?? false })),
+      Layer.provide(EventPrinter.layer({ hosts: () => hosts, json: options?.json ?? false })),
       Layer.provide(SystemEventBus.layer),
       Layer.build,
       Effect.scoped,

@@ -23,6 +23,7 @@ import {
   Stream
 } from "effect"
 import { ChildProcess } from "effect/process"
+import * as SqlClient from "effect/sql/SqlClient"
 import * as Net from "node:net"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
@@ -108,6 +109,12 @@ const stored = (folder: string) =>
     )
   ))
 
+/** The next start probes each host at once, not only when it is due. */
+const forgetSchedule = (folder: string) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DELETE FROM host_probes`).pipe(
+    Effect.provide(Storage.layer({ _tag: "DataFolder", path: `${folder}/data` }))
+  )
+
 /** A server that greets like an SSH server while it is up, and hangs up while it is not. */
 const ssh = Effect.gen(function*() {
   const host = { isUp: true, port: 0 }
@@ -181,6 +188,7 @@ describe("openwatch run", () => {
             yield* signal("SIGKILL")
             yield* ended
           }).pipe(Effect.scoped)
+          yield* forgetSchedule(folder)
         }
 
         // The last one is stopped gracefully: what was stored is announced, raised and delivered.
@@ -274,6 +282,7 @@ describe("openwatch run", () => {
       const [failed, down] = yield* runUntilReceived(2)
       assert.strictEqual(failed!.headers["x-openwatch-alert-id"], down!.headers["x-openwatch-alert-id"])
       host.isUp = true
+      yield* forgetSchedule(folder)
       const [up] = yield* runUntilReceived(1)
       assert.strictEqual(JSON.parse(up!.body).type, "host_recovered")
 

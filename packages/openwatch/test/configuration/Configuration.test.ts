@@ -18,6 +18,8 @@ describe("Configuration", () => {
       `
 inventory: hosts.yaml
 liveness: { interval: 5m, failure_threshold: 3 }
+scans: results
+drift: { major: 12.5, improvement: 3 }
 alerts: { time_to_live: 90m }
 channels:
   - type: console
@@ -29,6 +31,8 @@ channels:
     assert.strictEqual(configuration.inventory, "conf/hosts.yaml")
     assert.deepStrictEqual(configuration.interval, Duration.minutes(5))
     assert.strictEqual(configuration.failureThreshold, 3)
+    assert.strictEqual(configuration.scans, "conf/results")
+    assert.deepStrictEqual(configuration.driftThresholds, { major: 12.5, minor: 5, improvement: 3 })
     assert.deepStrictEqual(configuration.timeToLive, Duration.minutes(90))
     const [console, webhook, slack] = configuration.channels
     assert.deepStrictEqual(console, { type: "console", name: "console", requiredTags: {} })
@@ -46,6 +50,8 @@ channels:
       inventory: "/etc/hosts.yaml",
       interval: undefined,
       failureThreshold: undefined,
+      scans: undefined,
+      driftThresholds: { major: 10, minor: 5, improvement: 5 },
       timeToLive: undefined,
       channels: [{ type: "console", name: "console", requiredTags: {} }]
     })
@@ -86,7 +92,7 @@ channels:
       [
         "an unknown key",
         "chanels: []",
-        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `alerts` and `channels`"
+        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts` and `channels`"
       ],
       [
         "a URL with another scheme",

@@ -1,81 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HeartbeatPulse, Host, hostIdFromName, LivenessLoop, Probe, SystemEventBus } from "@openwatch/openwatch"
-import { Clock, DateTime, Duration, Effect, Fiber, Layer, Logger, Schema } from "effect"
+import { HeartbeatPulse, type Host, hostIdFromName, LivenessLoop, Probe, SystemEventBus } from "@openwatch/openwatch"
+import { Clock, DateTime, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
-
-const host = (name: string): Host => new Host({ id: hostIdFromName(name), name, address: name, port: 22 })
-
-/** What a scripted probe does: whether it answers, and after how long. */
-interface Step {
-  readonly answers: boolean
-  readonly after?: Duration.Input
-}
-
-const up: Step = { answers: true }
-const down: Step = { answers: false }
-
-/**
- * A probe that follows a script for each host, whose last step goes on for ever, and notes what it was asked.
- */
-const scripted = (script: (address: string) => ReadonlyArray<Step>) => {
-  const startedAt = new Map<string, Array<number>>()
-  const running = new Map<string, number>()
-  const most = { ofOneHost: 0, atATime: 0 }
-  let interrupted = 0
-  const layer = Layer.succeed(Probe.Probe, {
-    probe: Effect.fnUntraced(function*({ address }) {
-      const times = startedAt.get(address) ?? []
-      startedAt.set(address, times)
-      const steps = script(address)
-      const step = steps[Math.min(times.length, steps.length - 1)]!
-      times.push(yield* Clock.currentTimeMillis)
-
-      running.set(address, (running.get(address) ?? 0) + 1)
-      most.ofOneHost = Math.max(most.ofOneHost, running.get(address)!)
-      most.atATime = Math.max(most.atATime, [...running.values()].reduce((sum, count) => sum + count))
-      yield* Effect.sleep(step.after ?? 0).pipe(
-        Effect.onInterrupt(() => Effect.sync(() => interrupted++)),
-        Effect.ensuring(Effect.sync(() => running.set(address, running.get(address)! - 1)))
-      )
-      if (!step.answers) yield* new Probe.ProbeError({ reason: new Probe.ConnectionRefused() })
-    })
-  })
-  return {
-    layer,
-    most,
-    startedAt: (address: string): ReadonlyArray<number> => startedAt.get(address) ?? [],
-    probedHosts: () => startedAt.size,
-    interrupted: () => interrupted
-  }
-}
-
-/** What was logged at these levels, as messages. */
-const capturedLogs = () => {
-  const messages: Array<string> = []
-  const layer = Logger.layer([Logger.make(({ logLevel, message }) => {
-    messages.push(`${logLevel} ${String(message)}`)
-  })])
-  return { messages, layer }
-}
-
-/** Forks it and lets it run until it waits for time: `TestClock` waits for what a sleep sets off, not for this. */
-const started = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.forkChild(effect).pipe(Effect.tap(Effect.repeat(Effect.yieldNow, { times: 100 })))
-
-const subscribed = Effect.flatMap(
-  SystemEventBus,
-  (bus) => bus.subscribe({ kinds: ["HeartbeatPulse"], bufferSize: 100_000 })
-)
-
-/** Each pulse as the host's name, its verdict before and after, and the second in which it fell. */
-const summaries = (hosts: ReadonlyArray<Host>, pulses: ReadonlyArray<HeartbeatPulse>) =>
-  pulses.map(({ hostId, occurredAt, priorReachable, reachable }) => ({
-    host: hosts.find(({ id }) => id === hostId)?.name,
-    change: [priorReachable, reachable],
-    second: Math.floor(DateTime.toEpochMillis(occurredAt) / 1_000)
-  }))
-
-const quiet = Logger.layer([])
+import { capturedLogs, down, host, quiet, scripted, started, subscribed, summaries, up } from "./fixture.ts"
 
 const gaps = (times: ReadonlyArray<number>): Array<number> => times.slice(1).map((time, n) => time - times[n]!)
 
@@ -96,7 +23,9 @@ describe("watch", () => {
       return pulses
     }).pipe(Effect.provide([SystemEventBus.layer, probe.layer]), Effect.provide(quiet), Effect.scoped)
 
-  it.effect("a host that answers is published once, at once, as a first sighting", () =>
+  // @spec system-liveness-loop
+  // @ac AC-07
+  it.effect("[system-liveness-loop/AC-07] a host that answers is published once, at once, as a first sighting", () =>
     Effect.gen(function*() {
       const probe = scripted(() => [{ answers: true, after: "250 millis" }])
       const pulses = yield* watchFor("1 hour", probe, [host("a")])
@@ -112,7 +41,9 @@ describe("watch", () => {
       assert.isAbove(probe.startedAt("a").length, 10)
     }))
 
-  it.effect("a host that does not answer is published at the second failure, with no response time", () =>
+  // @spec system-liveness-loop
+  // @ac AC-08
+  it.effect("[system-liveness-loop/AC-08] a host that does not answer is published at the second failure, with no response time", () =>
     Effect.gen(function*() {
       const probe = scripted(() => [{ answers: false, after: "250 millis" }])
       const pulses = yield* watchFor("1 hour", probe, [host("a")])
@@ -127,7 +58,9 @@ describe("watch", () => {
       ])
     }))
 
-  it.effect("only transitions are published", () =>
+  // @spec system-liveness-loop
+  // @ac AC-09
+  it.effect("[system-liveness-loop/AC-09] only transitions are published", () =>
     Effect.gen(function*() {
       const probe = scripted(() => [up, down, up, down, down, down, up, up])
       const hosts = [host("a")]
@@ -140,7 +73,9 @@ describe("watch", () => {
       ])
     }))
 
-  it.effect("as many failures in a row are needed as is set", () =>
+  // @spec system-liveness-loop
+  // @ac AC-08
+  it.effect("[system-liveness-loop/AC-08] as many failures in a row are needed as is set", () =>
     Effect.gen(function*() {
       const hosts = [host("a")]
       const one = yield* watchFor("1 hour", scripted(() => [down]), hosts, { failureThreshold: 1 })
@@ -159,7 +94,9 @@ describe("watch", () => {
       ])
     }))
 
-  it.effect("hosts are probed at once, then every interval give or take a fifth, and not in step", () =>
+  // @spec system-liveness-loop
+  // @ac AC-11
+  it.effect("[system-liveness-loop/AC-11] hosts are probed at once, then every interval give or take a fifth, and not in step", () =>
     Effect.gen(function*() {
       const hosts = Array.from({ length: 20 }, (_, n) => host(`web-${n}`))
       const probe = scripted(() => [{ answers: true, after: "3 seconds" }])
@@ -179,7 +116,9 @@ describe("watch", () => {
       assert.isAbove(new Set(gaps(probe.startedAt("web-0"))).size, 90)
     }))
 
-  it.effect("the same host is probed at the same times in another run", () =>
+  // @spec system-liveness-loop
+  // @ac AC-11
+  it.effect("[system-liveness-loop/AC-11] the same host is probed at the same times in another run", () =>
     Effect.gen(function*() {
       const first = scripted(() => [up])
       yield* watchFor("5 hours", first, [host("a"), host("b")])
@@ -191,7 +130,9 @@ describe("watch", () => {
       }
     }))
 
-  it.effect("a host whose probe outlasts the interval is probed again after it, never beside it", () =>
+  // @spec system-liveness-loop
+  // @ac AC-13
+  it.effect("[system-liveness-loop/AC-13] a host whose probe outlasts the interval is probed again after it, never beside it", () =>
     Effect.gen(function*() {
       const probe = scripted(() => [{ answers: true, after: "10 minutes" }])
       yield* watchFor("1 hour", probe, [host("a")], { interval: Duration.minutes(1) })
@@ -199,8 +140,10 @@ describe("watch", () => {
       assert.deepStrictEqual(gaps(probe.startedAt("a")), Array.from({ length: 6 }, () => 600_000))
     }))
 
+  // @spec system-liveness-loop
+  // @ac AC-14
   it.effect.each([[undefined, 64], [3, 3]] as const)(
-    "with maxInFlight %s no more than %s probes run at a time, and every host has its turn",
+    "[system-liveness-loop/AC-14] with maxInFlight %s no more than %s probes run at a time, and every host has its turn",
     ([maxInFlight, limit]) =>
       Effect.gen(function*() {
         const hosts = Array.from({ length: 200 }, (_, n) => host(`web-${n}`))
@@ -218,30 +161,35 @@ describe("watch", () => {
       assert.deepStrictEqual(pulses.map(({ responseTimeMs }) => responseTimeMs), [1_000, 1_000, 1_000])
     }))
 
+  // @spec system-liveness-loop
+  // @ac AC-12
   it.effect.each(
     [
       ["5 seconds", "1 minute", "Warn The interval of 5s is outside 1m to 1h; hosts are probed every 1m"],
       ["2 hours", "1 hour", "Warn The interval of 2h is outside 1m to 1h; hosts are probed every 1h"]
     ] as const
-  )("an interval of %s is clamped to %s, and the log says so", ([asked, used, message]) =>
-    Effect.gen(function*() {
-      const probe = scripted(() => [up])
-      const logs = capturedLogs()
-      const fiber = yield* started(
-        LivenessLoop.watch([host("a")], { interval: Duration.fromInputUnsafe(asked) }).pipe(
-          Effect.provide([SystemEventBus.layer, probe.layer, logs.layer])
+  )(
+    "[system-liveness-loop/AC-12] an interval of %s is clamped to %s, and the log says so",
+    ([asked, used, message]) =>
+      Effect.gen(function*() {
+        const probe = scripted(() => [up])
+        const logs = capturedLogs()
+        const fiber = yield* started(
+          LivenessLoop.watch([host("a")], { interval: Duration.fromInputUnsafe(asked) }).pipe(
+            Effect.provide([SystemEventBus.layer, probe.layer, logs.layer])
+          )
         )
-      )
-      yield* TestClock.adjust("20 hours")
-      yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual(logs.messages, [message])
-      const millis = Duration.toMillis(Duration.fromInputUnsafe(used))
-      for (const gap of gaps(probe.startedAt("a"))) {
-        assert.isAtLeast(gap, millis * 0.8)
-        assert.isAtMost(gap, millis * 1.2)
-      }
-      assert.isAtLeast(probe.startedAt("a").length, 15)
-    }))
+        yield* TestClock.adjust("20 hours")
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(logs.messages, [message])
+        const millis = Duration.toMillis(Duration.fromInputUnsafe(used))
+        for (const gap of gaps(probe.startedAt("a"))) {
+          assert.isAtLeast(gap, millis * 0.8)
+          assert.isAtMost(gap, millis * 1.2)
+        }
+        assert.isAtLeast(probe.startedAt("a").length, 15)
+      })
+  )
 
   it.effect("the log says why a host is unreachable", () =>
     Effect.gen(function*() {
@@ -256,7 +204,9 @@ describe("watch", () => {
       assert.deepStrictEqual(logs.messages, ["Info a (a:22) did not answer: connection refused"])
     }))
 
-  it.effect("an interruption ends the probes in flight, and none follows", () =>
+  // @spec system-liveness-loop
+  // @ac AC-15
+  it.effect("[system-liveness-loop/AC-15] an interruption ends the probes in flight, and none follows", () =>
     Effect.gen(function*() {
       const probe = scripted(() => [{ answers: true, after: "1 minute" }])
       const fiber = yield* started(

@@ -2,7 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Probe } from "@openwatch/openwatch"
 import { Deferred, Effect, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { execFileSync, spawn } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
+import { tmpdir } from "node:os"
 
 interface Server {
   readonly port: number
@@ -68,7 +71,9 @@ describe("a host is reachable when its server", () => {
 
   it.effect("says so and hangs up", () => probeServer((socket) => socket.end("SSH-2.0-x\r\n")))
 
-  it.effect("says so a byte at a time", () =>
+  // @spec system-liveness-loop
+  // @ac AC-01
+  it.effect("[system-liveness-loop/AC-01] says so a byte at a time", () =>
     probeServer((socket) => {
       socket.setNoDelay()
       const send = (rest: string) => {
@@ -79,13 +84,17 @@ describe("a host is reachable when its server", () => {
 
   it.effect("says so, and 10 MB more", () => probeServer((socket) => socket.write(`SSH-2.0-${"x".repeat(10_000_000)}`)))
 
-  it.effect("listens on IPv6", () =>
+  // @spec system-liveness-loop
+  // @ac AC-05
+  it.effect("[system-liveness-loop/AC-05] listens on IPv6", () =>
     Effect.gen(function*() {
       const { port } = yield* listen((socket) => socket.write("SSH-2.0-x\r\n"), "::1")
       yield* probe(port, "::1")
     }))
 
-  it.effect("listens on one of the addresses of its name", () =>
+  // @spec system-liveness-loop
+  // @ac AC-05
+  it.effect("[system-liveness-loop/AC-05] listens on one of the addresses of its name", () =>
     Effect.gen(function*() {
       const { port } = yield* listen((socket) => socket.write("SSH-2.0-x\r\n"))
       yield* probe(port, "localhost")
@@ -93,6 +102,23 @@ describe("a host is reachable when its server", () => {
 })
 
 describe("a host is not reachable when", () => {
+  // @spec system-liveness-loop
+  // @ac AC-04
+  it.effect("[system-liveness-loop/AC-04] it refuses, resets, or is not found: each is a reason of its own", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Effect.scoped(listen(() => {}))
+      const reasons = [
+        yield* reasonOf(port),
+        yield* reasonOfServer((socket) => socket.resetAndDestroy()),
+        yield* reasonOf(22, "no..such.host")
+      ]
+      assert.deepStrictEqual(reasons.map(({ _tag }) => _tag), [
+        "ConnectionRefused",
+        "ConnectionReset",
+        "NameNotResolved"
+      ])
+    }))
+
   it.effect("nothing listens", () =>
     Effect.gen(function*() {
       const { port } = yield* Effect.scoped(listen(() => {}))
@@ -148,7 +174,9 @@ describe("a host is not reachable when", () => {
       assert.deepStrictEqual(reason, new Probe.NotSsh({ banner: String.fromCharCode(...bytes) }))
     }))
 
-  it.effect("the server sends 10 MB, of which 256 bytes are read", () =>
+  // @spec system-liveness-loop
+  // @ac AC-02
+  it.effect("[system-liveness-loop/AC-02] the server sends 10 MB, of which 256 bytes are read", () =>
     Effect.gen(function*() {
       const reason = yield* reasonOfServer((socket) => socket.write("x".repeat(10_000_000)))
       assert.deepStrictEqual(reason, new Probe.NotSsh({ banner: "x".repeat(256) }))
@@ -168,8 +196,10 @@ describe("a host is not reachable when", () => {
       return { server, fiber }
     })
 
+  // @spec system-liveness-loop
+  // @ac AC-03
   it.effect.each([["says nothing", ""], ["stops in the middle of its first word", "SSH-2.0"]] as const)(
-    "the server %s for 5 seconds, connecting included",
+    "[system-liveness-loop/AC-03] the server %s for 5 seconds, connecting included",
     ([_, said]) =>
       Effect.gen(function*() {
         const { fiber, server } = yield* whileConnected((socket) => socket.write(said))
@@ -190,7 +220,9 @@ describe("a host is not reachable when", () => {
       assert.strictEqual(error.message, "connected, but no SSH banner within 5s")
     }))
 
-  it.effect("an interrupted probe closes its connection", () =>
+  // @spec system-liveness-loop
+  // @ac AC-15
+  it.effect("[system-liveness-loop/AC-15] an interrupted probe closes its connection", () =>
     Effect.gen(function*() {
       const { fiber, server } = yield* whileConnected(() => {})
       yield* Fiber.interrupt(fiber)
@@ -211,4 +243,61 @@ describe("a reason", () => {
   ])("is said in a few words: $_tag", (reason, message) => {
     assert.strictEqual(new Probe.ProbeError({ reason }).message, message)
   })
+})
+
+/** The OpenSSH server, where it is installed. */
+const sshd = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find((path) => existsSync(path))
+const isCi = process.env["CI"] !== undefined
+if (sshd === undefined && !isCi) {
+  // oxlint-disable-next-line no-console
+  console.warn("skipped: the test against OpenSSH needs /usr/sbin/sshd (Debian: openssh-server)")
+}
+
+describe("OpenSSH", () => {
+  const freePort = Effect.map(Effect.scoped(listen(() => {})), ({ port }) => port)
+
+  // @spec system-liveness-loop
+  // @ac AC-06
+  it.live.skipIf(sshd === undefined && !isCi)(
+    "[system-liveness-loop/AC-06] a real OpenSSH server is reachable",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(`${tmpdir()}/sshd-`)),
+          (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+        )
+        const key = `${folder}/host_key`
+        execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])
+        // Where it separates privileges it insists on this folder.
+        if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 })
+        const port = yield* freePort
+        const server = yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            spawn(sshd!, [
+              "-D",
+              "-e",
+              "-f",
+              "/dev/null",
+              "-h",
+              key,
+              "-o",
+              `ListenAddress=127.0.0.1:${port}`,
+              "-o",
+              "PidFile=none"
+            ])
+          ),
+          (server) => Effect.sync(() => server.kill())
+        )
+        let said = ""
+        yield* Effect.callback<void>((resume) => {
+          server.stderr.on("data", (text) => {
+            said += String(text)
+            if (said.includes("Server listening")) resume(Effect.void)
+          })
+          server.on("exit", () => resume(Effect.die(new Error(`sshd ended: ${said}`))))
+        })
+        yield* probe(port)
+      }),
+    30_000
+  )
 })

@@ -16,6 +16,7 @@ import {
   SystemEventBus
 } from "@openwatch/openwatch"
 import {
+  Context,
   DateTime,
   Duration,
   Effect,
@@ -223,6 +224,53 @@ for (const { isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(yield* outbox.unannounced(100), [])
         }).pipe(Effect.provide(SystemEventBus.layer), Effect.scoped, withServices))
 
+      it.effect("what another process appends is given once, what this one appends or was given never", () =>
+        Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          const outbox = yield* Outbox.Outbox
+          // A layer of its own is what another process has.
+          const other = yield* Layer.build(Layer.fresh(Outbox.layer)).pipe(
+            Effect.map((context) => Context.get(context, Outbox.Outbox))
+          )
+          const [first, own, second, third] = [
+            pulse(web, false, 1),
+            pulse(web, false, 2),
+            pulse(web, false, 3),
+            pulse(web, false, 4)
+          ] as const
+          yield* other.append(first)
+          assert.deepStrictEqual(yield* outbox.unannounced(10), [first])
+          yield* outbox.append(own)
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [])
+          yield* other.append(second)
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [second])
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [])
+          yield* outbox.acknowledge(first)
+          yield* other.append(third)
+          assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [third])
+          assert.strictEqual((yield* sql`SELECT seq FROM unannounced_events`).length, 3)
+        }).pipe(Effect.scoped, withServices))
+
+      it.effect("the last probe of each host is kept", () =>
+        Effect.gen(function*() {
+          const states = yield* HostStates.HostStates
+          const record = (n: number, probes: number): HostStates.ProbeRecord => ({
+            hostId: hostIdFromName(`host-${n}`),
+            endpoint: "192.0.2.1:22",
+            probes,
+            failures: 1,
+            probedAt: 1_800_000_000_000 + n
+          })
+          const many = Array.from({ length: 1_200 }, (_, n) => record(n, 1))
+          yield* states.recordProbes(many)
+          yield* states.recordProbes([record(7, 2)])
+          yield* states.recordProbes([])
+          const kept = yield* states.probes
+          assert.strictEqual(kept.size, 1_200)
+          assert.deepStrictEqual(kept.get(many[7]!.hostId), record(7, 2))
+          assert.deepStrictEqual(kept.get(many[1_199]!.hostId), many[1_199])
+        }).pipe(withServices))
+
       it.effect("an event is not forgotten when its alert could not be stored", () =>
         Effect.gen(function*() {
           const sql = yield* SqlClient.SqlClient
@@ -240,20 +288,43 @@ for (const { isSkipped, layer, name } of databases) {
       it.effect("the baseline is the last scan of the host and the profile; a scan is stored once", () =>
         Effect.gen(function*() {
           const scans = yield* Scans.Scans
-          const scan = (scanId: string, profile: string) => ({
+          const scan = (scanId: string, profile: string): Scans.StoredScan => ({
             scanId,
             hostId: web,
             profile,
-            result: `{"id":"${scanId}"}`
+            score: 90.9,
+            outcome: `{"id":"${scanId}"}`
           })
+          const record = (stored: Scans.StoredScan, event?: DriftDetected) =>
+            scans.record(stored, (baseline) => ({ baseline, event }))
           assert.deepStrictEqual(yield* scans.baseline(web, "cis"), Option.none())
-          assert.isTrue(yield* scans.record(scan("1", "cis"), undefined))
-          assert.isTrue(yield* scans.record(scan("2", "stig"), undefined))
-          assert.isTrue(yield* scans.record(scan("3", "cis"), drift("3")))
-          assert.isFalse(yield* scans.record(scan("3", "cis"), drift("3")))
+          const first = { baseline: Option.none(), event: undefined }
+          assert.deepStrictEqual(yield* record(scan("1", "cis")), Option.some(first))
+          assert.deepStrictEqual(yield* record(scan("2", "stig")), Option.some(first))
+          assert.deepStrictEqual(
+            yield* record(scan("3", "cis"), drift("3")),
+            Option.some({ baseline: Option.some(scan("1", "cis")), event: drift("3") })
+          )
+          for (const known of ["1", "3"]) {
+            assert.deepStrictEqual(yield* record(scan(known, "cis"), drift(known)), Option.none())
+          }
           assert.deepStrictEqual(yield* scans.baseline(web, "cis"), Option.some(scan("3", "cis")))
           assert.deepStrictEqual(yield* scans.baseline(db, "cis"), Option.none())
           assert.deepStrictEqual(yield* (yield* Outbox.Outbox).unannounced(100), [drift("3")])
+        }).pipe(withServices))
+
+      it.effect("of scans that are stored at once, each is compared with the one before it", () =>
+        Effect.gen(function*() {
+          const scans = yield* Scans.Scans
+          const baselines = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) =>
+            scans.record(
+              { scanId: `${n}`, hostId: web, profile: "cis", score: n, outcome: "{}" },
+              (baseline) => ({ baseline: Option.map(baseline, ({ scanId }) => scanId), event: undefined })
+            ), { concurrency: "unbounded" })
+          const compared = baselines.map((recorded) =>
+            Option.getOrUndefined(Option.flatMap(recorded, ({ baseline }) => baseline))
+          )
+          assert.strictEqual(new Set(compared).size, 6)
         }).pipe(withServices))
     })
   })

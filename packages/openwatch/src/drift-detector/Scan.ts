@@ -1,0 +1,70 @@
+/**
+ * A scan: which rules of a profile a host passed and which it failed, and the score that this gives.
+ *
+ * The words are those of XCCDF 1.2 (NISTIR 7275 revision 4). A rule that did not apply, was not checked, not selected or
+ * only informs is no part of a scan.
+ */
+import { Schema } from "effect"
+import { v5 } from "uuid"
+import type { HostId } from "../events/HostId.ts"
+
+/** How much a rule matters, most first. */
+export const severities = ["critical", "high", "medium", "low"] as const
+
+/** How much a rule matters. */
+export type Severity = (typeof severities)[number]
+
+/** A rule that counted. */
+export interface Rule {
+  readonly severity: Severity
+  readonly passed: boolean
+}
+
+/** What was scanned, as the scanner names it. */
+export interface ScanTarget {
+  /** Never empty. */
+  readonly name: string
+  /** The addresses that the scanner found, loopback included. */
+  readonly addresses: ReadonlyArray<string>
+}
+
+/** A scan as it was read. */
+export interface Scan {
+  /** The id of the `TestResult`: the scanner derives it from the profile, so it is the same for each of a host's scans. */
+  readonly testResultId: string
+  readonly target: ScanTarget
+  /** The id of the profile, empty where none was chosen. */
+  readonly profile: string
+  /** When the scan started, as it is written; empty where it is not. */
+  readonly startTime: string
+  /** When the scan ended, as it is written. */
+  readonly endTime: string
+  /** The rules that counted, by id: never empty. */
+  readonly rules: ReadonlyMap<string, Rule>
+}
+
+const scanNamespace = "5f0c9f2e-3a77-4a0c-9d53-0c7b7a5b7d0e"
+
+/**
+ * The id of one host's scan: the UUIDv5 (RFC 9562 section 5.5) of what tells it from any other. The same scan has the same
+ * id wherever its file lies and whatever else is in it.
+ */
+export const scanIdOf = (hostId: HostId, { endTime, profile, startTime, testResultId }: Scan): string =>
+  v5(JSON.stringify([hostId, profile, testResultId, startTime, endTime]), scanNamespace)
+
+/** What a later scan is compared with: the rules, by their ids. */
+export const Outcome = Schema.Struct({ passed: Schema.Array(Schema.String), failed: Schema.Array(Schema.String) })
+
+/** What a later scan is compared with: the rules, by their ids. */
+export type Outcome = typeof Outcome.Type
+
+/** Which rules passed and which failed. */
+export const outcomeOf = ({ rules }: Scan): Outcome => {
+  const passed: Array<string> = []
+  const failed: Array<string> = []
+  for (const [id, rule] of rules) (rule.passed ? passed : failed).push(id)
+  return { passed, failed }
+}
+
+/** The share of rules that passed, in percent: passed / (passed + failed) x 100. At least one rule has counted. */
+export const score = ({ failed, passed }: Outcome): number => passed.length * 100 / (passed.length + failed.length)

@@ -1,0 +1,92 @@
+/**
+ * A folder into which result files are put: which of them are complete?
+ *
+ * Nothing tells that a writer has finished, so a file is complete once its size and its time of change have been the same
+ * for two seconds. One that is written elsewhere on the same file system and renamed into the folder is never seen half;
+ * one that stalls while it is written is, but it changes again, and a file that changes is complete anew two seconds later.
+ *
+ * Files are those whose name ends with `.xml` and does not begin with a dot; folders in the folder are not looked into.
+ * The folder is only read. It is looked at every second, which works on every file system; a file that was complete is
+ * looked at again every half minute.
+ */
+import { Clock, Duration, Effect, FileSystem, Option, Path } from "effect"
+
+/** How long a file has to stay as it is. */
+export const settleTime: Duration.Duration = Duration.seconds(2)
+
+/** How often to look. */
+export const lookInterval: Duration.Duration = Duration.seconds(1)
+
+const fullLookInterval = Duration.seconds(30)
+
+interface Seen {
+  /** Changes when the file does. */
+  readonly signature: string
+  /** When it was first seen so, in milliseconds. */
+  readonly since: number
+  readonly isTaken: boolean
+}
+
+/**
+ * Makes the effect that looks at a folder and gives the files, oldest first, that are complete and that no look has given
+ * since they last changed. A folder that cannot be read is logged, once, and is empty until it can.
+ */
+export const make = Effect.fnUntraced(function*(folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  let seen = new Map<string, Seen>()
+  let nextFullLook = 0
+  let isReadable = true
+
+  const list = fs.readDirectory(folder).pipe(
+    Effect.tap(() =>
+      Effect.suspend(() => {
+        const wasReadable = isReadable
+        isReadable = true
+        return wasReadable ? Effect.void : Effect.logInfo(`The folder of scans ${folder} can be read again`)
+      })
+    ),
+    Effect.catch((error) =>
+      Effect.suspend(() => {
+        const wasReadable = isReadable
+        isReadable = false
+        return Effect.as(
+          wasReadable ? Effect.logError(`The folder of scans ${folder} cannot be read: ${error.message}`) : Effect.void,
+          [] as Array<string>
+        )
+      })
+    )
+  )
+
+  return Effect.gen(function*() {
+    const now = yield* Clock.currentTimeMillis
+    const isFullLook = now >= nextFullLook
+    if (isFullLook) nextFullLook = now + Duration.toMillis(fullLookInterval)
+
+    const names = (yield* list).filter((name) => !name.startsWith(".") && name.toLowerCase().endsWith(".xml"))
+    const next = new Map<string, Seen>()
+    const complete: Array<{ readonly file: string; readonly changedAt: number }> = []
+    yield* Effect.forEach(names, (name) =>
+      Effect.gen(function*() {
+        const before = seen.get(name)
+        if (before?.isTaken === true && !isFullLook) {
+          next.set(name, before)
+          return
+        }
+        const file = path.join(folder, name)
+        const found = yield* Effect.option(fs.stat(file))
+        if (Option.isNone(found) || found.value.type !== "File") return
+        const { ino, mtime, size } = found.value
+        const changedAt = Option.match(mtime, { onNone: () => 0, onSome: (time) => time.getTime() })
+        const signature = `${size}/${changedAt}/${Option.getOrElse(ino, () => 0n)}`
+        const same = before?.signature === signature ? before : { signature, since: now, isTaken: false }
+        const isComplete = now - same.since >= Duration.toMillis(settleTime)
+        if (isComplete && !same.isTaken) complete.push({ file, changedAt })
+        next.set(name, { ...same, isTaken: isComplete })
+      }), { concurrency: 16, discard: true })
+    seen = next
+    return complete
+      .toSorted((a, b) => a.changedAt - b.changedAt || (a.file < b.file ? -1 : 1))
+      .map(({ file }) => file)
+  })
+})

@@ -1,0 +1,362 @@
+/**
+ * The liveness loop through restarts, changes of the inventory, and faults of the machine that it runs on.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  HeartbeatPulse,
+  type Host,
+  HostStates,
+  Inventory,
+  LivenessLoop,
+  Outbox,
+  Probe,
+  Storage,
+  SystemEventBus
+} from "@openwatch/openwatch"
+import { Clock, DateTime, type Duration, Effect, Fiber, FileSystem, Layer, Queue, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { TestClock } from "effect/testing"
+import * as Net from "node:net"
+import { fileURLToPath } from "node:url"
+import { capturedLogs, down, host, quiet, scripted, started, subscribed, summaries, up } from "./fixture.ts"
+
+const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
+
+/** Watches hosts for some time; the pulses published meanwhile, each as the host's name and its change. */
+const watchFor = (
+  time: Duration.Input,
+  probe: ReturnType<typeof scripted>,
+  hosts: ReadonlyArray<Host>,
+  options?: Parameters<typeof LivenessLoop.watch>[1]
+) =>
+  Effect.gen(function*() {
+    const subscription = yield* subscribed
+    const fiber = yield* started(LivenessLoop.watch(hosts, options))
+    yield* TestClock.adjust(time)
+    const pulses = yield* subscription.takeUpTo(100_000)
+    yield* Fiber.interrupt(fiber)
+    return summaries(hosts, pulses).map(({ change, host }) => [host, change[0], change[1]])
+  }).pipe(Effect.provide([SystemEventBus.layer, probe.layer]), Effect.provide(quiet), Effect.scoped)
+
+/** A database in a folder of its own. */
+const database = Layer.unwrap(
+  Effect.flatMap(
+    FileSystem.FileSystem,
+    (fs) =>
+      Effect.map(fs.makeTempDirectoryScoped(), (path) =>
+        Layer.mergeAll(HostStates.layer, Outbox.layer).pipe(
+          Layer.provideMerge(Storage.layer({ _tag: "DataFolder", path }))
+        ))
+  )
+).pipe(Layer.provideMerge(NodeServices.layer))
+
+describe("a restart", () => {
+  // @spec system-liveness-loop
+  // @ac AC-16
+  it.effect("[system-liveness-loop/AC-16] is no first sighting", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("stays-up"), host("stays-down"), host("goes-down"), host("comes-up")]
+      const before = scripted((name) => name === "stays-up" || name === "goes-down" ? [up] : [down])
+      assert.sameDeepMembers(yield* watchFor("10 minutes", before, hosts, { hostStates }), [
+        ["stays-up", null, true],
+        ["stays-down", null, false],
+        ["goes-down", null, true],
+        ["comes-up", null, false]
+      ])
+      const after = scripted((name) => name === "stays-up" || name === "comes-up" ? [up] : [down])
+      assert.sameDeepMembers(yield* watchFor("20 minutes", after, hosts, { hostStates }), [
+        ["goes-down", true, false],
+        ["comes-up", false, true]
+      ])
+    }).pipe(Effect.provide(database)))
+
+  // @spec system-liveness-loop
+  // @ac AC-17
+  it.effect("[system-liveness-loop/AC-17] changes nothing about when hosts are probed", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("a"), host("b"), host("c")]
+      const offsets = (probe: ReturnType<typeof scripted>, start: number) =>
+        hosts.map(({ name }) => probe.startedAt(name).map((time) => time - start))
+
+      const through = scripted(() => [up])
+      const start = yield* Clock.currentTimeMillis
+      yield* watchFor("1 hour", through, hosts)
+      const restarted = scripted(() => [up])
+      const secondStart = yield* Clock.currentTimeMillis
+      yield* watchFor("17 minutes", restarted, hosts, { hostStates })
+      yield* watchFor("21 minutes", restarted, hosts, { hostStates })
+      yield* watchFor("22 minutes", restarted, hosts, { hostStates })
+      assert.deepStrictEqual(offsets(restarted, secondStart), offsets(through, start))
+
+      yield* TestClock.adjust("3 hours")
+      const late = scripted(() => [up])
+      const thirdStart = yield* Clock.currentTimeMillis
+      yield* watchFor("1 second", late, hosts, { hostStates })
+      assert.deepStrictEqual(offsets(late, thirdStart), [[0], [0], [0]])
+    }).pipe(Effect.provide(database)))
+
+  it.effect("between two failures does not forget the first", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("a")]
+      assert.deepStrictEqual(yield* watchFor("1 minute", scripted(() => [down]), hosts, { hostStates }), [])
+      const second = scripted(() => [down, up])
+      assert.deepStrictEqual(yield* watchFor("6 minutes", second, hosts, { hostStates }), [["a", null, false]])
+    }).pipe(Effect.provide(database)))
+
+  it.effect("after a crash, which loses the schedule of seconds, does not count failures from before a recovery", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("a")]
+      yield* watchFor("11 minutes", scripted(() => [down]), hosts, { hostStates })
+      const { id } = hosts[0]!
+      assert.strictEqual((yield* hostStates.probes).get(id)?.failures, 2)
+      // The crash comes when the recovery is stored, and the probe that found it is not.
+      yield* hostStates.record(
+        new HeartbeatPulse({
+          hostId: id,
+          reachable: true,
+          priorReachable: false,
+          responseTimeMs: 1,
+          occurredAt: yield* DateTime.now
+        })
+      )
+      yield* TestClock.adjust("6 minutes")
+      assert.deepStrictEqual(yield* watchFor("1 second", scripted(() => [down, up]), hosts, { hostStates }), [])
+    }).pipe(Effect.provide(database)))
+
+  it.effect("with another address in the inventory probes at once", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const before = host("a")
+      yield* watchFor("1 minute", scripted(() => [up]), [before], { hostStates })
+      const probe = scripted(() => [up])
+      yield* watchFor("1 second", probe, [Object.assign(host("a"), { address: "b" })], { hostStates })
+      assert.strictEqual(probe.startedAt("b").length, 1)
+    }).pipe(Effect.provide(database)))
+
+  // @spec system-liveness-loop
+  // @ac AC-18
+  it.effect("[system-liveness-loop/AC-18] publishes what was stored and then not published", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("a")]
+      const deadly = Layer.effect(
+        SystemEventBus,
+        Effect.map(
+          SystemEventBus,
+          (bus) => SystemEventBus.of({ ...bus, publish: () => Effect.die(new Error("killed before publishing")) })
+        )
+      ).pipe(Layer.provide(SystemEventBus.layer))
+      const defect = yield* LivenessLoop.watch(hosts, { hostStates }).pipe(
+        Effect.provide([deadly, scripted(() => [up]).layer]),
+        Effect.catchDefect((defect) => Effect.succeed(String(defect)))
+      )
+      assert.strictEqual(defect, "Error: killed before publishing")
+
+      yield* Effect.gen(function*() {
+        const subscription = yield* subscribed
+        assert.strictEqual(yield* Outbox.republish(10), 1)
+        const pulses = yield* subscription.takeUpTo(10)
+        assert.deepStrictEqual(summaries(hosts, pulses).map(({ change, host }) => [host, change[0], change[1]]), [[
+          "a",
+          null,
+          true
+        ]])
+      }).pipe(Effect.provide(SystemEventBus.layer))
+      assert.deepStrictEqual(yield* watchFor("1 hour", scripted(() => [up]), hosts, { hostStates }), [])
+    }).pipe(Effect.scoped, Effect.provide(database)))
+})
+
+describe("the inventory", () => {
+  // `TestClock` waits for what a sleep sets off, not for this.
+  const change = (changes: Queue.Queue<ReadonlyArray<Host>>, hosts: ReadonlyArray<Host>) =>
+    Effect.andThen(Queue.offer(changes, hosts), Effect.repeat(Effect.yieldNow, { times: 100 }))
+
+  // @spec system-liveness-loop
+  // @ac AC-19
+  it.effect("[system-liveness-loop/AC-19] may change: hosts come, go and move", () =>
+    Effect.gen(function*() {
+      const probe = scripted((address) => address === "moved-to" ? [down, down, up] : [up])
+      const changes = yield* Queue.unbounded<ReadonlyArray<Host>>()
+      const moved = host("moves")
+      const hosts = [host("stays"), host("goes"), moved]
+      const all = [...hosts, host("comes")]
+      const subscription = yield* subscribed
+      const fiber = yield* started(
+        LivenessLoop.watch(hosts, { changes: Stream.fromQueue(changes) }).pipe(Effect.provide(probe.layer))
+      )
+      const pulses = Effect.map(
+        subscription.takeUpTo(100),
+        (pulses) => summaries(all, pulses).map(({ change, host }) => [host, change[0], change[1]])
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* pulses).length, 3)
+
+      yield* change(changes, [host("comes"), host("stays"), Object.assign(host("moves"), { address: "moved-to" })])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* pulses, [["comes", null, true]])
+      assert.deepStrictEqual(probe.startedAt("moved-to"), [60_000])
+      assert.strictEqual(probe.startedAt("stays").length, 1)
+
+      yield* TestClock.adjust("6 minutes")
+      assert.deepStrictEqual(yield* pulses, [["moves", true, false]])
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(probe.startedAt("goes").length, 1)
+      assert.strictEqual(probe.startedAt("moves").length, 1)
+      assert.isAbove(probe.startedAt("stays").length, 10)
+
+      // One that comes back is the same host.
+      yield* pulses
+      yield* change(changes, all)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* pulses, [])
+      assert.isAbove(probe.startedAt("goes").length, 1)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide([SystemEventBus.layer, quiet]), Effect.scoped))
+
+  it.effect("a change while a probe is in flight ends it where the host has moved or gone", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [{ answers: true, after: "1 minute" }])
+      const changes = yield* Queue.unbounded<ReadonlyArray<Host>>()
+      const fiber = yield* started(
+        LivenessLoop.watch([host("goes"), host("moves"), host("stays")], { changes: Stream.fromQueue(changes) }).pipe(
+          Effect.provide(probe.layer)
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      yield* change(changes, [host("stays"), Object.assign(host("moves"), { address: "moved-to" })])
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(probe.interrupted(), 2)
+      assert.strictEqual(probe.startedAt("moved-to").length, 1)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide([SystemEventBus.layer, quiet])))
+
+  // @spec system-liveness-loop
+  // @ac AC-20
+  it.effect("[system-liveness-loop/AC-20] that an edit breaks is logged, and the next good one is taken", () => {
+    const logs = capturedLogs()
+    return Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* fs.makeTempFileScoped({ suffix: ".yaml" })
+      const write = (...names: ReadonlyArray<string>) =>
+        fs.writeFileString(
+          file,
+          `hosts:\n${names.map((name) => `  - { name: ${name}, address: 127.0.0.1 }\n`).join("")}`
+        )
+      yield* write("a")
+      const found = yield* Queue.unbounded<ReadonlyArray<string>>()
+      const stream = yield* Inventory.follow(file)
+      yield* stream.pipe(
+        Stream.runForEach(({ hosts }) => Queue.offer(found, hosts.map(({ name }) => name))),
+        Effect.forkChild
+      )
+      // Files are real: the clock goes on until something has been noticed.
+      const until = (isNoticed: () => boolean) =>
+        Effect.gen(function*() {
+          while (!isNoticed()) {
+            yield* TestClock.adjust("2 seconds")
+            yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+          }
+        })
+      const next = Effect.andThen(until(() => Queue.sizeUnsafe(found) > 0), Queue.take(found))
+      assert.deepStrictEqual(yield* next, ["a"])
+      yield* write("a", "b", "c")
+      assert.deepStrictEqual(yield* next, ["a", "b", "c"])
+      yield* fs.writeFileString(file, "hosts: [{ name: a }]\n")
+      yield* until(() => logs.messages.length > 0)
+      yield* fs.writeFileString(`${file}.new`, "hosts: [{ name: d, address: 127.0.0.1 }]\n")
+      yield* fs.rename(`${file}.new`, file)
+      assert.deepStrictEqual(yield* next, ["d"])
+      yield* fs.remove(file)
+      yield* until(() => logs.messages.length > 1)
+      assert.deepStrictEqual(logs.messages, [
+        `Error inventory ${file}: hosts[0].address: Missing; the hosts stay as they were`,
+        `Error inventory ${file}: no such file; the hosts stay as they were`
+      ])
+      assert.strictEqual(Queue.sizeUnsafe(found), 0)
+      yield* write("e")
+      assert.deepStrictEqual(yield* next, ["e"])
+    }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, logs.layer]))
+  })
+})
+
+describe("a fault of this machine", () => {
+  const fault = { answers: false, reason: new Probe.LocalFault({ code: "EMFILE" }) }
+
+  // @spec system-liveness-loop
+  // @ac AC-10
+  it.effect("[system-liveness-loop/AC-10] says nothing about the host", () =>
+    Effect.gen(function*() {
+      const logs = capturedLogs()
+      const probe = scripted(() => [down, fault, fault, fault, up, down, fault, up])
+      const subscription = yield* subscribed
+      const fiber = yield* started(
+        LivenessLoop.watch([host("a")]).pipe(Effect.provide([probe.layer, logs.layer]))
+      )
+      yield* TestClock.adjust("7 minutes")
+      const pulses = yield* subscription.takeUpTo(100)
+      assert.deepStrictEqual(summaries([host("a")], pulses).map(({ change }) => change), [[null, true]])
+      assert.deepStrictEqual(logs.messages, ["Warn a (a:22) was not probed: this machine could not probe it (EMFILE)"])
+      const [, second, third, fourth, fifth] = probe.startedAt("a")
+      assert.deepStrictEqual([third! - second!, fourth! - third!, fifth! - fourth!], [10_000, 10_000, 10_000])
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* subscription.takeUpTo(100), [])
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(SystemEventBus.layer), Effect.scoped))
+
+  it.effect("that does not pass ends a check with an error, when all others are settled", () =>
+    Effect.gen(function*() {
+      const probe = scripted((name) => name === "a" ? [up] : name === "b" ? [fault, up] : [fault])
+      const subscription = yield* subscribed
+      const hosts = [host("a"), host("b"), host("c"), host("d")]
+      const fiber = yield* started(
+        LivenessLoop.settle(hosts).pipe(Effect.provide(probe.layer), Effect.provide(quiet))
+      )
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Effect.flip(Fiber.join(fiber))
+      assert.strictEqual(error.message, "c and 1 more not probed: this machine could not probe it (EMFILE)")
+      const pulses = yield* subscription.takeUpTo(100)
+      assert.deepStrictEqual(summaries(hosts, pulses).map(({ change, host }) => [host, change[0], change[1]]), [
+        ["a", null, true],
+        ["b", null, true]
+      ])
+    }).pipe(Effect.provide(SystemEventBus.layer), Effect.scoped))
+
+  it.live("is what too few file descriptors are: no host is called unreachable for them", () =>
+    Effect.gen(function*() {
+      const server = Net.createServer((socket) => {
+        socket.on("error", () => {})
+        // Slow enough that probes wait beside one another.
+        setTimeout(() => socket.end("SSH-2.0-test\r\n"), 50)
+      })
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const { port } = server.address() as Net.AddressInfo
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* fs.makeTempFileScoped({ suffix: ".yaml" })
+      const entries = Array.from({ length: 200 }, (_, n) =>
+        `  - { name: host-${n}, address: 127.0.0.1, port: ${port} }\n`)
+      yield* fs.writeFileString(file, `hosts:\n${entries.join("")}`)
+      const handle = yield* ChildProcess.make(
+        "bash",
+        ["-c", "ulimit -n 48; exec \"$0\" \"$1\" check hosts \"$2\" --once --json", process.execPath, bin, file],
+        { env: { PATH: process.env["PATH"] }, extendEnv: false, stdin: "ignore" }
+      )
+      const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
+        stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
+      const [stdout, stderr] = yield* Effect.all([text(handle.stdout), text(handle.stderr)], { concurrency: 2 })
+      assert.include(stderr, "this machine could not probe it (EMFILE)")
+      const lines = stdout.trim().split("\n").map((line) =>
+        JSON.parse(line)
+      )
+      const pulses = lines.filter(({ _tag }) => _tag === "HeartbeatPulse")
+      assert.isTrue(pulses.every(({ reachable }) => reachable))
+      assert.isAbove(pulses.length, 100)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 120_000)
+})
