@@ -133,40 +133,32 @@ export class Handling implements Handlers {
 
   private work(worker: Worker): Effect.Effect<void> {
     const { cursor } = this.subscription
-    const handlePending = Effect.whileLoop({
-      while: () => {
-        const item = cursor.poll()
-        if (item === Empty) return false
-        worker.item = item
-        return true
-      },
-      body: () => this.call(worker.item!),
-      step: () => {
-        worker.item = undefined
-      }
-    })
-    // One guard around the loop instead of one around each event: what fails pays, what succeeds does not.
-    const guarded = Effect.catchCause(handlePending, (cause) =>
-      Effect.andThen(
-        this.recover(worker.item!, cause),
-        Effect.sync(() => {
-          worker.item = undefined
-        })
-      ))
+    const isGoing = (): boolean => !cursor.isEnded
+    const done = (): void => {
+      worker.item = undefined
+    }
     const wait = Effect.callback<void>((resume) => {
       const cancel = cursor.wait(1, () => resume(Effect.void))
       this.host.onIdle()
       return Effect.sync(cancel)
     })
-    // Waiting comes first: a worker is started inside `on`, where replayed events must not be handled yet.
-    return Effect.andThen(
-      wait,
-      Effect.whileLoop({
-        while: () => !cursor.isEnded,
-        body: () => cursor.pending > 0 ? guarded : wait,
-        step: () => {}
-      })
+    const handleAll = Effect.whileLoop<unknown, unknown, never>({
+      while: isGoing,
+      body: () => {
+        const item = cursor.poll()
+        if (item === Empty) return wait
+        worker.item = item
+        return this.call(item)
+      },
+      step: done
+    })
+    // One guard around the loop instead of one around each event: what fails pays, what succeeds does not.
+    const guarded = Effect.catchCause(
+      handleAll,
+      (cause) => Effect.andThen(this.recover(worker.item!, cause), Effect.sync(done))
     )
+    // Waiting comes first: a worker is started inside `on`, where replayed events must not be handled yet.
+    return Effect.andThen(wait, Effect.whileLoop({ while: isGoing, body: () => guarded, step: () => {} }))
   }
 
   private call(item: Stored): Effect.Effect<unknown, unknown> {
