@@ -9,7 +9,7 @@ import { PingEvent } from "./events.ts"
 export const heapUsed = async (): Promise<number> => {
   if (globalThis.gc === undefined) throw new Error("Memory is measured under node --expose-gc")
   // What was scheduled may hold garbage; weak references are cleared in the turn after a collection.
-  for (let i = 0; i < 4; i++) {
+  for (let i = 0; i < 2; i++) {
     await setImmediate()
     globalThis.gc()
   }

@@ -28,18 +28,38 @@ export interface Effort {
   readonly rounds: number
   /** How long one thing runs in one round, in milliseconds. */
   readonly taskMillis: number
+  /** How long it runs before that, for its code to be compiled, in milliseconds. */
+  readonly warmUpMillis: number
   /** Single calls that are timed for a percentile. */
   readonly calls: number
   /** Events published to see what stays in memory. */
   readonly events: number
+  /** How often to look at what stays there. */
+  readonly looks: number
   /** Idle subscriptions made to see what one weighs. */
   readonly subscriptions: number
 }
 
-export const full: Effort = { rounds: 30, taskMillis: 15, calls: 100_000, events: 1_000_000, subscriptions: 10_000 }
+export const full: Effort = {
+  rounds: 30,
+  taskMillis: 15,
+  warmUpMillis: 200,
+  calls: 200_000,
+  events: 1_000_000,
+  looks: 8,
+  subscriptions: 10_000
+}
 
 /** Ends within a minute. */
-export const quick: Effort = { rounds: 12, taskMillis: 3, calls: 20_000, events: 100_000, subscriptions: 2_000 }
+export const quick: Effort = {
+  rounds: 12,
+  taskMillis: 3,
+  warmUpMillis: 40,
+  calls: 50_000,
+  events: 100_000,
+  looks: 1,
+  subscriptions: 2_000
+}
 
 export interface Workload {
   readonly name: string

@@ -21,11 +21,11 @@ export interface Task {
  * The nanoseconds that one operation of each task takes: the mean of the operations of one run, of the runs of a round the
  * median, and of the rounds the median. So another process that takes the processor away for a while does not count.
  */
-export const measure = async (tasks: ReadonlyArray<Task>, { rounds, taskMillis }: Effort): Promise<Array<number>> => {
+export const measure = async (tasks: ReadonlyArray<Task>, effort: Effort): Promise<Array<number>> => {
   const medians = tasks.map((): Array<number> => [])
   const paces: Array<Pace> = []
-  for (const task of tasks) paces.push(await warmUp(task, taskMillis, rounds))
-  for (let round = 0; round < rounds; round++) {
+  for (const task of tasks) paces.push(await warmUp(task, effort))
+  for (let round = 0; round < effort.rounds; round++) {
     for (let i = 0; i < tasks.length; i++) {
       // Each round begins elsewhere: who runs after whom must not decide.
       const at = (i + round) % tasks.length
@@ -45,16 +45,19 @@ interface Pace {
 /** What takes longer than a round may is run in some of the rounds, but in so many at least. */
 const fewestRounds = 3
 
-const warmUp = async (task: Task, millis: number, rounds: number): Promise<Pace> => {
+const warmUp = async (task: Task, { rounds, taskMillis, warmUpMillis }: Effort): Promise<Pace> => {
   const start = performance.now()
-  let iterations = 0
+  let runs = 0
   do {
     await task.run()
     await task.settle?.()
-    iterations++
-  } while (performance.now() - start < millis)
-  const every = Math.floor((performance.now() - start) / millis)
-  return { iterations, every: Math.min(every, Math.floor(rounds / fewestRounds)) }
+    runs++
+  } while (performance.now() - start < warmUpMillis)
+  const runMillis = (performance.now() - start) / runs
+  return {
+    iterations: Math.ceil(taskMillis / runMillis),
+    every: Math.min(Math.ceil(runMillis / taskMillis), Math.floor(rounds / fewestRounds))
+  }
 }
 
 const medianNanos = async (task: Task, iterations: number): Promise<number> => {

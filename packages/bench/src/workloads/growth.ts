@@ -71,7 +71,7 @@ export const growth: Workload = {
     const rows = []
     for (const kase of cases) {
       // Compiles the code: the first window must not look dear for that.
-      await measureWindows(kase, 20_000)
+      await measureWindows(kase, 100_000)
       const means = await measureWindows(kase, events)
       rows.push({
         name: kase.name,

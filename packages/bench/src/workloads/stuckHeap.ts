@@ -84,14 +84,13 @@ const hold = async ({ isSlow, opening }: Case, { events, looks }: Effort): Promi
   const { othersTakeAll, publish, take } = await Effect.runPromise(
     Effect.provide(Scope.provide(opening, scope), Logger.layer([]))
   )
-  const liveBefore = liveEvents()
   let live = 0
   for (let i = 1; i <= events; i++) {
     publish(new PingEvent(i))
     if (isSlow && i > bufferSize && i % 2 === 0) take()
     if (i % burst === 0) othersTakeAll()
     // How much is held depends on where the log is: the worst of several places counts.
-    if (i > events - burst && i % Math.floor(burst / looks) === 0) live = Math.max(live, liveEvents() - liveBefore)
+    if (i > events - burst && i % Math.floor(burst / looks) === 0) live = Math.max(live, liveEvents())
   }
   const held = await heapUsed()
   await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -104,9 +103,10 @@ export const stuckHeap: Workload = {
   run: async (effort) => {
     const live: Array<Row> = []
     const bytes: Array<Row> = []
+    const liveBefore = liveEvents()
     for (const kase of cases) {
       const held = await hold(kase, effort)
-      live.push({ name: kase.name, isFloor: false, values: [held.live] })
+      live.push({ name: kase.name, isFloor: false, values: [held.live - liveBefore] })
       bytes.push({ name: kase.name, isFloor: false, values: [held.bytes] })
     }
     return [
