@@ -143,15 +143,18 @@ class Handlers {
 
 const times = <A>(count: number, make: () => A): Array<A> => Array.from({ length: count }, make)
 
+/** The stuck ones are spread evenly among the others. */
+const withoutStuck = <A>(subscribers: ReadonlyArray<A>, stuck: number): ReadonlyArray<A> =>
+  subscribers.filter((_, i) => stuck === 0 || i % (subscribers.length / stuck) !== 0)
+
 const pings = EventBus.make({ events: [Ping] })
 
 const busTaking = (overflow: Overflow) => ({ keepingUp, stuck = 0 }: Subscribers): Opening =>
   Effect.gen(function*() {
     const bus = yield* pings
     const subscribe = bus.subscribe({ kinds: ["Ping"], bufferSize, overflow })
-    const takers = yield* Effect.all(times(keepingUp, () => subscribe))
-    yield* Effect.all(times(stuck, () => subscribe))
-    return taking(bus.publishUnsafe, () => takers.map((subscription) => subscription.takeAll))
+    const subscriptions = yield* Effect.all(times(keepingUp + stuck, () => subscribe))
+    return taking(bus.publishUnsafe, () => withoutStuck(subscriptions, stuck).map((it) => it.takeAll))
   })
 
 const busOn = (subscribers: Subscribers): Opening =>
@@ -189,7 +192,7 @@ const pubSubTaking = (isShared: boolean) => ({ keepingUp, stuck = 0 }: Subscribe
     const stock = yield* pubSubs(isShared, keepingUp + stuck)
     const subscriptions: Array<PubSub.Subscription<Ping>> = []
     for (let i = 0; i < keepingUp + stuck; i++) subscriptions.push(yield* PubSub.subscribe(stock.of(i)))
-    return taking(stock.publish, () => subscriptions.slice(0, keepingUp).map(PubSub.takeAll))
+    return taking(stock.publish, () => withoutStuck(subscriptions, stuck).map(PubSub.takeAll))
   })
 
 /** The least that one can write by hand. */
