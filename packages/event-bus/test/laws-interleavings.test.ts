@@ -3,7 +3,7 @@ import { EventBus, type Overflow, type Subscription } from "@openwatch/event-bus
 import { Cause, Effect, Exit, Fiber, Logger, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
-import { BusModel, type SubscriptionModel } from "./reference/BusModel.ts"
+import { BusModel, type Outcome, type SubscriptionModel } from "./reference/BusModel.ts"
 import { A, B, C, type Event, type Kind, kinds, makeEvent } from "./reference/events.ts"
 
 /** `LAWS_SEED`, as a failure prints it, for the same interleavings again; `LAWS_INTERLEAVINGS=100000` for a longer run. */
@@ -216,8 +216,8 @@ const interleave = Effect.fnUntraced(function*({ looks, publishers, shutsDownAt,
   }
   for (const { model, real } of subscriptions) {
     const rest = yield* Effect.exit(real.takeUpTo(Number.POSITIVE_INFINITY))
-    const expected = model.takeUpTo(Number.POSITIVE_INFINITY)
-    assert.deepStrictEqual(Exit.isSuccess(rest) ? rest.value.map(({ n }) => n) : "done", expected)
+    const events: Outcome = Exit.isSuccess(rest) ? rest.value.map(({ n }) => n) : "done"
+    assert.deepStrictEqual(events, model.takeUpTo(Number.POSITIVE_INFINITY))
   }
   yield* assertSame
 }, Effect.scoped)

@@ -17,7 +17,9 @@ type Step =
     readonly overflow: Overflow
   }
   | { readonly type: "publish" | "publishAll" | "publishUnsafe"; readonly kind: Kind; readonly count: number }
-  | { readonly type: "take" | "takeAll" | "snapshot" | "unsubscribe"; readonly subscription: number }
+  | { readonly type: "take"; readonly subscription: number }
+  | { readonly type: "takeAll"; readonly subscription: number }
+  | { readonly type: "snapshot" | "unsubscribe"; readonly subscription: number }
   | { readonly type: "takeUpTo"; readonly subscription: number; readonly max: number }
   | { readonly type: "takeBetween"; readonly subscription: number; readonly min: number; readonly more: number }
   | { readonly type: "interrupt"; readonly taker: number }
@@ -209,7 +211,7 @@ const compare = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
             if (model.waiting.some(({ min }) => min > model.bufferSize)) break
             if (step.type === "take") yield* take(subscription, Effect.map(real.take, (event) => [event]), 1, 1)
             else if (step.type === "takeAll") yield* take(subscription, real.takeAll, 1, Number.POSITIVE_INFINITY)
-            else {
+            else if (step.type === "takeBetween") {
               const min = model.waiting.length > 0 ? Math.min(step.min, model.bufferSize) : step.min
               yield* take(subscription, real.takeBetween(min, min + step.more), min, min + step.more)
             }
