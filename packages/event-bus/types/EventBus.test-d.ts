@@ -1,5 +1,5 @@
 import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
-import { type Cause, Context, DateTime, Effect, type Layer, Schedule, Schema, type Scope } from "effect"
+import { type Cause, Context, DateTime, Effect, type Layer, Schedule, Schema, type Scope, type Stream } from "effect"
 import { describe, expectTypeOf, it } from "vitest"
 
 class Ping extends Schema.TaggedClass<Ping>()("Ping", { n: Schema.Int, occurredAt: Schema.DateTimeUtc }) {}
@@ -97,6 +97,18 @@ describe("subscribe", () => {
 
   it("gives takes that end with Done", () => {
     expectTypeOf<Subscription<Ping>["take"]>().toEqualTypeOf<Effect.Effect<Ping, Cause.Done>>()
+    expectTypeOf<Subscription<Ping>["takeAll"]>().toEqualTypeOf<Effect.Effect<[Ping, ...Array<Ping>], Cause.Done>>()
+    expectTypeOf<Subscription<Ping>["takeUpTo"]>().returns.toEqualTypeOf<Effect.Effect<Array<Ping>, Cause.Done>>()
+    expectTypeOf<Subscription<Ping>["takeBetween"]>().returns.toEqualTypeOf<Effect.Effect<Array<Ping>, Cause.Done>>()
+  })
+
+  it("gives a stream that cannot fail", () => {
+    expectTypeOf<Subscription<Ping>["stream"]>().toEqualTypeOf<Stream.Stream<Ping>>()
+  })
+
+  it("gives what may stand where more kinds are expected, not fewer", () => {
+    expectTypeOf<Subscription<Ping>>().toExtend<Subscription<Ping | Pong>>()
+    expectTypeOf<Subscription<Ping | Pong>>().not.toExtend<Subscription<Ping>>()
   })
 })
 
@@ -111,8 +123,14 @@ describe("on", () => {
       expectTypeOf(event).toEqualTypeOf<Ping | Pong>()
       return Effect.void
     })
+    bus.on([], (event) => {
+      expectTypeOf(event).toEqualTypeOf<never>()
+      return Effect.void
+    })
     // @ts-expect-error no such kind
     bus.on("Pung", () => Effect.void)
+    // @ts-expect-error the handler takes another event
+    bus.on("Ping", (event: Pong) => Effect.log(event.to))
   })
 
   it("keeps what the handler, its retries and its onFailure need", () => {
@@ -126,6 +144,11 @@ describe("on", () => {
       onFailure: () => Effect.flatMap(Mailer, (mailer) => mailer.send)
     })
     expectTypeOf<Parts<typeof reporting>["r"]>().toEqualTypeOf<Database | Mailer | Scope.Scope>()
+
+    const retrying = bus.on("Ping", () => Effect.flatMap(Database, (database) => database.save), {
+      retry: null as unknown as Schedule.Schedule<number, unknown, never, Mailer>
+    })
+    expectTypeOf<Parts<typeof retrying>["r"]>().toEqualTypeOf<Database | Mailer | Scope.Scope>()
   })
 
   it("knows what the handler fails with", () => {
@@ -137,10 +160,33 @@ describe("on", () => {
         return Effect.void
       }
     })
+    const forFull = Schedule.setInputType<"full">()(Schedule.recurs(3))
+    bus.on("Ping", () => Effect.fail("full" as const), { retry: forFull })
+    const forOthers = Schedule.setInputType<"empty">()(Schedule.recurs(3))
+    // @ts-expect-error the schedule is for other failures
+    bus.on("Ping", () => Effect.fail("full" as const), { retry: forOthers })
     // @ts-expect-error onFailure cannot fail
     bus.on("Ping", () => Effect.fail("full"), { onFailure: () => Effect.fail("again") })
     // @ts-expect-error a handler is an effect
     bus.on("Ping", () => Promise.resolve())
+  })
+})
+
+describe("the counters", () => {
+  it("are known by kind", () => {
+    expectTypeOf<Parts<typeof bus.metrics>["a"]["publishedByKind"]>().toEqualTypeOf<
+      { readonly Ping: number; readonly Pong: number }
+    >()
+  })
+})
+
+describe("make", () => {
+  it("gives a bus of the events, for as long as the scope", () => {
+    expectTypeOf(EventBus.make({ events: [Ping, Pong] })).toEqualTypeOf<
+      Effect.Effect<EventBus.EventBus<Ping | Pong>, never, Scope.Scope>
+    >()
+    // @ts-expect-error there is nothing to carry
+    EventBus.make({})
   })
 })
 
