@@ -2,6 +2,7 @@
  * (b) The call of publish alone, while every tenth subscriber is stuck and its buffer full.
  */
 import * as Contenders from "../contenders.ts"
+import { ping } from "../events.ts"
 import { formatCount, type Workload } from "../measurements.ts"
 import { measure, type Task } from "../rounds.ts"
 
@@ -22,13 +23,21 @@ export const publishStuck: Workload = {
           if (contender.mostDeliveries < size * 10) continue
           const stuck = isStuck ? size / 10 : 0
           const fanout = await contender.open({ keepingUp: size - stuck, stuck })
+          // One stuck subscriber leaves the others of a shared PubSub nothing to take.
+          const settle = isStuck && contender === Contenders.sharedPubSub ? undefined : fanout.settle
+          // The stuck are full before anything is measured: after as many events more as there are subscriptions, the bus
+          // has looked at each of them.
+          for (let i = 0; i < Contenders.bufferSize + size; i++) {
+            fanout.publish(ping)
+            if (i % 512 === 511) await settle?.()
+          }
+          await settle?.()
           const burst = Contenders.burstOf(contender, size)
           tasks.push({
             name,
             operations: burst,
             run: Contenders.publishing(fanout, burst),
-            // One stuck subscriber leaves the others of a shared PubSub nothing to take.
-            ...(isStuck && contender === Contenders.sharedPubSub ? {} : { settle: fanout.settle })
+            ...settle && { settle }
           })
         }
         rows.push({ name, isFloor: contender.isFloor, tasks })

@@ -8,6 +8,10 @@ import { Ping, ping, Pong, port, server, TestBus } from "../fixture.ts"
 import { Browser, isMissing, openPage, see } from "./browser.ts"
 import { fleet } from "./scene.ts"
 
+/** The page is live once its events arrive as well: what was published before is not shown. */
+const seeLive = (page: Page): Effect.Effect<void> =>
+  Effect.andThen(see(page, ".status", "Live"), see(page, ".total", /Live viewers\s*[1-9]/))
+
 // Waits end as soon as what they wait for is there; a busy machine is given time.
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -37,7 +41,7 @@ describe.skipIf(isMissing)("the page", () => {
       Effect.gen(function*() {
         const bus = yield* TestBus
         const { page, problems } = yield* openPage(yield* url)
-        yield* see(page, ".status", "Live")
+        yield* seeLive(page)
         yield* bus.publish((yield* now)("the door is open"))
         yield* see(page, ".events li", "the door is open")
         yield* see(page, ".total", /Published\s*1/)
@@ -50,7 +54,7 @@ describe.skipIf(isMissing)("the page", () => {
         const asked: Array<string> = []
         page.on("request", (request) => asked.push(request.url()))
         yield* Effect.promise(() => page.reload())
-        yield* see(page, ".status", "Live")
+        yield* seeLive(page)
         yield* see(page, ".totals", "Published")
         const own = yield* url
         assert.isAbove(asked.length, 4)
@@ -102,7 +106,7 @@ describe.skipIf(isMissing)("the page", () => {
     it.effect("has no way left to turn text into markup, or to run or style by attribute", () =>
       Effect.gen(function*() {
         const { page } = yield* openPage(yield* url)
-        yield* see(page, ".status", "Live")
+        yield* seeLive(page)
         const tried = yield* Effect.promise(() =>
           page.evaluate(`(() => {
             const tried = []
@@ -222,7 +226,7 @@ describe.skipIf(isMissing)("the page", () => {
         assert.match(yield* Effect.promise(() => page.title()), /^\(offline\)/)
         const second = yield* run({ port: first.port })
         yield* Effect.addFinalizer(() => second.stop)
-        yield* see(page, ".status", "Live")
+        yield* seeLive(page)
         yield* see(page, ".notice", "The server was restarted")
         yield* second.bus.publish(ping("after"))
         yield* see(page, ".events li", "after")
@@ -243,7 +247,7 @@ describe.skipIf(isMissing)("the page", () => {
         assert.deepStrictEqual(yield* violations(page), [])
         assert.deepStrictEqual(yield* text(page, ".subscriptions"), [])
         yield* submit("correct horse battery staple")
-        yield* see(page, ".status", "Live")
+        yield* seeLive(page)
         assert.strictEqual(yield* Effect.promise(() => page.evaluate("document.cookie")), "")
         yield* (yield* TestBus).publish(ping("for those who may see"))
         yield* see(page, ".events li", "for those who may see")
