@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { type Cursor, type CursorOptions, type LossListener, Storage } from "../src/internal/storage.ts"
+import { type Cursor, type CursorOptions, Storage } from "../src/internal/storage.ts"
 import { type PlainCursor, PlainStorage } from "./reference/PlainStorage.ts"
 
 /** `STORAGE_SEQUENCES=1000000` for a longer run; `STORAGE_SEED`, as a failure prints it, for the same sequences again. */
@@ -86,21 +86,6 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
   )
 })
 
-/** What a cursor told of its losses since the last look, which may be in more or fewer parts. */
-class Losses implements LossListener<number> {
-  private sum: { readonly dropped: number; readonly first: number; readonly last: number } | undefined = undefined
-
-  onLoss(dropped: number, first: number, last: number): void {
-    this.sum = { dropped: (this.sum?.dropped ?? 0) + dropped, first: this.sum?.first ?? first, last }
-  }
-
-  take() {
-    const { sum } = this
-    this.sum = undefined
-    return sum
-  }
-}
-
 /** What is thrown by a taker, not by an assertion. */
 const takerFailure = new Error("The taker failed")
 
@@ -126,14 +111,10 @@ class Subscription {
   readonly plain: PlainCursor<Kind, number>
   readonly waiters: Array<{ readonly name: number; readonly count: number; readonly stop: () => void }> = []
   readonly served: Array<readonly [waiter: number, items: ReadonlyArray<number>]> = []
-  private readonly fastLosses = new Losses()
-  private readonly plainLosses = new Losses()
 
   constructor(fast: Cursor<number>, plain: PlainCursor<Kind, number>) {
     this.fast = fast
     this.plain = plain
-    fast.losses = this.fastLosses
-    plain.losses = this.plainLosses
   }
 
   /** Those who wait are served, in the order of waiting, as far as there is something for them. */
@@ -149,7 +130,7 @@ class Subscription {
 
   assertCounters(): void {
     assert.deepStrictEqual(counters(this.fast), counters(this.plain))
-    assert.deepStrictEqual(this.fastLosses.take(), this.plainLosses.take())
+    assert.deepStrictEqual(this.fast.collectLosses(), this.plain.collectLosses())
   }
 }
 

@@ -70,7 +70,8 @@ const quietMillis = 10_000
 
 /** Warns of the first loss of a subscription at once, of the further ones together, at most once in ten seconds. */
 export class LossWarning {
-  private readonly gathering = new Gathering()
+  readonly gathering = new Gathering()
+  private readonly collect: () => void
   private readonly annotations: Record<string, unknown>
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly schedule: (task: () => void) => void
@@ -80,16 +81,19 @@ export class LossWarning {
 
   constructor(options: {
     readonly annotations: Record<string, unknown>
+    /** Brings what was lost into `gathering`. */
+    readonly collect: () => void
     readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
     readonly schedule: (task: () => void) => void
   }) {
     this.annotations = options.annotations
+    this.collect = options.collect
     this.run = options.run
     this.schedule = options.schedule
   }
 
-  add(dropped: number, since: DateTime.Utc, until: DateTime.Utc): void {
-    this.gathering.add(dropped, since, until)
+  /** To be called when something was lost. */
+  start(): void {
     if (this.isActive || this.isClosed) return
     this.isActive = true
     // A logger is somebody else's code: it does not run inside a publish.
@@ -101,6 +105,7 @@ export class LossWarning {
   /** Ends the quiet time, and warns of what was gathered in it. */
   close(): void {
     if (this.isClosed) return
+    this.collect()
     this.isClosed = true
     this.fiber?.interruptUnsafe()
     const loss = this.gathering.take()
@@ -108,6 +113,7 @@ export class LossWarning {
   }
 
   private readonly warn: Effect.Effect<void> = Effect.suspend(() => {
+    this.collect()
     const loss = this.gathering.take()
     if (loss === undefined) {
       this.isActive = false

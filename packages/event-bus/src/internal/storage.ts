@@ -26,9 +26,16 @@ export const Empty: unique symbol = Symbol("@openwatch/event-bus/Empty")
 /** See `Empty`. */
 export type Empty = typeof Empty
 
-/** Told of each loss when it is noticed: how many, and the first and the last of them. */
-export interface LossListener<A> {
-  readonly onLoss: (dropped: number, first: A, last: A) => void
+/** Told that something was lost since the losses were last collected, once until they are collected. */
+export interface LossListener {
+  readonly onLoss: () => void
+}
+
+/** What was lost: how many, and the first and the last of them. */
+export interface Lost<A> {
+  readonly dropped: number
+  readonly first: A
+  readonly last: A
 }
 
 const chunkLength = 256
@@ -135,7 +142,7 @@ export class Cursor<A> {
   isOpen = true
   taken = 0
   discarded = 0
-  losses: LossListener<A> | undefined = undefined
+  losses: LossListener | undefined = undefined
   /** Index in `lane.cursors`; meaningless once closed. */
   index: number
   private readonly lane: Lane<A>
@@ -150,6 +157,10 @@ export class Cursor<A> {
   private backlogStart = 0
   private backlogCount: number
   private lost = 0
+  /** Of `lost`, what was collected already. */
+  private collected = 0
+  private firstLost: A | undefined = undefined
+  private lastLost: A | undefined = undefined
   private waiters: Array<Waiter> | undefined = undefined
 
   constructor(lane: Lane<A>, capacity: number, isSliding: boolean, replayed: Array<A>) {
@@ -207,6 +218,17 @@ export class Cursor<A> {
 
   private get unsettled(): number {
     return this.backlogCount + this.end - this.position
+  }
+
+  /** What was lost since the last time. */
+  collectLosses(): Lost<A> | undefined {
+    this.settle()
+    const dropped = this.lost - this.collected
+    if (dropped === 0) return undefined
+    const lost = { dropped, first: this.firstLost!, last: this.lastLost! }
+    this.collected = this.lost
+    this.firstLost = this.lastLost = undefined
+    return lost
   }
 
   /** Decides which events since the last time are accepted, and counts the others as dropped. */
@@ -350,39 +372,40 @@ export class Cursor<A> {
   /** Full, newest lost: the accepted events move to the backlog, so that the log is not held for their sake. */
   private reject(excess: number): void {
     this.keep(this.lane.head - this.position - excess)
-    const first = this.next()
+    this.firstLost ??= this.next()
     const tail = this.lane.tail
     this.chunk = tail
     this.position = this.lane.head
-    this.lose(excess, first, tail.items[this.lane.head - 1 - tail.start]!)
+    this.lose(excess, tail.items[this.lane.head - 1 - tail.start]!)
   }
 
   /** Full, oldest lost: the position moves on. */
   private evict(excess: number): void {
-    let first: A | undefined
     let last: A | undefined
     let count = excess
     while (count > 0 && this.backlogCount > 0) {
       last = this.shiftBacklog()
-      first ??= last
+      this.firstLost ??= last
       count--
     }
     if (count > 0) {
-      const oldest = this.next()
-      first ??= oldest
-      last = oldest
+      last = this.next()
+      this.firstLost ??= last
       if (count > 1) {
         this.position += count - 2
         while (this.position - this.chunk.start >= chunkLength) this.chunk = this.chunk.next!
         last = this.next()
       }
     }
-    this.lose(excess, first!, last!)
+    this.lose(excess, last!)
   }
 
-  private lose(dropped: number, first: A, last: A): void {
+  /** A stuck subscription loses all the time: nothing but this cursor is touched until the losses are collected. */
+  private lose(dropped: number, last: A): void {
+    const isFirst = this.lost === this.collected
     this.lost += dropped
-    this.losses?.onLoss(dropped, first, last)
+    this.lastLost = last
+    if (isFirst) this.losses?.onLoss()
   }
 }
 

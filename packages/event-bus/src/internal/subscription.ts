@@ -61,7 +61,7 @@ export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
 
 const noHandlers: Handlers = { running: 0, failures: 0, isActive: false }
 
-export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<Stored> {
+export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
   readonly name: string
   readonly kinds: ReadonlyArray<string>
   readonly overflow: Overflow
@@ -144,7 +144,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
         ),
         (gathering) =>
           Stream.fromPull(Effect.succeed(pull(gathering, {
-            settle: () => this.cursor.settle(),
+            settle: () => this.collectLosses(),
             isEnded: () => this.isClosed,
             schedule: this.host.schedule
           })))
@@ -213,11 +213,8 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
     this.gatherings?.forEach((gathering) => gathering.notify())
   }
 
-  onLoss(dropped: number, first: Stored, last: Stored): void {
-    const since = eventOf(first).occurredAt
-    const until = eventOf(last).occurredAt
-    this.lost ??= new Gathering()
-    this.lost.add(dropped, since, until)
+  onLoss(): void {
+    if (this.gatherings !== undefined && this.gatherings.size > 0) this.collectLosses()
     this.warning ??= new LossWarning({
       annotations: {
         bus: this.host.name,
@@ -225,17 +222,29 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener<St
         bufferSize: this.cursor.capacity,
         overflow: this.overflow
       },
+      collect: () => this.collectLosses(),
       run: this.host.run,
       schedule: this.host.schedule
     })
-    this.warning.add(dropped, since, until)
+    this.warning.start()
+  }
+
+  /** Passes on what the cursor has lost to all who gather it. */
+  private collectLosses(): void {
+    const lost = this.cursor.collectLosses()
+    if (lost === undefined) return
+    const since = eventOf(lost.first).occurredAt
+    const until = eventOf(lost.last).occurredAt
+    this.lost ??= new Gathering()
+    this.lost.add(lost.dropped, since, until)
+    this.warning?.gathering.add(lost.dropped, since, until)
     if (this.gatherings === undefined) return
-    for (const gathering of this.gatherings) gathering.add(dropped, since, until)
+    for (const gathering of this.gatherings) gathering.add(lost.dropped, since, until)
   }
 
   private gather(): Gathering {
     const gathering = new Gathering()
-    this.cursor.settle()
+    this.collectLosses()
     const lost = this.lost?.sum
     if (lost !== undefined) gathering.add(lost.dropped, lost.since, lost.until)
     this.gatherings ??= new Set()

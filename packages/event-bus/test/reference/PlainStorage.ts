@@ -4,7 +4,7 @@
  * what becomes of it. It has the operations of `internal/storage.ts`, which has to do the same, only faster.
  */
 import { Effect, Exit, Option, PubSub, Scope } from "effect"
-import { type CursorOptions, Empty, type LossListener } from "../../src/internal/storage.ts"
+import { type CursorOptions, Empty, type Lost } from "../../src/internal/storage.ts"
 
 /** The buffer of one subscription, with its counters. */
 export class PlainCursor<K, A> {
@@ -12,7 +12,7 @@ export class PlainCursor<K, A> {
   dropped = 0
   taken = 0
   discarded = 0
-  losses: LossListener<A> | undefined = undefined
+  private lost: Lost<A> | undefined = undefined
   readonly kinds: ReadonlySet<K>
   private readonly isSliding: boolean
   /** Everything that was offered. */
@@ -51,7 +51,13 @@ export class PlainCursor<K, A> {
     // What leaves a sliding buffer, taken or evicted, is always its oldest item.
     const lost = this.isSliding ? this.items[this.taken + this.dropped]! : item
     this.dropped++
-    this.losses?.onLoss(1, lost, lost)
+    this.lost = { dropped: (this.lost?.dropped ?? 0) + 1, first: this.lost?.first ?? lost, last: lost }
+  }
+
+  collectLosses(): Lost<A> | undefined {
+    const { lost } = this
+    this.lost = undefined
+    return lost
   }
 
   poll(): A | Empty {
