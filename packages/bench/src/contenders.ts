@@ -234,7 +234,7 @@ const emitter = (
 const unlimited = { mostDeliveries: Number.POSITIVE_INFINITY }
 const inHandlers = { mostDeliveries: 1_000_000 }
 /** What visits every subscriber in each publish. */
-const inPublish = { mostDeliveries: 20_000 }
+const inPublish = { mostDeliveries: 10_000 }
 
 export const bus = contender("event bus", unlimited, busTaking("dropping"))
 export const busSliding = contender("event bus, sliding", unlimited, busTaking("sliding"))

@@ -42,9 +42,9 @@ const parse = () => {
   }
 }
 
-/** Measures in a process of its own: what others left behind, on the heap or in compiled code, is not there. */
-const runPart = async (workload: Workload, part: string, isQuick: boolean): Promise<ReadonlyArray<Table>> => {
-  const child = fork(new URL("run.ts", import.meta.url), [workload.name, isQuick ? "quick" : "full", part], {
+/** Runs a workload in a process of its own: what others left behind, on the heap or in compiled code, is not there. */
+const run = async (workload: Workload, isQuick: boolean): Promise<ReadonlyArray<Table>> => {
+  const child = fork(new URL("run.ts", import.meta.url), [workload.name, isQuick ? "quick" : "full"], {
     execArgv: ["--expose-gc", "--conditions=@openwatch/source", "--disable-warning=ExperimentalWarning"],
     serialization: "advanced"
   })
@@ -57,15 +57,6 @@ const runPart = async (workload: Workload, part: string, isQuick: boolean): Prom
     throw new Error(`The workload ${workload.name} ended with ${signal ?? `exit code ${code}`}`)
   }
   return tables
-}
-
-const run = async (workload: Workload, isQuick: boolean): Promise<ReadonlyArray<Table>> => {
-  const tables: Array<Table> = []
-  for (const part of workload.parts ?? [""]) tables.push(...await runPart(workload, part, isQuick))
-  return Array.from(
-    Map.groupBy(tables, ({ id }) => id).values(),
-    (parts) => Object.assign({}, parts[0], { rows: parts.flatMap(({ rows }) => rows) })
-  )
 }
 
 const machine = () => {

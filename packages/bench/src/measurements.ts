@@ -32,6 +32,8 @@ export interface Effort {
   readonly warmUpMillis: number
   /** Single calls that are timed for a percentile. */
   readonly calls: number
+  /** Subscriptions at most, where it takes time to have many. */
+  readonly largest: number
   /** Events published to see what stays in memory. */
   readonly events: number
   /** How often to look at what stays there. */
@@ -45,6 +47,7 @@ export const full: Effort = {
   taskMillis: 15,
   warmUpMillis: 200,
   calls: 200_000,
+  largest: 10_000,
   events: 1_000_000,
   looks: 8,
   subscriptions: 10_000
@@ -56,6 +59,7 @@ export const quick: Effort = {
   taskMillis: 3,
   warmUpMillis: 40,
   calls: 50_000,
+  largest: 1000,
   events: 100_000,
   looks: 1,
   subscriptions: 2_000
@@ -63,12 +67,7 @@ export const quick: Effort = {
 
 export interface Workload {
   readonly name: string
-  /**
-   * Parts that are measured each in a process of its own, because what one leaves on the heap would be found by the next.
-   * Their tables are joined by `id`.
-   */
-  readonly parts?: ReadonlyArray<string>
-  readonly run: (effort: Effort, part: string) => Promise<ReadonlyArray<Table>>
+  readonly run: (effort: Effort) => Promise<ReadonlyArray<Table>>
 }
 
 export const formatCount = (count: number): string => count.toLocaleString("en")

@@ -5,19 +5,18 @@ import * as Contenders from "../contenders.ts"
 import { heapUsed } from "../heap.ts"
 import type { Row, Workload } from "../measurements.ts"
 
-/** Emitters share a process: they are small, and closing one leaves nothing that the next could be charged with. */
-const parts: ReadonlyArray<ReadonlyArray<Contenders.Contender>> = [
-  [Contenders.bus],
-  [Contenders.busHandlers],
-  [Contenders.busStreams],
-  [Contenders.eachPubSub],
-  [Contenders.sharedPubSub],
-  [Contenders.eachPubSubStreams],
-  [Contenders.sharedPubSubStreams],
-  Contenders.emitters
+const contenders = [
+  Contenders.bus,
+  Contenders.busHandlers,
+  Contenders.busStreams,
+  Contenders.eachPubSub,
+  Contenders.sharedPubSub,
+  Contenders.eachPubSubStreams,
+  Contenders.sharedPubSubStreams,
+  ...Contenders.emitters
 ]
 
-/** Bytes for each subscription. */
+/** Bytes for each subscription. A function of its own, so that nothing of one contender is alive when the next is weighed. */
 const weigh = async ({ open }: Contenders.Contender, subscriptions: number): Promise<number> => {
   // Code that is loaded and compiled for the first subscriptions weighs nothing for the others.
   const first = await open({ keepingUp: 100 })
@@ -32,10 +31,9 @@ const weigh = async ({ open }: Contenders.Contender, subscriptions: number): Pro
 
 export const idleHeap: Workload = {
   name: "idle-heap",
-  parts: parts.map((_, part) => String(part)),
-  run: async ({ subscriptions }, part) => {
+  run: async ({ subscriptions }) => {
     const rows: Array<Row> = []
-    for (const contender of parts[Number(part)]!) {
+    for (const contender of contenders) {
       const { isFloor, name } = contender
       rows.push({ name, isFloor, values: [await weigh(contender, subscriptions)] })
     }

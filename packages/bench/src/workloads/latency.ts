@@ -62,7 +62,7 @@ export const latency: Workload = {
         const last = new LastStart(size)
         opened.push({ last, fanout: await contender.open({ keepingUp: size, onHandled: last.onHandled }) })
       }
-      const count = Math.max(5, Math.ceil(Math.min(calls / 100, 20_000 / size) / rounds))
+      const count = Math.max(2, Math.ceil(Math.min(calls / 100, 20_000 / size) / rounds))
       const durations = contenders.map((): Array<number> => [])
       for (let round = -1; round < rounds; round++) {
         for (const [i, { fanout, last }] of opened.entries()) {
