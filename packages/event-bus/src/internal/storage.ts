@@ -332,14 +332,21 @@ export class Cursor<A> {
     this.lane.schedule(() => this.wake())
   }
 
-  private next(): A {
-    const offset = this.position - this.chunk.start
-    if (offset === chunkLength) {
-      this.chunk = this.chunk.next!
-      return this.chunk.items[this.position++ - this.chunk.start]!
+  /** The event of the log at the position. There is one, as many chunks further as it may be. */
+  private current(): A {
+    let chunk = this.chunk
+    if (this.position - chunk.start >= chunkLength) {
+      do chunk = chunk.next!
+      while (this.position - chunk.start >= chunkLength)
+      this.chunk = chunk
     }
+    return chunk.items[this.position - chunk.start]!
+  }
+
+  private next(): A {
+    const item = this.current()
     this.position++
-    return this.chunk.items[offset]!
+    return item
   }
 
   /** The next `count` events of the log; there are as many. */
@@ -399,13 +406,9 @@ export class Cursor<A> {
       count--
     }
     if (count > 0) {
+      this.firstLost ??= this.current()
+      this.position += count - 1
       last = this.next()
-      this.firstLost ??= last
-      if (count > 1) {
-        this.position += count - 2
-        while (this.position - this.chunk.start >= chunkLength) this.chunk = this.chunk.next!
-        last = this.next()
-      }
     }
     this.lose(excess, last!)
   }
