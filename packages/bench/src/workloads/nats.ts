@@ -1,5 +1,5 @@
 /**
- * (l) From one event bus to another over a NATS server, beside the bare client that does the same by hand.
+ * (k) From one event bus to another over a NATS server, beside the bare client that does the same by hand.
  */
 import { Effect, Exit, Scope } from "effect"
 import { setTimeout } from "node:timers/promises"
@@ -133,7 +133,7 @@ export const nats: Workload = {
         }))
       const latency = (id: string, share: number): Table => ({
         id: `nats/${id}`,
-        title: `(l) Over NATS, one event a millisecond, from publish to handled: ${id}`,
+        title: `(k) Over NATS, one event a millisecond, from publish to handled: ${id}`,
         unit: "nanoseconds",
         columns: modes,
         rows: rows((i) => median(durations[i]!.map((round) => quantile(round, share))))
@@ -141,7 +141,7 @@ export const nats: Workload = {
       return [
         {
           id: "nats/throughput",
-          title: "(l) Over NATS, bursts of 2,048 events, from publish to handled: events a second",
+          title: "(k) Over NATS, bursts of 2,048 events, from publish to handled: events a second",
           unit: "events/s",
           columns: modes,
           rows: rows((i) => 1e9 / nanos[i]!),
