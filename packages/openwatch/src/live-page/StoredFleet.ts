@@ -3,10 +3,23 @@
  */
 import { FleetView, InspectorApi } from "@openwatch/inspector"
 import { Effect, Layer } from "effect"
-import { AlertStore } from "../alert-store/AlertStore.ts"
+import * as SqlError from "effect/sql/SqlError"
+import { AlertStore, type AlertStoreError } from "../alert-store/AlertStore.ts"
 import type { Host } from "../inventory/Host.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import { HostStates } from "../storage/HostStates.ts"
 import { Scans } from "../storage/Scans.ts"
+
+/** The inspector takes what cannot be read for a defect, and answers 500. */
+const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Effect<A, E>): Effect.Effect<A> =>
+  read.pipe(
+    Effect.tapError((error) =>
+      Effect.logWarning(
+        `The live page cannot read the fleet: ${SqlError.isSqlError(error) ? describeSqlError(error) : error.message}`
+      )
+    ),
+    Effect.orDie
+  )
 
 /** The fleet of the hosts that are watched when it is looked at. While the database fails, so does looking. */
 export const layer = (
@@ -38,18 +51,16 @@ export const layer = (
               score: scores.get(id) ?? null
             }
           })
-        }).pipe(Effect.orDie),
+        }).pipe(orDie),
 
-        openAlerts: Effect.map(alerts.list({ state: "active" }), (open) => open.map(({ alert }) => alert)).pipe(
-          Effect.orDie
-        ),
+        openAlerts: Effect.map(alerts.list({ state: "active" }), (open) => open.map(({ alert }) => alert)).pipe(orDie),
 
         scores: Effect.fnUntraced(function*(hostId) {
           const host = hosts().find(({ id }) => id === hostId)
           if (host === undefined) {
             return yield* new InspectorApi.HostNotFound({ message: `No host has the id ${hostId}` })
           }
-          const scores = yield* Effect.orDie(scans.scores(host.id))
+          const scores = yield* orDie(scans.scores(host.id))
           return scores.map(({ profile, scanId, scannedAt, score }) => ({ scanId, profile, score, at: scannedAt }))
         })
       })

@@ -15,7 +15,7 @@ import {
   Storage,
   StoredFleet
 } from "@openwatch/openwatch"
-import { Array, DateTime, Duration, Effect, Layer } from "effect"
+import { Array, DateTime, Duration, Effect, Exit, Layer, Logger } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { migrations } from "../../src/storage/migrations.ts"
 import * as NodeSqlite from "../../src/storage/NodeSqlite.ts"
@@ -170,6 +170,18 @@ for (const { isSkipped, layer, name } of databases) {
           yield* raise(pulse(web.id, true, 3_000), "web")
           assert.deepStrictEqual(yield* view.openAlerts, [second])
         }).pipe(withFleet(() => [web, db])))
+
+      it.effect("while the database fails, so does looking, and the log says why", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`DROP TABLE host_states`
+          const logged: Array<string> = []
+          const logger = Logger.make(({ message }) => void logged.push(String(message)))
+          const exit = yield* Effect.exit(view.hosts).pipe(Effect.provide(Logger.layer([logger])))
+          assert.isTrue(Exit.hasDies(exit))
+          assert.match(logged.join("\n"), /^The live page cannot read the fleet: .*host_states/)
+        }).pipe(withFleet(() => [web])))
 
       it.effect("what the first version has stored is shown, without the times that it did not store", () =>
         Effect.gen(function*() {
