@@ -53,10 +53,11 @@ export const scanIdOf = (hostId: HostId, { endTime, profile, startTime, testResu
   v5(JSON.stringify([hostId, profile, testResultId, startTime, endTime]), scanNamespace)
 
 /** When the scan ended, if what is written is a time (XML Schema's `dateTime`); one without a zone is taken for UTC. */
-export const scannedAt = ({ endTime }: Scan): Option.Option<DateTime.Utc> => {
-  const [, time, zone] = /^\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\d:\d\d)?\s*$/.exec(endTime) ?? []
-  return time === undefined ? Option.none() : Option.map(DateTime.make(`${time}${zone ?? "Z"}`), DateTime.toUtc)
-}
+export const scannedAt = ({ endTime }: Scan): Option.Option<DateTime.Utc> =>
+  // Of other texts `DateTime` makes something too, of "7" the July of 2001.
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/.test(endTime.trim())
+    ? Option.map(DateTime.make(endTime.trim()), DateTime.toUtc)
+    : Option.none()
 
 /** What a later scan is compared with: the rules, by their ids. */
 export const Outcome = Schema.Struct({ passed: Schema.Array(Schema.String), failed: Schema.Array(Schema.String) })
