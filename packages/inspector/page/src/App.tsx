@@ -9,7 +9,13 @@ import { Throughput } from "./Throughput.tsx"
 
 const useLive = (live: Live): State => {
   const [state, setState] = useState(live.state)
-  useEffect(() => live.subscribe(() => setState(live.state)), [live])
+  useEffect(() => {
+    const update = () => setState(live.state)
+    const unsubscribe = live.subscribe(update)
+    // Effects run after painting. An answer may have come before, and may have been the last one.
+    update()
+    return unsubscribe
+  }, [live])
   return state
 }
 
