@@ -22,6 +22,8 @@
  *     tags: { severity: high }     # all must match; every alert where there are none
  *   - type: slack
  *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
+ * http:                            # the live page, see `HttpSettings`; false for none
+ *   port: 7420
  * ```
  *
  * All but `inventory` may be left out; without `channels` alerts go to the console.
@@ -32,6 +34,7 @@ import { dirname, isAbsolute, join } from "node:path"
 import { AllAlertTypes, AllSeverities } from "../alert-router/Alert.ts"
 import { timeToLiveRange } from "../alert-router/AlertRouter.ts"
 import * as Drift from "../drift-detector/Drift.ts"
+import * as HttpSettings from "../live-page/HttpSettings.ts"
 import * as TimeSpan from "./TimeSpan.ts"
 import * as YamlFile from "./YamlFile.ts"
 
@@ -65,6 +68,8 @@ export interface Configuration {
   readonly driftThresholds: Drift.Thresholds
   readonly timeToLive: Duration.Duration | undefined
   readonly channels: ReadonlyArray<ChannelConfiguration>
+  /** How the live page is served; not at all where it is `undefined`. */
+  readonly http: HttpSettings.HttpSettings | undefined
 }
 
 /** A configuration could not be read. Its message names the file and each problem, and no value that may be a secret. */
@@ -166,11 +171,12 @@ const ConfigurationFile = Schema.Struct({
       messageUnexpectedKey: "Unknown key: alerts have `time_to_live`"
     })
   ),
-  channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" }))
+  channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" })),
+  http: Schema.optionalKey(HttpSettings.HttpEntry)
 }).annotate({
   message: "Expected a mapping with the key `inventory`",
   messageUnexpectedKey:
-    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts` and `channels`"
+    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels` and `http`"
 })
 
 const decodeFile = YamlFile.decode(ConfigurationFile, {
@@ -263,11 +269,14 @@ export const parse = (
 ): Result.Result<Configuration, ConfigurationError> => {
   const decoded = decodeFile(text)
   if (Result.isFailure(decoded)) return Result.fail(new ConfigurationError({ file, problems: decoded.failure }))
-  const { alerts, channels: entries = [{ type: "console" }], drift, inventory, liveness, scans } = decoded.success
+  const { alerts, channels: entries = [{ type: "console" }], drift, http: entry, inventory, liveness, scans } =
+    decoded.success
 
   const problems: Array<string> = []
   const driftThresholds = Drift.makeThresholds(drift ?? {})
   if (Result.isFailure(driftThresholds)) problems.push(`drift: ${driftThresholds.failure.message}`)
+  const http = HttpSettings.read(entry, environment)
+  if (Result.isFailure(http)) problems.push(...http.failure)
   const channels: Array<ChannelConfiguration> = []
   const indexes = new Map<string, number>()
   for (const [index, entry] of entries.entries()) {
@@ -294,7 +303,8 @@ export const parse = (
     scans: scans === undefined ? undefined : relativeToFile(scans),
     driftThresholds: Result.getOrElse(driftThresholds, () => Drift.defaultThresholds),
     timeToLive: timeSpan(alerts?.time_to_live),
-    channels
+    channels,
+    http: Result.getOrUndefined(http)
   })
 }
 

@@ -76,9 +76,18 @@ const initial = Effect.gen(function*() {
   yield* sql`CREATE INDEX unannounced_events_by_event ON unannounced_events (event)`
 })
 
+// What the live page shows. Of what was stored before it is not known.
+const livePage = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE host_states ADD COLUMN response_time_ms DOUBLE PRECISION`
+  yield* sql`ALTER TABLE scans ADD COLUMN scanned_at BIGINT`
+  yield* sql`CREATE INDEX scans_by_time ON scans (host_id, scanned_at, seq)`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
-  "1_initial": initial
+  "1_initial": initial,
+  "2_live_page": livePage
 }
 
 /** The version of the schema after the last step. */
