@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Effect, ManagedRuntime } from "effect"
+import { Effect, Logger, ManagedRuntime, References } from "effect"
 import { type Ping, ping, type Pong, pong, settle, TestBus } from "./fixture.ts"
 
 /** A promise and what settles it, as a callback API would have it. */
@@ -98,6 +98,35 @@ describe("a bus outside Effect", () => {
       await runtime.runPromise(settle)
       assert.deepStrictEqual(seen, [1])
       assert.deepStrictEqual(await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions)), [])
+    })
+  )
+
+  it(
+    "a callback that unsubscribes itself and then fails is logged; its promise is no unhandled rejection",
+    withBus(async (_, runtime) => {
+      const logged: Array<unknown> = []
+      const logger = Logger.make<unknown, void>(({ fiber, message }) => {
+        logged.push([fiber.getRef(References.CurrentLogAnnotations)["subscription"], message])
+      })
+      const bus = runtime.runSync(
+        Effect.flatMap(TestBus, EventBus.toCallbacks).pipe(Effect.provide(Logger.layer([logger])))
+      )
+      const subscribe = (name: string, fail: () => void | Promise<void>) => {
+        const unsubscribe = bus.subscribe("Ping", () => {
+          unsubscribe()
+          return fail()
+        }, { name })
+      }
+      subscribe("throws", () => {
+        throw new Error("thrown")
+      })
+      subscribe("rejects", () => Promise.resolve().then(() => Promise.reject(new Error("rejected"))))
+      bus.publish(ping(1))
+      await runtime.runPromise(settle)
+      assert.sameDeepMembers(logged, [
+        ["throws", ["An event handler failed"]],
+        ["rejects", ["An event handler failed"]]
+      ])
     })
   )
 

@@ -1,7 +1,7 @@
 /**
  * A bus for code outside Effect.
  */
-import { Effect, Exit, Predicate, Scope } from "effect"
+import { Effect, Exit, Fiber, Predicate, Scope } from "effect"
 import type { AnyEvent, BufferOptions, Callbacks, EventBus, Events } from "../EventBus.ts"
 import type { Subscription } from "../Subscription.ts"
 import { withAsyncScheduler } from "./scheduler.ts"
@@ -24,7 +24,9 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
       const scope = Scope.makeUnsafe()
       runSync(Scope.provide(bus.on(kinds, (event) => call(callback, event), options), scope))
       return () => {
-        Effect.runForkWith(context)(Scope.close(scope, Exit.void))
+        // As the fiber that calls: a callback that unsubscribes itself is not interrupted.
+        const caller = Fiber.getCurrent()?.context
+        Effect.runForkWith(caller === undefined ? context : withAsyncScheduler(caller))(Scope.close(scope, Exit.void))
       }
     }
 
