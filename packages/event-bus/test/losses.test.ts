@@ -79,6 +79,19 @@ describe("the warning of a loss", () => {
     return { lines, layer: Logger.layer([logger]) }
   }
 
+  it.effect("counts all of them although somebody reads `losses` as well", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      yield* Effect.forkScoped(Stream.runDrain(subscription.losses))
+      yield* settle
+      yield* bus.publishAll([0, 1, 2].map(ping))
+      yield* settle
+      assert.deepStrictEqual(lines.map((line) => line.message), [["A full buffer lost 2 events"]])
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("comes at once for the first loss, then at most once in ten seconds", () => {
     const { layer, lines } = logged()
     return Effect.gen(function*() {

@@ -214,7 +214,6 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
   }
 
   onLoss(): void {
-    if (this.gatherings !== undefined && this.gatherings.size > 0) this.collectLosses()
     this.warning ??= new LossWarning({
       annotations: {
         bus: this.host.name,
@@ -227,6 +226,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
       schedule: this.host.schedule
     })
     this.warning.start()
+    if (this.gatherings !== undefined && this.gatherings.size > 0) this.collectLosses()
   }
 
   /** Passes on what the cursor has lost to all who gather it. */
