@@ -191,7 +191,7 @@ export interface EventBus<in out Event extends AnyEvent> {
    * returns. A handler that fails, dies or throws is logged and counted, and the next event is handled.
    *
    * A fiber that the handler forks counts as the handler, also when it outlives it: unsubscribing from there waits for
-   * nothing. What a handler acquires in the scope stays there as long as the subscription; wrap it in `Effect.scoped` to
+   * no handler. What a handler acquires in the scope stays there as long as the subscription; wrap it in `Effect.scoped` to
    * release it with the event.
    *
    * For an event that was published inside a span, the handler runs in a root span (kind `consumer`) that links to it.

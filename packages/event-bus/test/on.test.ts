@@ -18,6 +18,10 @@ const laws = (
   assert.strictEqual(snapshot.delivered, snapshot.taken + snapshot.pending + snapshot.discarded)
 }
 
+/** How many finalizers the scope has. */
+const finalizers = ({ state }: Scope.Scope): number =>
+  state._tag !== "Open" ? 0 : state.finalizers?.size ?? (state.finalizer === undefined ? 0 : 1)
+
 describe("on", () => {
   it.effect("is live when it returns, and handles in order", () =>
     Effect.gen(function*() {
@@ -47,18 +51,21 @@ describe("on", () => {
             return Effect.interrupt
           case 5:
             return Effect.flatMap(Effect.forkChild(Effect.interrupt), Fiber.join)
+          case 6:
+            // Only untyped code can: the fiber itself dies of it.
+            return undefined as never
           default:
             return Effect.sync(() => handled.push(event.n))
         }
       }, { onFailure: (event) => Effect.sync(() => given.push(event.n)) })
-      yield* bus.publishAll([0, 1, 2, 3, 4, 5, 6].map(ping))
+      yield* bus.publishAll([0, 1, 2, 3, 4, 5, 6, 7].map(ping))
       yield* settle
-      assert.deepStrictEqual(handled, [0, 6])
-      assert.deepStrictEqual(given, [1, 2, 3])
+      assert.deepStrictEqual(handled, [0, 7])
+      assert.deepStrictEqual(given, [1, 2, 3, 6])
       const snapshot = yield* handle.snapshot
-      assert.strictEqual(snapshot.failures, 3)
+      assert.strictEqual(snapshot.failures, 4)
       assert.strictEqual(snapshot.running, 0)
-      assert.strictEqual(snapshot.taken, 7)
+      assert.strictEqual(snapshot.taken, 8)
     }))
 
   it.effect("goes on when the handler interrupts the fiber it runs in", () =>
@@ -288,7 +295,7 @@ describe("on", () => {
         const handle = yield* bus.on("Ping", () => Effect.void).pipe(Scope.provide(scope))
         const subscription = yield* bus.subscribe({ kinds: ["Ping"] }).pipe(Scope.provide(scope))
         yield* Effect.all([handle.unsubscribe, subscription.unsubscribe])
-        assert.strictEqual(scope.state._tag === "Open" ? scope.state.finalizers?.size ?? 0 : 0, 0)
+        assert.strictEqual(finalizers(scope), 0)
       }))
   })
 
@@ -324,7 +331,7 @@ describe("on", () => {
             ).pipe(Scope.provide(scope))
             yield* bus.publish(ping(1))
             yield* settle
-            return { bus, handle, started, finished }
+            return { bus, handle, scope, started, finished }
           })
 
         it.effect("unsubscribes itself: it finishes its event, no other starts", () =>
@@ -347,6 +354,25 @@ describe("on", () => {
             )
             assert.deepStrictEqual(finished, [1])
             assert.strictEqual((yield* handle.snapshot).state, "closed")
+          }))
+
+        it.effect("unsubscribes itself and goes on: it does not outlive its subscriber's scope", () =>
+          Effect.gen(function*() {
+            const { finished, handle, scope } = yield* run(({ handle }) =>
+              Effect.andThen(handle.unsubscribe, Effect.never)
+            )
+            assert.deepInclude(yield* handle.snapshot, { state: "draining", running: 1 })
+            const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+            yield* TestClock.adjust("10 seconds")
+            yield* Fiber.join(closing)
+            assert.deepStrictEqual(finished, [])
+            assert.deepInclude(yield* handle.snapshot, { state: "closed", running: 0 })
+          }))
+
+        it.effect("unsubscribes itself: nothing of it is left in its subscriber's scope", () =>
+          Effect.gen(function*() {
+            const { scope } = yield* run(({ handle }) => handle.unsubscribe)
+            assert.strictEqual(finalizers(scope), 0)
           }))
 
         it.effect("closes the scope it runs in", () =>

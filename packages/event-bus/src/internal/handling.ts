@@ -55,6 +55,7 @@ export class Handling implements Handlers {
   private readonly host: Host
   private readonly handler: Handler
   private readonly context: Context.Context<never>
+  private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly workers = new Set<Worker>()
   private readonly ended = Latch.makeUnsafe()
   private isClosed = false
@@ -69,13 +70,12 @@ export class Handling implements Handlers {
     this.subscription = subscription
     this.handler = handler
     this.context = Context.omit(Tracer.ParentSpan)(context)
+    this.run = Effect.runForkWith(this.context)
     this.handle = {
       name: subscription.name,
       snapshot: subscription.snapshot,
       losses: subscription.losses,
-      unsubscribe: Effect.uninterruptible(
-        Effect.andThen(Effect.suspend(() => this.close()), Scope.close(subscription.scope, Exit.void))
-      )
+      unsubscribe: Effect.uninterruptible(Effect.suspend(() => this.close()))
     }
     subscription.handlers = this
     for (let i = 0; i < handler.concurrency; i++) this.start()
@@ -96,9 +96,7 @@ export class Handling implements Handlers {
     const { drain } = this.handler
     if (drain === undefined || this.currentWorker() !== undefined) return this.close()
     this.subscription.drainUnsafe()
-    const deadline = Effect.runForkWith(this.context)(
-      Effect.andThen(Effect.sleep(drain), Effect.suspend(() => this.close()))
-    )
+    const deadline = this.run(Effect.andThen(Effect.sleep(drain), Effect.suspend(() => this.close())))
     return Effect.andThen(this.ended.await, Effect.sync(() => deadline.interruptUnsafe()))
   })
 
@@ -124,16 +122,18 @@ export class Handling implements Handlers {
     this.workers.add(worker)
     const fiber = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))(this.work(worker))
     worker.fiber = fiber
-    fiber.addObserver(() => {
+    fiber.addObserver((exit) => {
       this.workers.delete(worker)
+      // Or the waiters of fibers that were interrupted would pile up.
       this.subscription.cursor.cancel(worker)
       const { item } = worker
-      if (item !== undefined && !this.isClosed) {
-        this.host.run(this.annotate(item, Effect.logDebug("An event handler was interrupted")))
-      }
+      // What no guard in the fiber has seen: it was interrupted, or the handler's effect was none.
+      if (item !== undefined && !this.isClosed && Exit.isFailure(exit)) this.run(this.giveUp(item, exit.cause))
       if (this.subscription.cursor.isEnded) {
         if (this.workers.size > 0) return
         this.subscription.finish()
+        // Not before: the subscriber's scope waits for a handler that has unsubscribed itself, and still runs.
+        this.run(Scope.close(this.subscription.scope, Exit.void))
         this.ended.openUnsafe()
         this.host.onIdle()
       } else {
