@@ -313,6 +313,27 @@ const eventsHeldBy = (root: object): number => {
   return items
 }
 
+it("events of a thousand chunks are taken at once, in order", () => {
+  const storage = new Storage<"A", number>(["A"], 0, () => {})
+  const cursor = storage.subscribe({ kinds: ["A"], bufferSize: 300_000, overflow: "dropping", replay: 0 })
+  const items = Array.from({ length: 300_000 }, (_, item) => item)
+  for (const item of items) storage.publish(storage.route("A")!, item)
+  assert.deepStrictEqual(cursor.pollUpTo(Number.POSITIVE_INFINITY), items)
+})
+
+it("cursors that join all the time do not keep a stuck one from being settled", () => {
+  const storage = new Storage<"A", number>(["A"], 0, () => {})
+  const options = { kinds: ["A"], bufferSize: 1, overflow: "dropping", replay: 0 } as const
+  const stuck = storage.subscribe(options)
+  let losses = 0
+  stuck.losses = { onLoss: () => losses++ }
+  for (let item = 0; item < 100; item++) {
+    storage.publish(storage.route("A")!, item)
+    storage.subscribe(options)
+  }
+  assert.strictEqual(losses, 1)
+})
+
 describe("of a million events the storage holds few", () => {
   const setup = (count: number, bufferSize: number, overflow: "dropping" | "sliding") => {
     const storage = new Storage<"A", symbol>(["A"], 0, () => {})
@@ -372,6 +393,9 @@ describe("of a million events the storage holds few", () => {
       // What each still sees of the log is its last chunk.
       assert.isAtMost(eventsHeldBy(left!), 1024 + 256)
       assert.isAtMost(eventsHeldBy(closed!), 256)
+      // With the last reader the log goes. What remains is the first and the last event of what was lost.
+      fast!.close()
+      assert.isAtMost(eventsHeldBy(closed!), 2)
     })
   })
 })

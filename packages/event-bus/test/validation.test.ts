@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Cause, Effect, Exit, type Scope } from "effect"
+import { Cause, DateTime, Effect, Exit, Schema, type Scope } from "effect"
 import { Ping, ping, Pong } from "./fixture.ts"
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
@@ -14,6 +14,15 @@ const defect = <A>(effect: Effect.Effect<A, never, Scope.Scope>): Effect.Effect<
   })
 
 const untyped = (value: unknown): never => value as never
+
+it.effect("a kind may have any name, also one that objects know", () =>
+  Effect.gen(function*() {
+    class Odd extends Schema.TaggedClass<Odd>()("__proto__", { occurredAt: Schema.DateTimeUtc }) {}
+    const bus = yield* EventBus.make({ name: "test", events: [Odd] })
+    yield* bus.publish(new Odd({ occurredAt: yield* DateTime.now }))
+    const { publishedByKind, publishedCount } = yield* bus.metrics
+    assert.deepStrictEqual([publishedCount, Object.entries(publishedByKind)], [1, [["__proto__", 1]]])
+  }))
 
 describe("bad input is a defect that names the bus, the option and what is allowed", () => {
   const cases: ReadonlyArray<

@@ -6,7 +6,7 @@ import type { AnyEvent, EventBus, HandlerOptions, Metrics, Options, SubscribeOpt
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
 import { type Handler, Handling } from "./handling.ts"
 import { report, type Series } from "./metrics.ts"
-import { withAsyncScheduler } from "./scheduler.ts"
+import { makeSchedule, withAsyncScheduler } from "./scheduler.ts"
 import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
@@ -97,8 +97,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
     this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
     this.context = Context.omit(Tracer.ParentSpan)(withAsyncScheduler(context))
-    const dispatcher = Context.get(this.context, Scheduler.Scheduler).makeDispatcher()
-    this.schedule = (task) => dispatcher.scheduleTask(task, 0)
+    this.schedule = makeSchedule(Context.get(this.context, Scheduler.Scheduler).makeDispatcher())
     this.run = Effect.runForkWith(this.context)
     this.storage = new Storage(kinds, this.replay, this.schedule)
     const reports = [
@@ -167,19 +166,13 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     }))
 
   readonly metrics: Effect.Effect<Metrics> = Effect.sync(() => {
-    const publishedByKind: Record<string, number> = {}
-    let publishedCount = 0
-    let noSubscribersCount = 0
-    for (const kind of this.kinds) {
-      publishedCount += publishedByKind[kind] = this.storage.published(kind)
-      noSubscribersCount += this.storage.unmatched(kind)
-    }
+    const published = this.kinds.map((kind) => [kind, this.storage.published(kind)] as const)
     return {
-      publishedCount,
+      publishedCount: published.reduce((sum, [, count]) => sum + count, 0),
       deliveredCount: this.sum("delivered"),
       droppedCount: this.sum("dropped"),
-      noSubscribersCount,
-      publishedByKind
+      noSubscribersCount: this.kinds.reduce((sum, kind) => sum + this.storage.unmatched(kind), 0),
+      publishedByKind: Object.fromEntries(published)
     }
   })
 

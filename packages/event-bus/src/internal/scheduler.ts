@@ -1,5 +1,26 @@
 import { Context, Scheduler } from "effect"
 
+/** Runs tasks in turns of the scheduler. One that throws ends its turn; those after it have the next. */
+export const makeSchedule = (dispatcher: Scheduler.SchedulerDispatcher): (task: () => void) => void => {
+  let tasks: Array<() => void> = []
+  const run = (): void => {
+    const batch = tasks
+    tasks = []
+    let next = 0
+    try {
+      while (next < batch.length) batch[next++]!()
+    } finally {
+      if (next < batch.length) {
+        tasks = [...batch.slice(next), ...tasks]
+        dispatcher.scheduleTask(run, 0)
+      }
+    }
+  }
+  return (task) => {
+    if (tasks.push(task) === 1) dispatcher.scheduleTask(run, 0)
+  }
+}
+
 const fallback = new Scheduler.MixedScheduler()
 
 /**

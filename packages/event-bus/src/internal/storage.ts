@@ -94,8 +94,9 @@ class Lane<A> {
     }
     this.tail.items[offset] = item
     this.head++
-    if (this.nextToSettle >= this.cursors.length) this.nextToSettle = 0
-    this.cursors[this.nextToSettle++]!.settle()
+    // From the last to the first: those that join meanwhile do not put off the others.
+    if (this.nextToSettle === 0 || this.nextToSettle > this.cursors.length) this.nextToSettle = this.cursors.length
+    this.cursors[--this.nextToSettle]!.settle()
     if (this.waiting.length > 0) this.scheduleWake()
   }
 
@@ -108,7 +109,10 @@ class Lane<A> {
     if (this.waiting[cursor.waitingIndex] === cursor) {
       removeAt(this.waiting, cursor.waitingIndex).waitingIndex = cursor.waitingIndex
     }
-    if (this.cursors.length === 0) this.onUnread()
+    if (this.cursors.length > 0) return
+    // Who keeps a closed cursor keeps its lane.
+    this.tail = nothing
+    this.onUnread()
   }
 
   private scheduleWake(): void {
@@ -121,16 +125,7 @@ class Lane<A> {
     this.isWakeScheduled = false
     const waking = this.waiting
     this.waiting = []
-    let woken = 0
-    try {
-      while (woken < waking.length) waking[woken++]!.wake()
-    } finally {
-      // Only reached with some left when a taker's continuation threw: the others must not wait for ever.
-      if (woken < waking.length) {
-        while (woken < waking.length) this.wait(waking[woken++]!)
-        this.scheduleWake()
-      }
-    }
+    for (const cursor of waking) cursor.wake()
   }
 }
 
@@ -286,18 +281,19 @@ export class Cursor<A> {
   wake(): void {
     const waiters = this.waiters
     if (waiters === undefined) return
-    try {
-      while (this.isWakeDue) {
-        // Most often there is one, and `shift` costs as much as half of what it runs.
-        const first = waiters.length === 1 ? waiters.pop()! : waiters.shift()!
+    while (this.isWakeDue) {
+      // Most often there is one, and `shift` costs as much as half of what it runs.
+      const first = waiters.length === 1 ? waiters.pop()! : waiters.shift()!
+      try {
         first.run()
-      }
-    } finally {
-      if (waiters.length > 0) {
-        if (this.isOpen) this.lane.wait(this)
-        if (this.isWakeDue) this.scheduleWake()
+      } catch (error) {
+        // What a taker's continuation throws must not reach the other takers: it has a turn of its own.
+        this.lane.schedule(() => {
+          throw error
+        })
       }
     }
+    if (waiters.length > 0 && this.isOpen) this.lane.wait(this)
   }
 
   /** Accepts no more events; what is pending stays where it is: for when the log has ended too. */
@@ -360,7 +356,9 @@ export class Cursor<A> {
       count -= slice.length
       slices.push(slice)
     }
-    return slices.length === 1 ? slices[0]! : ([] as Array<A>).concat(...slices)
+    if (slices.length === 1) return slices[0]!
+    // A call takes only so many arguments.
+    return slices.length < 1000 ? ([] as Array<A>).concat(...slices) : slices.flat()
   }
 
   private shiftBacklog(): A {
@@ -389,7 +387,7 @@ export class Cursor<A> {
   /** Full, newest lost: the accepted events move to the backlog, so that the log is not held for their sake. */
   private reject(excess: number): void {
     this.keep(this.lane.head - this.position - excess)
-    this.firstLost ??= this.next()
+    this.firstLost ??= this.current()
     const tail = this.lane.tail
     this.chunk = tail
     this.position = this.lane.head
