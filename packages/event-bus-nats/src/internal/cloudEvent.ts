@@ -26,6 +26,7 @@ export const originOf = (event: EventBus.AnyEvent): Origin | undefined => origin
 
 /** An event ready to be sent. It keeps its id however often it is sent. */
 export interface Outgoing {
+  readonly event: EventBus.AnyEvent
   readonly kind: string
   readonly id: string
   readonly headers: MsgHdrs
@@ -49,6 +50,7 @@ interface Codec {
 export class CloudEvents {
   private readonly source: string
   private readonly encodedSource: string
+  private readonly idOf: (event: EventBus.AnyEvent) => string
   private readonly imports: ReadonlySet<string>
   private readonly codecs = new Map<string, Codec>()
 
@@ -57,10 +59,12 @@ export class CloudEvents {
     readonly kinds: ReadonlyArray<string>
     readonly events: EventBus.EventSchemas
     readonly imports: ReadonlyArray<string>
+    readonly idOf?: ((event: EventBus.AnyEvent) => string) | undefined
   }) {
     this.source = options.source
     this.encodedSource = encodeHeader(options.source)
     this.imports = new Set(options.imports)
+    this.idOf = options.idOf ?? (() => nuid.next())
     // The codec of each kind is the bus's own `EventJson` for it: the type names the member of that union.
     options.events.forEach((event, i) => {
       const json = Schema.toCodecJson(event)
@@ -75,7 +79,8 @@ export class CloudEvents {
   encode(event: EventBus.AnyEvent): Outgoing {
     const encoded = this.codecs.get(event._tag)!.encode(event)
     if (Exit.isFailure(encoded)) throw new Error(`The event does not encode: ${explain(encoded)}`)
-    const id = nuid.next()
+    const id = encodeHeader(this.idOf(event))
+    if (id === "") throw new Error("idOf gives it an empty id")
     const attributes = headers()
     attributes.append("ce-specversion", "1.0")
     attributes.append("ce-id", id)
@@ -83,7 +88,7 @@ export class CloudEvents {
     attributes.append("ce-type", encodeHeader(event._tag))
     attributes.append("ce-time", DateTime.formatIso(event.occurredAt))
     attributes.append("ce-datacontenttype", "application/json")
-    return { kind: event._tag, id, headers: attributes, body: JSON.stringify(encoded.value) }
+    return { event, kind: event._tag, id, headers: attributes, body: JSON.stringify(encoded.value) }
   }
 
   decode(attributes: MsgHdrs | undefined, body: Uint8Array): Incoming {

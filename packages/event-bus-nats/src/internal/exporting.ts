@@ -8,7 +8,7 @@
 import { JetStreamApiError } from "@nats-io/jetstream"
 import { InvalidArgumentError } from "@nats-io/transport-node"
 import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Clock, Deferred, Effect, Exit, Scope } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Scope } from "effect"
 import { type CloudEvents, originOf, type Outgoing } from "./cloudEvent.ts"
 import type { Connection, Session } from "./connection.ts"
 import type { Settings } from "./settings.ts"
@@ -151,11 +151,12 @@ export class Exporting {
 
   private sendOnce(session: Session, batch: ReadonlyArray<Outgoing>): Effect.Effect<ReadonlyArray<Outgoing>> {
     return Effect.gen({ self: this }, function*() {
-      let sent = 0
-      for (const { body, headers, kind } of batch) {
+      const sent: Array<Outgoing> = []
+      for (const outgoing of batch) {
+        const { body, headers, kind } = outgoing
         try {
           session.nats.publish(`${this.settings.subject}.${kind}`, body, { headers })
-          sent++
+          sent.push(outgoing)
         } catch (error) {
           if (error instanceof InvalidArgumentError) {
             yield* this.reject(kind, error)
@@ -169,8 +170,12 @@ export class Exporting {
       const answered = yield* Effect.exit(
         this.connection.during(session, () => session.nats.flush().then(() => true))
       )
-      if (Exit.isSuccess(answered) && answered.value === true) this.tally.exported += sent
-      else this.tally.lost += sent
+      if (Exit.isSuccess(answered) && answered.value === true) {
+        this.tally.exported += sent.length
+        yield* this.tell(sent)
+      } else {
+        this.tally.lost += sent.length
+      }
       return []
     })
   }
@@ -179,17 +184,20 @@ export class Exporting {
     return Effect.gen({ self: this }, function*() {
       const faults = yield* Effect.promise(() => Promise.all(batch.map((outgoing) => this.store(session, outgoing))))
       const again: Array<Outgoing> = []
+      const stored: Array<Outgoing> = []
       let fault: unknown = undefined
       for (let i = 0; i < batch.length; i++) {
-        if (faults[i] === undefined) continue
         const outgoing = batch[i]!
-        if (isRefused(faults[i])) {
+        if (faults[i] === undefined) {
+          stored.push(outgoing)
+        } else if (isRefused(faults[i])) {
           yield* this.reject(outgoing.kind, faults[i])
         } else {
           fault = faults[i]
           again.push(outgoing)
         }
       }
+      yield* this.tell(stored)
       if (fault !== undefined) yield* this.onFault(session, fault)
       return again
     })
@@ -208,6 +216,17 @@ export class Exporting {
     } catch (error) {
       return error ?? new Error("The server did not store the event")
     }
+  }
+
+  /** Tells the application what was exported. */
+  private tell(exported: ReadonlyArray<Outgoing>): Effect.Effect<void> {
+    const { onExported } = this.settings
+    if (onExported === undefined || exported.length === 0) return Effect.void
+    return Effect.suspend(() => onExported(exported.map(({ event }) => event))).pipe(
+      Effect.catchDefect((defect) =>
+        Effect.annotateLogs(Effect.logError("onExported died", Cause.die(defect)), { bus: this.settings.bus })
+      )
+    )
   }
 
   private onFault(session: Session, fault: unknown): Effect.Effect<void> {
