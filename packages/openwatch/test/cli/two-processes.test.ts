@@ -1,0 +1,284 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { jetstream, jetstreamManager } from "@nats-io/jetstream"
+import { connect } from "@nats-io/transport-node"
+import { eventIdOf, SystemEventBus } from "@openwatch/openwatch"
+import {
+  Array,
+  Console,
+  DateTime,
+  Effect,
+  Exit,
+  Fiber,
+  FileSystem,
+  Random,
+  Schedule,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
+import { ChildProcess } from "effect/process"
+import { existsSync } from "node:fs"
+import { DatabaseSync } from "node:sqlite"
+import { fileURLToPath } from "node:url"
+import * as NatsServer from "../../../event-bus-nats/test/NatsServer.ts"
+
+const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
+const examples = fileURLToPath(new URL("../../../../examples", import.meta.url))
+
+const live = <A, E>(name: string, test: Effect.Effect<A, E, NodeServices.NodeServices | Scope.Scope>) =>
+  it.live(name, () => Effect.provide(test, NodeServices.layer), 180_000)
+
+/** Looks until it holds. A test that waits for what never comes ends by its own time limit. */
+const eventually = (holds: () => boolean) =>
+  Effect.suspend(() => holds() ? Effect.void : Effect.fail("not yet" as const)).pipe(
+    Effect.retry(Schedule.spaced("5 millis")),
+    Effect.orDie
+  )
+
+const linesOf = (stream: Stream.Stream<Uint8Array, unknown>) =>
+  stream.pipe(Stream.decodeText(), Stream.splitLines, Stream.orDie)
+
+/** Starts `openwatch run`; ended with the scope. */
+const start = (configuration: string, data: string) =>
+  Effect.gen(function*() {
+    const handle = yield* ChildProcess.make(process.execPath, [bin, "run", configuration, "--data", data], {
+      env: { PATH: process.env["PATH"], TZ: "UTC" },
+      extendEnv: false,
+      stdin: "ignore"
+    })
+    const stdout: Array<string> = []
+    const read = yield* linesOf(handle.stdout).pipe(
+      Stream.runForEach((line) => Effect.sync(() => stdout.push(line))),
+      Effect.forkScoped
+    )
+    const stderr = yield* linesOf(handle.stderr).pipe(Stream.runCollect, Effect.forkScoped)
+    const signal = (signal: NodeJS.Signals) => Effect.sync(() => process.kill(Number(handle.pid), signal))
+    return {
+      /** So far. */
+      stdout,
+      kill: Effect.andThen(signal("SIGKILL"), Effect.exit(handle.exitCode)),
+      /** Stops it as an operator would. */
+      stop: Effect.gen(function*() {
+        yield* signal("SIGTERM")
+        assert.strictEqual(Number(yield* handle.exitCode), 0, (yield* Fiber.join(stderr)).slice(-5).join("\n"))
+        yield* Fiber.join(read)
+      })
+    }
+  })
+
+/** Rows of a database that a process may be writing, or will make. */
+const query = <Row>(data: string, sql: string): ReadonlyArray<Row> => {
+  const file = `${data}/openwatch.sqlite`
+  if (!existsSync(file)) return []
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
+  try {
+    return database.prepare(sql).all() as unknown as ReadonlyArray<Row>
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("no such table")) return []
+    throw error
+  } finally {
+    database.close()
+  }
+}
+
+const count = (data: string, table: string): number =>
+  query<{ n: number }>(data, `SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0
+
+/** An event: where it happened, and when. */
+const keyOf = (hostId: string, occurredAt: number) => `${hostId} ${occurredAt}`
+
+const keyOfText = (json: string) => {
+  const { hostId, occurredAt } = Schema.decodeUnknownSync(Schema.fromJsonString(SystemEventBus.EventJson))(json)
+  return keyOf(hostId, DateTime.toEpochMillis(occurredAt))
+}
+
+/** What a process that probes has noticed, and which of that the server has acknowledged to it: what its outbox has lost. */
+const noticedBy = (data: string) => {
+  const noticed = query<{ host_id: string; occurred_at: number }>(data, "SELECT host_id, occurred_at FROM host_states")
+    .map(({ host_id, occurred_at }) => keyOf(host_id, occurred_at))
+  const waiting = query<{ event: string }>(data, "SELECT event FROM unannounced_events").map(({ event }) =>
+    keyOfText(event)
+  )
+  const isWaiting = new Set(waiting)
+  return { acknowledged: noticed.filter((key) => !isWaiting.has(key)), waiting }
+}
+
+/** All that is in the stream, and how much of it nobody has acknowledged yet. */
+const streamOf = (server: NatsServer.NatsServer) =>
+  Effect.acquireUseRelease(
+    Effect.promise(() => connect({ servers: server.url })),
+    (nats) =>
+      Effect.promise(async () => {
+        const manager = await jetstreamManager(nats)
+        const { state } = await manager.streams.info("OPENWATCH")
+        const { num_ack_pending, num_pending } = await manager.consumers.info("OPENWATCH", "source=alerts")
+        const messages: Array<{ readonly id: string; readonly key: string; readonly isItself: boolean }> = []
+        const consumer = await jetstream(nats).consumers.get("OPENWATCH")
+        while (messages.length < state.messages) {
+          for await (const message of await consumer.fetch({ max_messages: state.messages - messages.length })) {
+            const text = message.string()
+            const event = Schema.decodeUnknownSync(Schema.fromJsonString(SystemEventBus.EventJson))(text)
+            const id = message.headers!.get("ce-id")
+            messages.push({ id, key: keyOfText(text), isItself: id === eventIdOf(event) })
+          }
+        }
+        return { messages, open: num_ack_pending + num_pending }
+      }),
+    (nats) => Effect.promise(() => nats.close())
+  )
+
+/** A process that is started again in its own scope. */
+const restartable = (configuration: string, data: string) =>
+  Effect.gen(function*() {
+    let running: { readonly scope: Scope.Closeable; readonly process: Effect.Success<ReturnType<typeof start>> }
+    const begin = Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      running = { scope, process: yield* Scope.provide(start(configuration, data), scope) }
+    })
+    yield* begin
+    yield* Effect.addFinalizer((exit) => Scope.close(running.scope, exit))
+    return {
+      begin,
+      kill: Effect.suspend(() =>
+        Effect.andThen(running.process.kill, Effect.exit(Scope.close(running.scope, Exit.void)))
+      ),
+      stop: Effect.suspend(() => running.process.stop),
+      lastLine: Effect.sync(() => running.process.stdout.at(-1) ?? "")
+    }
+  })
+
+describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one that raises alerts", () => {
+  live(
+    "a server and both processes killed in a burst: each event that the server acknowledged is exactly one alert",
+    Effect.gen(function*() {
+      const seed = process.env["SEED"] ?? `${Date.now()}`
+      yield* Effect.gen(function*() {
+        const hosts = 10_000
+        const fs = yield* FileSystem.FileSystem
+        const folder = yield* fs.makeTempDirectoryScoped()
+        const server = yield* NatsServer.make()
+        // Nothing listens there: each host is unreachable at once.
+        const entries = Array.makeBy(hosts, (n) => `  - { name: host-${n}, address: 127.0.0.1, port: 1 }\n`)
+        yield* fs.writeFileString(`${folder}/hosts.yaml`, `hosts:\n${entries.join("")}`)
+        const nats = `servers: ["${server.url}"], stream: { max_age: 1d }`
+        const kinds = "[HeartbeatPulse, DriftDetected]"
+        yield* fs.writeFileString(
+          `${folder}/probes.yaml`,
+          `inventory: hosts.yaml\nliveness: { failure_threshold: 1 }\nalerts: false\n` +
+            `nats: { ${nats}, source: probes, export: ${kinds} }\n`
+        )
+        yield* fs.writeFileString(
+          `${folder}/alerts.yaml`,
+          `liveness: false\nchannels: [{ type: console }]\nnats: { ${nats}, source: alerts, import: ${kinds} }\n`
+        )
+        const probesData = `${folder}/probes`
+        const alertsData = `${folder}/alerts`
+
+        const alerts = yield* restartable(`${folder}/alerts.yaml`, alertsData)
+        const probes = yield* restartable(`${folder}/probes.yaml`, probesData)
+        const between = (from: number, to: number) => Random.nextIntBetween(hosts * from, hosts * to)
+        const moments = {
+          server: [yield* between(0.1, 0.4), yield* between(0.5, 0.9)],
+          probes: yield* between(0.2, 0.9),
+          alerts: [yield* between(0.05, 0.4), yield* between(0.45, 0.9)]
+        }
+        const noticed = () => count(probesData, "host_states")
+        const sent = () => noticed() - count(probesData, "unannounced_events")
+        const raised = () => count(alertsData, "alerts")
+
+        const [, atKill] = yield* Effect.all([
+          Effect.forEach(
+            moments.server,
+            (moment) =>
+              eventually(() => sent() >= moment).pipe(Effect.andThen(server.kill), Effect.andThen(server.start()))
+          ),
+          Effect.gen(function*() {
+            yield* eventually(() => noticed() >= moments.probes)
+            yield* probes.kill
+            const atKill = noticedBy(probesData)
+            yield* probes.begin
+            return atKill
+          }),
+          Effect.forEach(
+            moments.alerts,
+            (moment) =>
+              eventually(() => raised() >= moment).pipe(Effect.andThen(alerts.kill), Effect.andThen(alerts.begin))
+          )
+        ], { concurrency: "unbounded" })
+
+        yield* eventually(() => sent() === hosts && raised() >= hosts)
+        yield* probes.stop
+        yield* eventually(() =>
+          query(alertsData, "SELECT 1 FROM deliveries WHERE state <> 'delivered' LIMIT 1").length === 0
+        )
+        yield* alerts.stop
+
+        const { messages, open } = yield* streamOf(server)
+        const rows = query<{ host_id: string; occurred_at: number; type: string; repeats: number }>(
+          alertsData,
+          "SELECT host_id, occurred_at, type, repeats FROM alerts"
+        )
+        yield* Console.log(
+          `seed ${seed}: killed when ${JSON.stringify(moments)}; of ${
+            atKill.acknowledged.length + atKill.waiting.length
+          } events ` +
+            `noticed when the probing process was killed, ${atKill.acknowledged.length} were acknowledged and ` +
+            `${atKill.waiting.length} were not yet; in the end: ${messages.length} in the stream, ${rows.length} alerts; ` +
+            `${yield* probes.lastLine}; ${yield* alerts.lastLine}`
+        )
+
+        // The kills were in the middle.
+        assert.isAbove(atKill.acknowledged.length, 0)
+        assert.isBelow(atKill.acknowledged.length + atKill.waiting.length, hosts)
+
+        const raisedFor = Map.groupBy(rows, ({ host_id, occurred_at }) => keyOf(host_id, occurred_at))
+        const alertsOf = (keys: ReadonlyArray<string>) => keys.map((key) => raisedFor.get(key)?.length ?? 0)
+        const isNotOne = (n: number) => n !== 1
+        assert.deepStrictEqual(alertsOf(atKill.acknowledged).filter(isNotOne), [])
+        // All that the server has, whether or not the process learnt of it.
+        assert.strictEqual(open, 0)
+        assert.deepStrictEqual(alertsOf(messages.map(({ key }) => key)).filter(isNotOne), [])
+        assert.strictEqual(new Set(messages.map(({ id }) => id)).size, messages.length)
+        assert.deepStrictEqual(messages.filter(({ isItself }) => !isItself), [])
+        // What was not acknowledged was sent by the next start, so nothing at all is missing, or there twice.
+        assert.strictEqual(rows.length, hosts)
+        assert.strictEqual(new Set(rows.map(({ host_id }) => host_id)).size, hosts)
+        assert.deepStrictEqual(rows.filter(({ repeats, type }) => type !== "host_unreachable" || repeats > 0), [])
+        assert.strictEqual(count(alertsData, "deliveries"), hosts)
+      }).pipe(
+        Random.withSeed(seed),
+        Effect.tapCause(() => Effect.logError(`The seed was ${seed}`))
+      )
+    })
+  )
+
+  live(
+    "the example of examples/two-processes: the one raises an alert for what the other notices, and calls the host by name",
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const server = yield* NatsServer.make()
+      yield* fs.makeDirectory(`${folder}/two-processes`)
+      yield* fs.copyFile(`${examples}/hosts.yaml`, `${folder}/hosts.yaml`)
+      for (const name of ["probes.yaml", "alerts.yaml"]) {
+        const text = yield* fs.readFileString(`${examples}/two-processes/${name}`)
+        assert.include(text, "nats://127.0.0.1:4222")
+        yield* fs.writeFileString(
+          `${folder}/two-processes/${name}`,
+          text.replace("nats://127.0.0.1:4222", server.url)
+        )
+      }
+      const alerts = yield* start(`${folder}/two-processes/alerts.yaml`, `${folder}/alerts`)
+      const probes = yield* start(`${folder}/two-processes/probes.yaml`, `${folder}/probes`)
+      yield* eventually(() => alerts.stdout.some((line) => line.includes("nobody-home is unreachable")))
+      yield* probes.stop
+      assert.deepStrictEqual(probes.stdout, ["3 events sent to NATS, 0 dropped, 0 not sent; 0 taken in, 0 rejected"])
+      yield* alerts.stop
+      assert.deepStrictEqual(alerts.stdout.slice(-2), [
+        "0 events sent to NATS, 0 dropped, 0 not sent; 3 taken in, 0 rejected",
+        "3 events published, 0 dropped; 3 received, 3 alerts routed, 0 deduplicated; failures: 0 to store, 0 to console"
+      ])
+    })
+  )
+})
