@@ -11,18 +11,15 @@ import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outbox from "../storage/Outbox.ts"
 
-const credentialsOf = (credentials: NatsConfiguration.NatsCredentials, fs: FileSystem.FileSystem) => {
-  switch (credentials.type) {
-    case "creds":
-      // Read before each attempt to connect: such files expire and are renewed.
-      return Effect.map(fs.readFileString(credentials.file), (creds) => ({ creds: Redacted.make(creds) }))
-    case "nkey":
-      return { nkeySeed: credentials.seed }
-    case "token":
-      return { token: credentials.token }
-    case "user":
-      return { user: credentials.user, password: credentials.password }
-  }
+const credentialsOf = (
+  credentials: NatsConfiguration.NatsCredentials,
+  fs: FileSystem.FileSystem
+): NatsBridge.Options["credentials"] => {
+  if (credentials.type === "token") return { token: credentials.token }
+  if (credentials.type === "user") return { user: credentials.user, password: credentials.password }
+  if (credentials.type === "nkey") return { nkeySeed: credentials.seed }
+  // Read before each attempt to connect: such files expire and are renewed.
+  return Effect.map(fs.readFileString(credentials.file), (creds) => ({ creds: Redacted.make(creds) }))
 }
 
 const describe = ({ export: out, import: into }: NatsBridge.Health): string =>

@@ -135,9 +135,9 @@ const ChannelEntry = Schema.Struct({
 
 type ChannelEntry = typeof ChannelEntry.Type
 
-/** What a process may leave to another one. */
-const orFalse = <S extends Schema.Constraint>(schema: S) =>
-  Schema.optionalKey(Schema.Union([Schema.Literal(false), schema]))
+/** Something that a process may leave to another one. */
+const orFalse = <S extends Schema.Constraint>(schema: S, message: string) =>
+  Schema.optionalKey(Schema.Union([Schema.Literal(false), schema]).annotate({ message }))
 
 const ConfigurationFile = Schema.Struct({
   inventory: Schema.optionalKey(Schema.NonEmptyString),
@@ -148,9 +148,9 @@ const ConfigurationFile = Schema.Struct({
         Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { expected: "a number of failures, 1 to 100" }))
       )
     }).annotate({
-      message: "Expected a mapping with the keys `interval` and `failure_threshold`, or false",
       messageUnexpectedKey: "Unknown key: liveness has `interval` and `failure_threshold`"
-    })
+    }),
+    "Expected a mapping with the keys `interval` and `failure_threshold`, or false"
   ),
   scans: Schema.optionalKey(Schema.NonEmptyString),
   drift: Schema.optionalKey(
@@ -165,9 +165,9 @@ const ConfigurationFile = Schema.Struct({
   ),
   alerts: orFalse(
     Schema.Struct({ time_to_live: Schema.optionalKey(timeSpanBetween(timeToLiveRange)) }).annotate({
-      message: "Expected a mapping with the key `time_to_live`, or false",
       messageUnexpectedKey: "Unknown key: alerts have `time_to_live`"
-    })
+    }),
+    "Expected a mapping with the key `time_to_live`, or false"
   ),
   channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" })),
   nats: Schema.optionalKey(NatsConfiguration.NatsEntry)
