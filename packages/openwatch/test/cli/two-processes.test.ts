@@ -43,7 +43,7 @@ const linesOf = (stream: Stream.Stream<Uint8Array, unknown>) =>
 const start = (configuration: string, data: string) =>
   Effect.gen(function*() {
     const handle = yield* ChildProcess.make(process.execPath, [bin, "run", configuration, "--data", data], {
-      env: { PATH: process.env["PATH"], TZ: "UTC" },
+      env: { PATH: process.env["PATH"], TZ: "UTC", NATS_TOKEN: "s3cr3t" },
       extendEnv: false,
       stdin: "ignore"
     })
@@ -57,6 +57,8 @@ const start = (configuration: string, data: string) =>
     return {
       /** So far. */
       stdout,
+      exitCode: Effect.map(handle.exitCode, Number),
+      stderr: Fiber.join(stderr),
       kill: Effect.andThen(signal("SIGKILL"), Effect.exit(handle.exitCode)),
       /** Stops it as an operator would. */
       stop: Effect.gen(function*() {
@@ -71,7 +73,8 @@ const start = (configuration: string, data: string) =>
 const query = (data: string, sql: string): ReadonlyArray<Record<string, unknown>> => {
   const file = `${data}/openwatch.sqlite`
   if (!existsSync(file)) return []
-  const database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 })
+  // Not to read only: what a killed process leaves has to be recovered first.
+  const database = new DatabaseSync(file, { timeout: 5_000 })
   try {
     return database.prepare(sql).all()
   } catch (error) {
@@ -278,6 +281,44 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
         "0 events sent to NATS, 0 dropped, 0 not sent; 3 taken in, 0 rejected",
         "3 events published, 0 dropped; 3 received, 3 alerts routed, 0 deduplicated; failures: 0 to store, 0 to console"
       ])
+    })
+  )
+
+  live(
+    "a token of the environment lets it in and is never shown; a stream that is not as it says ends it, and says why",
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const server = yield* NatsServer.make({ config: "authorization { token: s3cr3t }" })
+      const configure = (source: string, maxAge: string) =>
+        fs.writeFileString(
+          `${folder}/${source}.yaml`,
+          `liveness: false\nnats: { servers: ["${server.url}"], source: ${source}, token_env: NATS_TOKEN, ` +
+            `import: [DriftDetected], stream: { max_age: ${maxAge} } }\n`
+        )
+      yield* configure("first", "7d")
+      yield* configure("second", "1d")
+      const first = yield* start(`${folder}/first.yaml`, `${folder}/first`)
+      const nats = yield* Effect.acquireRelease(
+        Effect.promise(() => connect({ servers: server.url, token: "s3cr3t" })),
+        (nats) => Effect.promise(() => nats.close())
+      )
+      const manager = yield* Effect.promise(() => jetstreamManager(nats))
+      yield* Effect.tryPromise(() => manager.consumers.info("OPENWATCH", "source=first")).pipe(
+        Effect.retry(Schedule.spaced("50 millis")),
+        Effect.orDie
+      )
+      const second = yield* start(`${folder}/second.yaml`, `${folder}/second`)
+      assert.strictEqual(yield* second.exitCode, 1)
+      const log = (yield* second.stderr).join("\n")
+      assert.include(
+        log,
+        `configuration ${folder}/second.yaml: nats: the stream "OPENWATCH" is not as the options say: its max_age is ` +
+          "604800 s, not 86400 s."
+      )
+      assert.strictEqual(log.split("\n").filter((line) => line.includes("at ")).length, 0, log)
+      yield* first.stop
+      assert.notInclude([log, ...(yield* first.stderr), ...first.stdout].join("\n"), "s3cr3t")
     })
   )
 })
