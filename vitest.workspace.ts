@@ -1,9 +1,9 @@
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 
-const suite = (name: string, root: string, options: { readonly exclude?: Array<string> } = {}) => ({
+const suite = (name: string, root: string) => ({
   extends: true as const,
-  test: { name, root, include: ["**/*.test.ts"], ...options }
+  test: { name, root, include: ["**/*.test.ts"] }
 })
 
 export default defineConfig({
@@ -26,11 +26,7 @@ export default defineConfig({
       },
       suite("event-bus", "packages/event-bus/test"),
       suite("event-bus-nats", "packages/event-bus-nats/test"),
-      suite("inspector", "packages/inspector/test", { exclude: ["browser/**"] }),
-      // Not steady beside the other suites yet: `npm run test:browser` runs them by themselves.
-      ...(process.env["BROWSER_TESTS"] === undefined
-        ? []
-        : [suite("inspector-browser", "packages/inspector/test/browser")]),
+      suite("inspector", "packages/inspector/test"),
       suite("openwatch", "packages/openwatch/test"),
       suite("acceptance", "test/acceptance"),
       suite("conformance", "test/conformance"),

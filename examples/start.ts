@@ -1,14 +1,15 @@
 /**
  * `npm start`: OpenWatch looks at the hosts of `hosts.yaml` once; then it watches them, takes in two real scans by OpenSCAP
- * and a change of its inventory, and tells what changed by alerts.
+ * and a change of its inventory, and tells what changed by alerts. In a terminal it goes on then, for its live page to be
+ * looked at, until Ctrl-C; with `--once`, or without a terminal, it ends by itself.
  *
  * So that some of the hosts answer, this program listens on their port and greets as an SSH server would. All else is the
  * real command, on a copy of the example's files.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Inventory } from "@openwatch/openwatch"
-import { type Cause, Console, Data, Effect, Fiber, FileSystem, Queue, Stream } from "effect"
+import { HttpSettings, Inventory } from "@openwatch/openwatch"
+import { Cause, Console, Data, Deferred, Effect, Exit, Fiber, FileSystem, Queue, Runtime, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
@@ -19,6 +20,8 @@ const configuration = "examples/openwatch.yaml"
 
 /** Results of real scans: of a host, and of the same one after three permission faults. */
 const results = "packages/openwatch/test/xccdf"
+
+const isOnce = process.argv.includes("--once") || !(process.stdin.isTTY && process.stdout.isTTY)
 
 class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
 
@@ -39,6 +42,15 @@ const listen = (port: number) =>
     }),
     (server) => Effect.sync(() => server.close())
   )
+
+/**
+ * What the example adds to its configuration: nothing, so that its page is where OpenWatch's always is, unless a program
+ * listens there. That may well be an OpenWatch that is really used.
+ */
+const pageAddress = Effect.scoped(listen(HttpSettings.defaultPort)).pipe(
+  Effect.as(""),
+  Effect.orElseSucceed(() => "\nhttp: { port: 0 }\n")
+)
 
 /** The example leaves a database that is really used alone. */
 const withoutDatabase = { DATABASE_URL: "" }
@@ -65,26 +77,42 @@ const watch = Effect.fnUntraced(function*(configuration: string, data: string) {
     { cwd: root, env: withoutDatabase, extendEnv: true, stdin: "inherit", stdout: "pipe", stderr: "pipe" }
   )
   const lines = yield* Queue.unbounded<string, Cause.Done>()
+  const page = yield* Deferred.make<string, ListenError>()
   const read = (stream: typeof command.stdout, print: (line: string) => Effect.Effect<void>) =>
     stream.pipe(
       Stream.decodeText(),
       Stream.splitLines,
       Stream.runForEach((line) => Effect.andThen(print(line), Queue.offer(lines, line)))
     )
-  // Standard error is the log: of it, what tells of scans and of the inventory.
-  const isShown = (line: string) => /Scan |inventory/.test(line)
+  // Standard error is the log: of it, what tells of scans and of the inventory, and what went wrong.
+  const isShown = (line: string) => /Scan |inventory|^error:/.test(line)
+  const readLog = (line: string) => {
+    const [, url] = /The live page is at (\S+)/.exec(line) ?? []
+    return (url === undefined ? Effect.void : Deferred.succeed(page, url)).pipe(
+      Effect.andThen(isShown(line) ? Console.log(line.replace(/^.*?\): /, "(log) ")) : Effect.void)
+    )
+  }
+  const notServed = Deferred.fail(page, new ListenError({ message: "openwatch run has not served its live page" }))
   const reading = yield* Effect.all([
     read(command.stdout, (line) => Console.log(line)),
-    read(command.stderr, (line) => isShown(line) ? Console.log(line.replace(/^.*?\): /, "(log) ")) : Effect.void)
-  ], { concurrency: "unbounded" }).pipe(Effect.ensuring(Queue.end(lines)), Effect.forkScoped)
+    read(command.stderr, readLog)
+  ], { concurrency: "unbounded" }).pipe(
+    Effect.ensuring(Queue.end(lines)),
+    Effect.ensuring(notServed),
+    Effect.forkScoped
+  )
+  const ended = Effect.andThen(Fiber.join(reading), command.exitCode)
   return {
+    /** Where the live page is. */
+    page: Deferred.await(page),
     /** Waits for a line with this text; should the command end before, its exit code says so. */
     until: (text: string) =>
       Effect.ignore(Effect.repeat(Queue.take(lines), { until: (line: string) => line.includes(text) })),
+    /** Its exit code, once it has ended by itself. */
+    ended,
     stop: Effect.gen(function*() {
       if (yield* command.isRunning) process.kill(Number(command.pid), "SIGTERM")
-      yield* Fiber.join(reading)
-      return yield* command.exitCode
+      return yield* ended
     })
   }
 })
@@ -100,13 +128,16 @@ const program = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const folder = yield* fs.makeTempDirectoryScoped()
   const data = `${folder}/data`
-  for (const file of ["hosts.yaml", "openwatch.yaml"]) {
-    yield* fs.copyFile(`${root}examples/${file}`, `${folder}/${file}`)
-  }
+  yield* fs.copyFile(`${root}${inventory}`, `${folder}/hosts.yaml`)
+  const settings = yield* fs.readFileString(`${root}${configuration}`)
+  yield* fs.writeFileString(
+    `${folder}/openwatch.yaml`,
+    /^http:/m.test(settings) ? settings : settings + (yield* pageAddress)
+  )
   yield* fs.makeDirectory(`${folder}/scans`)
 
   yield* Console.log(`\n$ openwatch run ${configuration}    # nobody-home does not answer: an alert\n`)
-  const { stop, until } = yield* watch(`${folder}/openwatch.yaml`, data)
+  const { ended, page, stop, until } = yield* watch(`${folder}/openwatch.yaml`, data)
   yield* until("nobody-home is unreachable")
 
   yield* Console.log(
@@ -126,12 +157,28 @@ const program = Effect.gen(function*() {
   yield* fs.writeFileString(`${folder}/hosts.yaml`, moved)
   yield* until("nobody-home is reachable again")
 
-  yield* Console.log(`\n^C\n`)
-  codes.push(yield* stop)
-  yield* Console.log(`\n$ openwatch alerts list\n`)
-  codes.push(yield* openwatch("alerts", "list", "--data", data))
+  const list = Effect.andThen(
+    Console.log(`\n$ openwatch alerts list\n`),
+    openwatch("alerts", "list", "--data", data)
+  )
+  if (isOnce) {
+    yield* Console.log(`\n^C\n`)
+    codes.push(yield* stop, yield* list)
+    yield* Console.log(`\nIts live page was at ${yield* page}: in a terminal, and without --once, it stays up.`)
+  } else {
+    codes.push(yield* list)
+    process.exitCode = Math.max(...codes.map(Number))
+    yield* Console.log(`\nThe live page is at ${yield* page} until you press Ctrl-C.\n`)
+    codes.push(yield* Effect.onInterrupt(ended, () => stop))
+  }
   process.exitCode = Math.max(...codes.map(Number))
 })
+
+/** Ctrl-C is how it ends where it goes on. */
+const teardown: Runtime.Teardown = (exit, onExit) =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) && process.exitCode !== undefined
+    ? onExit(Number(process.exitCode))
+    : Runtime.defaultTeardown(exit, onExit)
 
 program.pipe(
   Effect.catchTag(["ListenError", "InventoryError"], ({ message }) =>
@@ -143,5 +190,5 @@ program.pipe(
     )),
   Effect.scoped,
   Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain
+  NodeRuntime.runMain({ teardown })
 )

@@ -9,6 +9,7 @@ import { cpus, totalmem } from "node:os"
 import { parseArgs } from "node:util"
 import type { Table, Workload } from "./measurements.ts"
 import { tableReport, targetsReport } from "./report.ts"
+import { summaryOf } from "./summary.ts"
 import { isMet, targetsOf } from "./targets.ts"
 import { workloads } from "./workloads/index.ts"
 
@@ -95,6 +96,8 @@ for (const workload of selected) {
     console.log(`${tableReport(table)}\n`)
   }
 }
+const summary = summaryOf(tables)
+if (summary !== undefined) console.log(`${tableReport(summary)}\n`)
 const targets = targetsOf(tables).filter(({ measured }) => measured !== undefined)
 const missed = targets.filter((target) => !isMet(target))
 console.log(targetsReport(targets))

@@ -172,12 +172,16 @@ const compare = (scenario: Scenario): void => {
 
   const wait = ({ fast, served, waiters }: Subscription, count: number, throws: boolean): void => {
     const name = ++waiting
-    const stop = fast.wait(count, () => {
-      assert.isTrue(isTurn, "A waiter ran before its turn")
-      served.push([name, fast.pollUpTo(count)])
-      if (throws) throw takerFailure
-    })
-    waiters.push({ name, count, stop })
+    const waiter = {
+      count,
+      run: () => {
+        assert.isTrue(isTurn, "A waiter ran before its turn")
+        served.push([name, fast.pollUpTo(count)])
+        if (throws) throw takerFailure
+      }
+    }
+    fast.wait(waiter)
+    waiters.push({ name, count, stop: () => fast.cancel(waiter) })
   }
 
   subscribe({ kinds: scenario.kinds, bufferSize: 1, overflow: "dropping", replay: 0 })

@@ -6,7 +6,7 @@ import type { Effect } from "effect"
 import { Context } from "effect"
 import type { HostNotFound, HostState, OpenAlert, Score } from "./InspectorApi.ts"
 
-/** Reads the fleet's state. A read that cannot be answered is a defect: the request fails with 500 and is logged. */
+/** Reads the fleet's state. A read that cannot be answered is a defect: the request fails with 500. It is the view that logs why. */
 export class FleetView extends Context.Service<FleetView, {
   /** The watched hosts, in the order in which they are to be shown. */
   readonly hosts: Effect.Effect<ReadonlyArray<typeof HostState.Type>>

@@ -33,7 +33,8 @@
  *
  * **Gotchas**
  *
- * Without a token only requests from the machine itself are answered, whatever address the server listens on.
+ * Without a token only requests from the machine itself are answered, whatever address the server listens on. Those that
+ * a proxy on the same machine passes on are among them: set a token there.
  *
  * A page that is open keeps a request open. A server that stops waits for it, 20 seconds unless
  * `gracefulShutdownTimeout` says otherwise.

@@ -96,7 +96,7 @@ export const HostState = Schema.Struct({
   state: Schema.Literals(["unknown", "reachable", "unreachable"]),
   /** Since when it is in this state; `null` while unknown. */
   since: Schema.NullOr(Time),
-  /** Of the last transition to reachable, in milliseconds. */
+  /** How long it took to answer when it became reachable, in milliseconds; `null` while it is not. */
   responseTimeMs: Schema.NullOr(Schema.Finite),
   /** Of the last scan, in percent; `null` before the first. */
   score: Schema.NullOr(Schema.Finite)

@@ -184,7 +184,8 @@ describe("1,000 clients", () => {
     collectGarbage()
     yield* settle
     collectGarbage()
-    return process.memoryUsage().heapUsed
+    const { external, heapUsed } = process.memoryUsage()
+    return heapUsed + external
   })
 
   const round = Effect.fnUntraced(function*(name: string) {

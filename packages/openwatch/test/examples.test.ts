@@ -1,22 +1,68 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { type Cause, Effect, FileSystem, Queue, Stream } from "effect"
 import { ChildProcess } from "effect/process"
+import { existsSync } from "node:fs"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
 
+const example = [
+  "--conditions=@openwatch/source",
+  fileURLToPath(new URL("../../../examples/start.ts", import.meta.url))
+]
+
 const start = Effect.gen(function*() {
-  const handle = yield* ChildProcess.make(
-    process.execPath,
-    ["--conditions=@openwatch/source", fileURLToPath(new URL("../../../examples/start.ts", import.meta.url))],
-    { stdin: "ignore" }
-  )
+  const handle = yield* ChildProcess.make(process.execPath, example, { stdin: "ignore" })
   const text = (stream: typeof handle.stdout) => stream.pipe(Stream.decodeText(), Stream.mkString)
   const [stdout, stderr] = yield* Effect.all([text(handle.stdout), text(handle.stderr)], { concurrency: 2 })
   return { stdout, stderr, exitCode: Number(yield* handle.exitCode) }
 }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 
+const hasTerminal = process.env["CI"] !== undefined || existsSync("/usr/bin/script")
+if (!hasTerminal) {
+  console.log("skipped: npm start in a terminal needs /usr/bin/script (Debian: apt-get install bsdutils)")
+}
+
 describe("npm start", () => {
+  it.live.skipIf(!hasTerminal)(
+    "in a terminal, goes on with its live page until Ctrl-C, and leaves nothing behind",
+    () =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const folder = yield* fs.makeTempDirectoryScoped()
+        const keys = yield* Queue.unbounded<Uint8Array, Cause.Done>()
+        const command = [process.execPath, ...example].map((word) => `'${word}'`).join(" ")
+        const handle = yield* ChildProcess.make("/usr/bin/script", ["-qec", command, "/dev/null"], {
+          env: { TMPDIR: folder },
+          extendEnv: true,
+          stdin: Stream.fromQueue(keys)
+        })
+        const isUp = (url: string) => Effect.promise(() => fetch(`${url}health`).then(({ ok }) => ok, () => false))
+        const lines = yield* handle.stdout.pipe(
+          Stream.decodeText(),
+          Stream.splitLines,
+          Stream.mapEffect(Effect.fnUntraced(function*(line) {
+            const [, url] = /^The live page is at (\S+) until you press Ctrl-C/.exec(line) ?? []
+            if (url === undefined) return line
+            assert.isTrue(yield* isUp(url))
+            yield* Queue.offer(keys, Uint8Array.of(3))
+            return url
+          })),
+          Stream.runCollect
+        )
+        assert.strictEqual(Number(yield* handle.exitCode), 0)
+        const url = lines.find((line) => line.startsWith("http:"))
+        assert.isDefined(url, lines.join("\n"))
+        assert.isFalse(yield* isUp(url))
+        assert.match(
+          lines.findLast((line) => line !== "") ?? "",
+          /5 events published, 0 dropped; 5 received, 3 alerts routed/
+        )
+        assert.deepStrictEqual(yield* fs.readDirectory(folder), [])
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    120_000
+  )
+
   it.live("shows probes, scans and alerts together", () =>
     Effect.gen(function*() {
       const { exitCode, stdout } = yield* start
@@ -33,6 +79,7 @@ describe("npm start", () => {
       assert.match(moved ?? "", /\n5 events published, 0 dropped; 5 received, 3 alerts routed, /)
       assert.match(list ?? "", /  active    high      web-01\.example\.org drifted/)
       assert.match(list ?? "", /  resolved  high      nobody-home is unreachable\n/)
+      assert.match(list ?? "", /\nIts live page was at http:\/\/127\.0\.0\.1:\d+\/: in a terminal, /)
       assert.strictEqual(exitCode, 0)
     }), 120_000)
 

@@ -5,7 +5,7 @@ import { Cause, Context, type Duration, Effect, Exit, Fiber, Latch, type Schedul
 import type { AnyEvent } from "../EventBus.ts"
 import type { SubscriptionHandle } from "../Subscription.ts"
 import { quietly } from "./losses.ts"
-import { Empty } from "./storage.ts"
+import { Empty, type Waiter } from "./storage.ts"
 import type { Handlers, Host, SubscriptionImpl } from "./subscription.ts"
 import { eventOf, type Stored, Traced } from "./traced.ts"
 
@@ -29,12 +29,23 @@ const CurrentWorker = Context.Reference<Worker | undefined>("@openwatch/event-bu
   defaultValue: () => undefined
 })
 
-/** One fiber that handles one event at a time. */
-interface Worker {
+/** One fiber that handles one event at a time, and waits for the next. */
+class Worker implements Waiter {
+  readonly count = 1
   readonly handling: Handling
   /** What its handler is busy with. */
-  item: Stored | undefined
-  fiber: Fiber.Fiber<void> | undefined
+  item: Stored | undefined = undefined
+  fiber: Fiber.Fiber<void> | undefined = undefined
+  /** Ends the wait. */
+  resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+
+  constructor(handling: Handling) {
+    this.handling = handling
+  }
+
+  run(): void {
+    this.resume!(Effect.void)
+  }
 }
 
 export class Handling implements Handlers {
@@ -109,12 +120,13 @@ export class Handling implements Handlers {
   }
 
   private start(): void {
-    const worker: Worker = { handling: this, item: undefined, fiber: undefined }
+    const worker = new Worker(this)
     this.workers.add(worker)
     const fiber = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))(this.work(worker))
     worker.fiber = fiber
     fiber.addObserver(() => {
       this.workers.delete(worker)
+      this.subscription.cursor.cancel(worker)
       const { item } = worker
       if (item !== undefined && !this.isClosed) {
         this.host.run(this.annotate(item, Effect.logDebug("An event handler was interrupted")))
@@ -137,10 +149,11 @@ export class Handling implements Handlers {
     const done = (): void => {
       worker.item = undefined
     }
+    // The end of the fiber takes the waiter back: a finalizer would be made anew for each wait.
     const wait = Effect.callback<void>((resume) => {
-      const cancel = cursor.wait(1, () => resume(Effect.void))
+      worker.resume = resume
+      cursor.wait(worker)
       this.host.onIdle()
-      return Effect.sync(cancel)
     })
     const handleAll = Effect.whileLoop<unknown, unknown, never>({
       while: isGoing,

@@ -40,8 +40,8 @@ export interface Lost<A> {
 
 const chunkLength = 256
 
-/** Somebody who waits for some number of events, at most a full buffer. */
-interface Waiter {
+/** Somebody who waits for some number of events, at most a full buffer, or for the end of the cursor. */
+export interface Waiter {
   readonly count: number
   readonly run: () => void
 }
@@ -60,6 +60,13 @@ const nothing: Chunk<never> = { start: 0, items: [], next: undefined }
 // oxlint-disable-next-line no-new-array -- a length is what is meant
 const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: new Array(chunkLength), next: undefined })
 
+/** Takes out the item at `index`. The last one, which is the answer, moves there. */
+const removeAt = <T>(items: Array<T>, index: number): T => {
+  const last = items.pop()!
+  if (index < items.length) items[index] = last
+  return last
+}
+
 /** The log that all subscriptions to one set of kinds read. */
 class Lane<A> {
   /** Events appended so far: the position of the next one. */
@@ -67,8 +74,7 @@ class Lane<A> {
   tail: Chunk<A> = makeChunk(0)
   readonly cursors: Array<Cursor<A>> = []
   readonly schedule: (task: () => void) => void
-  private waiting = new Set<Cursor<A>>()
-  private waking = new Set<Cursor<A>>()
+  private waiting: Array<Cursor<A>> = []
   private isWakeScheduled = false
   private nextToSettle = 0
   private readonly onUnread: () => void
@@ -90,20 +96,18 @@ class Lane<A> {
     this.head++
     if (this.nextToSettle >= this.cursors.length) this.nextToSettle = 0
     this.cursors[this.nextToSettle++]!.settle()
-    if (this.waiting.size > 0) this.scheduleWake()
+    if (this.waiting.length > 0) this.scheduleWake()
   }
 
   wait(cursor: Cursor<A>): void {
-    this.waiting.add(cursor)
+    if (this.waiting[cursor.waitingIndex] !== cursor) cursor.waitingIndex = this.waiting.push(cursor) - 1
   }
 
   remove(cursor: Cursor<A>): void {
-    const last = this.cursors.pop()!
-    if (last !== cursor) {
-      this.cursors[cursor.index] = last
-      last.index = cursor.index
+    removeAt(this.cursors, cursor.index).index = cursor.index
+    if (this.waiting[cursor.waitingIndex] === cursor) {
+      removeAt(this.waiting, cursor.waitingIndex).waitingIndex = cursor.waitingIndex
     }
-    this.waiting.delete(cursor)
     if (this.cursors.length === 0) this.onUnread()
   }
 
@@ -116,18 +120,14 @@ class Lane<A> {
   private readonly wake = (): void => {
     this.isWakeScheduled = false
     const waking = this.waiting
-    this.waiting = this.waking
-    this.waking = waking
+    this.waiting = []
+    let woken = 0
     try {
-      for (const cursor of waking) {
-        waking.delete(cursor)
-        cursor.wake()
-      }
+      while (woken < waking.length) waking[woken++]!.wake()
     } finally {
-      // Only reached with something left when a taker's continuation threw: the others must not wait for ever.
-      if (waking.size > 0) {
-        for (const cursor of waking) this.waiting.add(cursor)
-        waking.clear()
+      // Only reached with some left when a taker's continuation threw: the others must not wait for ever.
+      if (woken < waking.length) {
+        while (woken < waking.length) this.wait(waking[woken++]!)
         this.scheduleWake()
       }
     }
@@ -145,6 +145,8 @@ export class Cursor<A> {
   losses: LossListener | undefined = undefined
   /** Index in `lane.cursors`; meaningless once closed. */
   index: number
+  /** Index in the lane's list of cursors that wait; meaningless when this one is not there. */
+  waitingIndex = 0
   private readonly lane: Lane<A>
   private readonly joined: number
   private readonly replayed: number
@@ -261,29 +263,37 @@ export class Cursor<A> {
   }
 
   /**
-   * Runs `run` in a later turn of the scheduler, once `count` events are pending (at most as many as the buffer holds) or
-   * no more will come. Waiters run in the order in which they came. The answer takes the waiter back.
+   * Runs the waiter in a later turn of the scheduler, once as many events as it asks for are pending or no more will come.
+   * Waiters run in the order in which they came.
    */
-  wait(count: number, run: () => void): () => void {
-    const waiters = this.waiters ??= []
-    const waiter = { count, run }
-    waiters.push(waiter)
+  wait(waiter: Waiter): void {
+    this.waiters ??= []
+    this.waiters.push(waiter)
     if (this.isOpen) this.lane.wait(this)
     if (this.isWakeDue) this.scheduleWake()
-    return () => {
-      const index = waiters.indexOf(waiter)
-      if (index >= 0) waiters.splice(index, 1)
-      // Whoever is first now may wait for less, which is there already.
-      if (this.isWakeDue) this.scheduleWake()
-    }
+  }
+
+  /** Takes back a waiter that has not run. */
+  cancel(waiter: Waiter): void {
+    const index = this.waiters === undefined ? -1 : this.waiters.indexOf(waiter)
+    if (index < 0) return
+    this.waiters!.splice(index, 1)
+    // Whoever is first now may wait for less, which is there already.
+    if (this.isWakeDue) this.scheduleWake()
   }
 
   /** Runs waiters for as long as there is what they wait for. */
   wake(): void {
+    const waiters = this.waiters
+    if (waiters === undefined) return
     try {
-      while (this.isWakeDue) this.waiters!.shift()!.run()
+      while (this.isWakeDue) {
+        // Most often there is one, and `shift` costs as much as half of what it runs.
+        const first = waiters.length === 1 ? waiters.pop()! : waiters.shift()!
+        first.run()
+      }
     } finally {
-      if (this.isAwaited) {
+      if (waiters.length > 0) {
         if (this.isOpen) this.lane.wait(this)
         if (this.isWakeDue) this.scheduleWake()
       }
@@ -322,14 +332,21 @@ export class Cursor<A> {
     this.lane.schedule(() => this.wake())
   }
 
-  private next(): A {
-    const offset = this.position - this.chunk.start
-    if (offset === chunkLength) {
-      this.chunk = this.chunk.next!
-      return this.chunk.items[this.position++ - this.chunk.start]!
+  /** The event of the log at the position. There is one, as many chunks further as it may be. */
+  private current(): A {
+    let chunk = this.chunk
+    if (this.position - chunk.start >= chunkLength) {
+      do chunk = chunk.next!
+      while (this.position - chunk.start >= chunkLength)
+      this.chunk = chunk
     }
+    return chunk.items[this.position - chunk.start]!
+  }
+
+  private next(): A {
+    const item = this.current()
     this.position++
-    return this.chunk.items[offset]!
+    return item
   }
 
   /** The next `count` events of the log; there are as many. */
@@ -389,13 +406,9 @@ export class Cursor<A> {
       count--
     }
     if (count > 0) {
+      this.firstLost ??= this.current()
+      this.position += count - 1
       last = this.next()
-      this.firstLost ??= last
-      if (count > 1) {
-        this.position += count - 2
-        while (this.position - this.chunk.start >= chunkLength) this.chunk = this.chunk.next!
-        last = this.next()
-      }
     }
     this.lose(excess, last!)
   }

@@ -276,12 +276,17 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
       const { cursor } = this
       if (cursor.isEnded) return Cause.done()
       if (!cursor.isAwaited && (cursor.pending >= count || !cursor.isOpen)) return Effect.succeed(poll() as A)
-      return Effect.callback<A, Cause.Done>((resume) =>
-        Effect.sync(cursor.wait(count, () => {
-          const found = poll()
-          resume(found === Empty ? Cause.done() : Effect.succeed(found))
-        }))
-      )
+      return Effect.callback<A, Cause.Done>((resume) => {
+        const waiter = {
+          count,
+          run: () => {
+            const found = poll()
+            resume(found === Empty ? Cause.done() : Effect.succeed(found))
+          }
+        }
+        cursor.wait(waiter)
+        return Effect.sync(() => cursor.cancel(waiter))
+      })
     })
   }
 }

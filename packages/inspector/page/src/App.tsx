@@ -9,7 +9,13 @@ import { Throughput } from "./Throughput.tsx"
 
 const useLive = (live: Live): State => {
   const [state, setState] = useState(live.state)
-  useEffect(() => live.subscribe(() => setState(live.state)), [live])
+  useEffect(() => {
+    const update = () => setState(live.state)
+    const unsubscribe = live.subscribe(update)
+    // Effects run after painting. An answer may have come before, and may have been the last one.
+    update()
+    return unsubscribe
+  }, [live])
   return state
 }
 
@@ -62,7 +68,7 @@ export const App = ({ live }: { live: Live }) => {
             {bus.hasFleet ? <Fleet live={live} hosts={state.hosts} alerts={state.alerts} /> : null}
             <Throughput history={state.history} kinds={bus.kinds} />
             <Subscriptions subscriptions={state.subscriptions} />
-            <Events entries={state.entries} kinds={bus.kinds} />
+            <Events entries={state.entries} hosts={state.hosts} kinds={bus.kinds} />
           </>
         )}
       </main>

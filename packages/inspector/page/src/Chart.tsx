@@ -54,7 +54,7 @@ export const Chart = ({ description, formatTime, height, points, range, series, 
           scales: {
             y: { range: range === undefined ? (_plot, _min, max) => [0, Math.max(1, max * 1.1)] : [range[0], range[1]] }
           },
-          axes: [{ ...axis, space: 90, values: (_plot, seconds) => seconds.map(formatTime) }, {
+          axes: [{ ...axis, size: 32, space: 90, values: (_plot, seconds) => seconds.map(formatTime) }, {
             ...axis,
             size: 48,
             space: 22
@@ -66,7 +66,7 @@ export const Chart = ({ description, formatTime, height, points, range, series, 
               stroke: color(one.color),
               width: 2,
               dash: dashes[index % dashes.length]!,
-              points: { show: points ?? false }
+              points: { show: points ?? false, fill: color("--panel") }
             }))
           ]
         },

@@ -1,18 +1,21 @@
-import { useState } from "preact/hooks"
+import { useMemo, useState } from "preact/hooks"
 import { clock, count } from "./format.ts"
-import type { Entry } from "./Live.ts"
+import type { Entry, HostState } from "./Live.ts"
 
 const shownAtMost = 200
 
-/** The fields in one line. Whatever they say is text, here and everywhere. */
-const summary = (json: string): string => {
+/** What hosts are called, by their ids. */
+type Names = ReadonlyMap<string, string>
+
+/** The fields in one line, with hosts by their names. Whatever they say is text, here and everywhere. */
+const summary = (json: string, names: Names): string => {
   const { _tag: _, occurredAt: __, ...fields } = JSON.parse(json) as Record<string, unknown>
   return Object.entries(fields)
-    .map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .map(([name, value]) => `${name}: ${typeof value === "string" ? names.get(value) ?? value : JSON.stringify(value)}`)
     .join("  ")
 }
 
-const Line = ({ entry }: { entry: Entry }) =>
+const Line = ({ entry, names }: { entry: Entry; names: Names }) =>
   entry.notice !== undefined
     ? <li class="notice">{entry.notice}</li>
     : (
@@ -21,14 +24,21 @@ const Line = ({ entry }: { entry: Entry }) =>
           <summary>
             <time dateTime={entry.at}>{clock(entry.at)}</time>
             <span class="kind">{entry.kind}</span>
-            <span class="fields">{summary(entry.json)}</span>
+            <span class="fields">{summary(entry.json, names)}</span>
           </summary>
           <pre tabIndex={0}>{JSON.stringify(JSON.parse(entry.json), null, 2)}</pre>
         </details>
       </li>
     )
 
-export const Events = ({ entries, kinds }: { entries: ReadonlyArray<Entry>; kinds: ReadonlyArray<string> }) => {
+export const Events = (
+  { entries, hosts, kinds }: {
+    entries: ReadonlyArray<Entry>
+    hosts: ReadonlyArray<HostState>
+    kinds: ReadonlyArray<string>
+  }
+) => {
+  const names = useMemo(() => new Map(hosts.map(({ id, name }) => [id, name])), [hosts])
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set())
   const [paused, setPaused] = useState<ReadonlyArray<Entry>>()
   const toggle = (kind: string) => {
@@ -67,7 +77,7 @@ export const Events = ({ entries, kinds }: { entries: ReadonlyArray<Entry>; kind
         <p class="muted">Nothing yet. An event shows here as soon as it is published.</p> :
         (
           <ol class="scroll" tabIndex={0} aria-labelledby="events">
-            {shown.map((entry) => <Line key={entry.key} entry={entry} />)}
+            {shown.map((entry) => <Line key={entry.key} entry={entry} names={names} />)}
           </ol>
         )}
     </section>

@@ -154,16 +154,19 @@ export const Fleet = (
           <p class="muted">None. All is as it should be.</p> :
           (
             <ul class="scroll" tabIndex={0} aria-labelledby="alerts">
-              {alerts.slice(0, shownAtMost).map((alert) => (
-                <li key={alert.id}>
-                  <span class={`badge severity-${alert.severity}`}>{alert.severity}</span>
-                  <span class="title">{alert.title}</span>
-                  <span class="muted">
-                    {names.get(alert.hostId) ?? alert.hostId},{" "}
-                    <time dateTime={alert.occurredAt}>{moment(alert.occurredAt)}</time>
-                  </span>
-                </li>
-              ))}
+              {alerts.slice(0, shownAtMost).map((alert) => {
+                const host = names.get(alert.hostId) ?? alert.hostId
+                return (
+                  <li key={alert.id}>
+                    <span class={`badge severity-${alert.severity}`}>{alert.severity}</span>
+                    <span class="title">{alert.title}</span>
+                    <span class="muted">
+                      {alert.title.includes(host) ? null : `${host}, `}
+                      <time dateTime={alert.occurredAt}>{moment(alert.occurredAt)}</time>
+                    </span>
+                  </li>
+                )
+              })}
             </ul>
           )}
       </section>

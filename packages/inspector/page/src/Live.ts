@@ -3,7 +3,10 @@
  *
  * Counters are asked for once a second; events come by an `EventSource`. The former decides whether the server is there:
  * when it does not answer, the page says so and asks again, ever more slowly, and once it answers the events go on after
- * the last one seen.
+ * the last one seen. The page is live when both come.
+ *
+ * A hidden page lets go of its events: a browser opens six connections to a server and no more, so that six forgotten tabs
+ * would leave none to the one that is looked at.
  */
 import type {
   BusState as BusStateSchema,
@@ -21,7 +24,7 @@ export type HostState = typeof HostStateSchema.Encoded
 export type OpenAlert = typeof OpenAlertSchema.Encoded
 export type Score = typeof ScoreSchema.Encoded
 
-/** Whether the page is up to date. */
+/** Whether the page is up to date: `live` when the last question was answered and events come as they are published. */
 export type Status = "connecting" | "live" | "reconnecting" | "unauthorized"
 
 /** What is wrong with a subscription, in a word for people; `undefined` when nothing is. */
@@ -100,6 +103,8 @@ export class Live {
   private lastEventId = ""
   private nextKey = 0
   private failures = 0
+  /** The number of the last question. An answer to an earlier one is out of date. */
+  private question = 0
   private timer: ReturnType<typeof setTimeout> | undefined
   private fleetReadAt = 0
   private fleetIsStale = true
@@ -114,10 +119,14 @@ export class Live {
     void this.poll()
     // A machine that wakes, or a network that comes back, is not kept waiting.
     const now = () => {
-      if (this.state.status === "reconnecting") this.schedule(0)
+      if (this.state.status === "connecting" || this.state.status === "reconnecting") this.schedule(0)
     }
     addEventListener("online", now)
-    document.addEventListener("visibilitychange", now)
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) return now()
+      this.disconnect()
+      if (this.state.status === "live") this.set({ status: "connecting" })
+    })
   }
 
   /** Trades the token for a cookie. Answers what was wrong, if anything was. */
@@ -137,8 +146,9 @@ export class Live {
   }
 
   async logout(): Promise<void> {
-    await fetch("api/session", { method: "DELETE" })
-    this.leave()
+    // Only the server can drop the cookie. Where it does not answer, nobody is signed out, and the page says so already.
+    const answer = await fetch("api/session", { method: "DELETE" }).catch(() => undefined)
+    if (answer?.ok === true) this.leave()
   }
 
   scores(hostId: string): Promise<ReadonlyArray<Score>> {
@@ -155,20 +165,39 @@ export class Live {
     this.timer = setTimeout(() => void this.poll(), delay)
   }
 
+  /** Forgets everything: who signs in next may be somebody else. */
   private leave(): void {
     clearTimeout(this.timer)
+    this.question++
     this.disconnect()
-    this.set({ status: "unauthorized", subscriptions: [], entries: [], hosts: [], alerts: [], history: noHistory })
+    this.lastEventId = ""
+    this.incoming = []
+    this.watched.clear()
+    this.fleetIsStale = true
+    this.set({
+      status: "unauthorized",
+      bus: undefined,
+      subscriptions: [],
+      entries: [],
+      hosts: [],
+      alerts: [],
+      history: noHistory
+    })
   }
 
   private async poll(): Promise<void> {
     clearTimeout(this.timer)
+    const question = ++this.question
     try {
       const [bus, subscriptions] = await Promise.all([
         getJson<BusState>("api/bus"),
         getJson<ReadonlyArray<SubscriptionState>>("api/subscriptions")
       ])
       const fleet = bus.hasFleet ? await this.readFleet() : {}
+      if (question !== this.question) {
+        this.fleetIsStale = true
+        return
+      }
       this.failures = 0
       const prior = this.state.bus
       const restarted = prior !== undefined && prior.start !== bus.start
@@ -177,15 +206,17 @@ export class Live {
         this.disconnect()
       }
       this.set({
-        status: "live",
+        status: this.source?.readyState === EventSource.OPEN ? "live" : "connecting",
         bus,
         subscriptions: this.judge(subscriptions),
         history: restarted ? noHistory : this.sample(prior, bus),
         ...fleet
       })
-      if (this.source === undefined) this.connect()
+      if (this.source === undefined && !document.hidden) this.connect()
       this.schedule(pollEvery)
     } catch (error) {
+      this.fleetIsStale = true
+      if (question !== this.question) return
       if (error instanceof Unauthorized) return this.leave()
       this.disconnect()
       this.set({ status: this.state.bus === undefined ? "connecting" : "reconnecting" })
@@ -254,6 +285,7 @@ export class Live {
     const query = this.lastEventId === "" ? "" : `?lastEventId=${encodeURIComponent(this.lastEventId)}`
     const source = new EventSource(`api/events${query}`)
     this.source = source
+    source.addEventListener("open", () => this.set({ status: "live" }))
     source.addEventListener("bus-event", (message: MessageEvent<string>) => {
       this.lastEventId = message.lastEventId
       this.fleetIsStale = true
@@ -274,7 +306,8 @@ export class Live {
     })
     // Whether and when to connect again is decided by the next answer to `poll`.
     source.addEventListener("error", () => {
-      if (this.source === source) this.disconnect()
+      this.disconnect()
+      this.set({ status: "reconnecting" })
     })
   }
 
@@ -292,6 +325,7 @@ export class Live {
     this.incoming.push(entry)
     if (this.incoming.length > 1) return
     setTimeout(() => {
+      if (this.incoming.length === 0) return
       const incoming = this.incoming.toReversed()
       this.incoming = []
       this.set({ entries: [...incoming, ...this.state.entries].slice(0, entriesLength) })

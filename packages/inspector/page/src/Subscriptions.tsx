@@ -13,8 +13,7 @@ const Row = ({ subscription }: { subscription: Subscription }) => {
   return (
     <tr role="row" class={trouble === undefined ? "" : "slow"}>
       <th scope="row" role="rowheader">
-        {name}
-        {trouble === undefined ? null : <span class="badge bad">slow: {trouble}</span>}
+        {name} {trouble === undefined ? null : <span class="badge bad">slow: {trouble}</span>}{" "}
         {state === "open" ? null : <span class="badge">{state}</span>}
       </th>
       <td role="cell" data-label="Kinds">{kinds.length === 0 ? "none" : kinds.join(", ")}</td>

@@ -49,8 +49,15 @@ export class Browser extends Context.Service<Browser, PlaywrightBrowser>()("test
   )
 }
 
-/** A page of a context of its own, so without cookies, and what went wrong in it: errors, and what its policy blocked. */
-export const openPage = Effect.fnUntraced(function*(url: string, options: BrowserContextOptions = {}) {
+/**
+ * A page of a context of its own, so without cookies, and what went wrong in it: errors, and what its policy blocked.
+ * `prepare` is done before it loads.
+ */
+export const openPage = Effect.fnUntraced(function*(
+  url: string,
+  options: BrowserContextOptions = {},
+  prepare?: (page: Page) => Promise<unknown>
+) {
   const browser = yield* Browser
   const context = yield* Effect.acquireRelease(
     Effect.promise(() => browser.newContext({ viewport: { width: 1400, height: 1000 }, ...options })),
@@ -65,7 +72,10 @@ export const openPage = Effect.fnUntraced(function*(url: string, options: Browse
       problems.push(message.text())
     }
   })
-  yield* Effect.promise(() => page.goto(url))
+  yield* Effect.promise(async () => {
+    await prepare?.(page)
+    await page.goto(url)
+  })
   return { page, problems }
 })
 

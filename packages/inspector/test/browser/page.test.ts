@@ -4,16 +4,17 @@ import { DateTime, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import type { Page } from "playwright-core"
-import { Ping, ping, Pong, port, server, TestBus } from "../fixture.ts"
+import { Ping, ping, Pong, port, request, server, TestBus } from "../fixture.ts"
 import { Browser, isMissing, openPage, see } from "./browser.ts"
 import { fleet } from "./scene.ts"
 
-/** The page is live once its events arrive as well: what was published before is not shown. */
-const seeLive = (page: Page): Effect.Effect<void> =>
-  Effect.andThen(see(page, ".status", "Live"), see(page, ".total", /Live viewers\s*[1-9]/))
+/** Counters are read and events come. */
+const seeLive = (page: Page): Effect.Effect<void> => see(page, ".status", "Live")
 
 // Waits end as soon as what they wait for is there; a busy machine is given time.
 vi.setConfig({ testTimeout: 60_000 })
+
+const token = "correct horse battery staple"
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
@@ -29,6 +30,13 @@ const violations = (page: Page) =>
     }
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)
   })
+
+/** The same in the dark, for what is the same test otherwise. */
+const violationsInDark = (page: Page) =>
+  Effect.promise(() => page.emulateMedia({ colorScheme: "dark" })).pipe(
+    Effect.andThen(violations(page)),
+    Effect.tap(Effect.promise(() => page.emulateMedia({ colorScheme: "light" })))
+  )
 
 const url = Effect.map(port, (port) => `http://127.0.0.1:${port}/`)
 const text = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).allInnerTexts())
@@ -46,6 +54,48 @@ describe.skipIf(isMissing)("the page", () => {
         yield* see(page, ".events li", "the door is open")
         yield* see(page, ".total", /Published\s*1/)
         assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("is not live before its events come, whatever else is answered", () =>
+      Effect.gen(function*() {
+        const held = Promise.withResolvers<void>()
+        const { page } = yield* openPage(yield* url, {}, (page) =>
+          page.route("**/api/events*", async (route) => {
+            await held.promise
+            await route.continue()
+          }))
+        yield* see(page, ".totals", "Published")
+        const at = Effect.promise(() => page.waitForResponse("**/api/subscriptions"))
+        yield* Effect.andThen(at, at)
+        assert.deepStrictEqual(yield* text(page, ".status"), ["Connecting…"])
+        held.resolve()
+        yield* seeLive(page)
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("lets go of its events while it is hidden, and misses none", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        const { page } = yield* openPage(yield* url)
+        yield* bus.publish(ping("before"))
+        yield* see(page, ".events li", "before")
+        // Pages of a headless browser are never hidden.
+        const hide = (hidden: boolean) =>
+          Effect.promise(() =>
+            page.evaluate(`
+              Object.defineProperty(document, "hidden", { configurable: true, value: ${hidden} })
+              document.dispatchEvent(new Event("visibilitychange"))
+            `)
+          )
+        yield* hide(true)
+        yield* Effect.repeat(request("/api/bus"), { until: ({ text }) => JSON.parse(text).clients === 0 })
+        yield* bus.publish(ping("meanwhile"))
+        yield* see(page, ".total", /Published\s*2/)
+        assert.notInclude((yield* text(page, ".events li")).join(), "meanwhile")
+        yield* hide(false)
+        yield* see(page, ".events li", "meanwhile")
+        yield* seeLive(page)
+        assert.deepStrictEqual(yield* text(page, ".kind"), ["Ping", "Ping"])
+        assert.deepStrictEqual(yield* text(page, ".notice"), [])
       }).pipe(Effect.scoped, Effect.provide(server())))
 
     it.effect("is whole under a prefix, and asks nobody but its own server", () =>
@@ -125,6 +175,36 @@ describe.skipIf(isMissing)("the page", () => {
           })()`)
         )
         assert.deepStrictEqual(tried, [])
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("gives a page of another site nothing: no answer, no stream, no frame", () =>
+      Effect.gen(function*() {
+        const target = yield* url
+        const { page } = yield* openPage(`http://localhost:${yield* port}/own`)
+        const framed = page.waitForResponse(target)
+        const got = yield* Effect.promise(() =>
+          page.evaluate(`(async () => {
+            const got = []
+            await fetch("${target}api/bus").then(() => got.push("answer"), () => {})
+            await fetch("${target}metrics", { mode: "no-cors" }).then(() => got.push("opaque answer"), () => {})
+            const stream = new EventSource("${target}api/events")
+            await new Promise((resolve) => {
+              stream.onopen = () => resolve(got.push("stream"))
+              stream.onerror = resolve
+            })
+            stream.close()
+            const frame = document.createElement("iframe")
+            frame.src = "${target}"
+            await new Promise((resolve) => {
+              frame.onload = resolve
+              document.body.append(frame)
+            })
+            return got
+          })()`)
+        )
+        assert.deepStrictEqual(got, [])
+        assert.strictEqual((yield* Effect.promise(() => framed)).status(), 403)
+        assert.deepStrictEqual(page.frames().map((frame) => frame.url().startsWith(target)), [false, false])
       }).pipe(Effect.scoped, Effect.provide(server())))
 
     it.effect("shows a stuck subscription as slow, on top and in words", () =>
@@ -224,6 +304,8 @@ describe.skipIf(isMissing)("the page", () => {
         yield* first.stop
         yield* see(page, ".status", "Reconnecting: the server does not answer, last heard at")
         assert.match(yield* Effect.promise(() => page.title()), /^\(offline\)/)
+        assert.deepStrictEqual(yield* violations(page), [])
+        assert.deepStrictEqual(yield* violationsInDark(page), [])
         const second = yield* run({ port: first.port })
         yield* Effect.addFinalizer(() => second.stop)
         yield* seeLive(page)
@@ -245,8 +327,9 @@ describe.skipIf(isMissing)("the page", () => {
         yield* submit("wrong")
         yield* see(page, "[role=alert]", "This token is wrong.")
         assert.deepStrictEqual(yield* violations(page), [])
+        assert.deepStrictEqual(yield* violationsInDark(page), [])
         assert.deepStrictEqual(yield* text(page, ".subscriptions"), [])
-        yield* submit("correct horse battery staple")
+        yield* submit(token)
         yield* seeLive(page)
         assert.strictEqual(yield* Effect.promise(() => page.evaluate("document.cookie")), "")
         yield* (yield* TestBus).publish(ping("for those who may see"))
@@ -254,8 +337,72 @@ describe.skipIf(isMissing)("the page", () => {
         yield* click(page, /Sign out/)
         yield* see(page, ".status", "Signed out")
         assert.deepStrictEqual(yield* text(page, ".events"), [])
+        yield* submit(token)
+        yield* see(page, ".events li", "for those who may see")
+        // As when the session has run out, or the server was given another token.
+        yield* Effect.promise(() => page.context().clearCookies())
+        yield* see(page, ".status", "Signed out")
         assert.deepStrictEqual(problems, [])
-      }).pipe(Effect.scoped, Effect.provide(server({ token: Redacted.make("correct horse battery staple") }))))
+      }).pipe(Effect.scoped, Effect.provide(server({ token: Redacted.make(token) }))))
+
+    it.effect("asks for the token on a machine that paints later than the server answers", () =>
+      Effect.gen(function*() {
+        const { page } = yield* openPage(yield* url, {}, (page) =>
+          page.addInitScript(`
+            const setTimer = setTimeout
+            setTimeout = (callback, delay, ...values) => setTimer(callback, delay < 100 ? 1000 : delay, ...values)
+            requestAnimationFrame = () => 0
+          `))
+        yield* see(page, ".status", "Signed out")
+        yield* Effect.promise(() => page.getByLabel("Token").waitFor())
+      }).pipe(Effect.scoped, Effect.provide(server({ token: Redacted.make(token) }))))
+
+    it.effect("stays signed in while the server cannot be told otherwise", () =>
+      Effect.gen(function*() {
+        const { page, problems } = yield* openPage(yield* url)
+        yield* Effect.promise(async () => {
+          await page.getByLabel("Token").fill(token)
+          await page.keyboard.press("Enter")
+        })
+        yield* seeLive(page)
+        yield* Effect.promise(() => page.route("**/api/session", (route) => route.abort()))
+        const failed = page.waitForEvent("requestfailed", (request) => request.method() === "DELETE")
+        yield* click(page, /Sign out/)
+        yield* Effect.promise(() => failed)
+        yield* Effect.promise(() => page.waitForResponse("**/api/bus"))
+        yield* seeLive(page)
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped, Effect.provide(server({ token: Redacted.make(token) }))))
+
+    it.effect("leads those without a mouse past its head, and shows where they are", () =>
+      Effect.gen(function*() {
+        const { page } = yield* openPage(yield* url)
+        yield* seeLive(page)
+        yield* Effect.promise(() => page.keyboard.press("Tab"))
+        yield* see(page, "a:focus", "Skip to content")
+        yield* Effect.promise(() => page.keyboard.press("Enter"))
+        yield* Effect.promise(() => page.locator("#main:focus").waitFor())
+        const visited = yield* Effect.promise(async () => {
+          const visited: Array<unknown> = []
+          for (let n = 0; n < 4; n++) {
+            await page.keyboard.press("Tab")
+            visited.push(
+              await page.evaluate(`(() => {
+                const element = document.activeElement
+                const name = element.getAttribute("aria-label") ?? element.labels?.[0]?.innerText ?? element.innerText
+                return [name.trim(), getComputedStyle(element).outlineStyle]
+              })()`)
+            )
+          }
+          return visited
+        })
+        assert.deepStrictEqual(visited, [
+          ["Table of subscriptions", "solid"],
+          ["Pause", "solid"],
+          ["Ping", "solid"],
+          ["Pong", "solid"]
+        ])
+      }).pipe(Effect.scoped, Effect.provide(server())))
 
     for (const colorScheme of ["light", "dark"] as const) {
       for (const width of [360, 1600]) {

@@ -18,6 +18,8 @@ import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 import * as Inventory from "../inventory/Inventory.ts"
+import * as LivePage from "../live-page/LivePage.ts"
+import * as StoredFleet from "../live-page/StoredFleet.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as HostStates from "../storage/HostStates.ts"
@@ -86,6 +88,16 @@ const describe = (
     } routed, ${router.deduped} deduplicated; failures: ${router.persistFailed} to store${failures}`
 }
 
+/** The live page, once its address is taken. */
+const livePage = Effect.fnUntraced(function*(fleet: Fleet, { http }: Configuration.Configuration) {
+  if (http === undefined) return Layer.empty
+  const { layer } = yield* LivePage.listen(http)
+  return layer.pipe(
+    Layer.provide(StoredFleet.layer(() => fleet.hosts)),
+    Layer.provide([HostStates.layer, Scans.layer])
+  )
+})
+
 /** The router, which prints a last line of counters once it has stopped; nothing where another process has one. */
 const router = ({ routesAlerts, timeToLive }: Configuration.Configuration) =>
   routesAlerts ?
@@ -96,16 +108,18 @@ const router = ({ routesAlerts, timeToLive }: Configuration.Configuration) =>
       }))) :
     Layer.empty
 
-/** The command; nothing starts unless the configuration and the inventory are right and the database is there. */
+/** The command; nothing starts unless the configuration and the inventory are right, and address and database are there. */
 export const run = Command.make(
   "run",
   { configuration, data: StorageOptions.data },
   Effect.fnUntraced(function*({ configuration: file, data }) {
     const configuration = yield* Configuration.load(file, process.env)
     const fleet = fleetOf(yield* Inventory.hostsOf(configuration.inventory))
+    const page = yield* livePage(fleet, configuration)
 
-    // Each layer starts after those below it and stops before them: publishers, bridge, router, bus, channels, store.
-    yield* publishers(fleet, configuration).pipe(
+    // Each layer starts after those below it and stops before them: publishers and page, bridge, router, bus, channels,
+    // store.
+    yield* Layer.mergeAll(publishers(fleet, configuration), page).pipe(
       Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),
       Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => fleet.names.get(hostId) ?? hostId)),
@@ -114,13 +128,12 @@ export const run = Command.make(
       Layer.provide([FetchHttpClient.layer, DateTime.layerCurrentZoneLocal]),
       Layer.provide(SqlAlertStore.layer),
       Layer.provide(StorageOptions.layer(data)),
-      Layer.build,
-      Effect.scoped
+      Layer.build
     )
-  })
+  }, Effect.scoped)
 ).pipe(
   Command.withDescription(
-    "Watch the hosts of the inventory, and the folder of scans, until interrupted. When a host cannot be reached any more, " +
+    "Watch the hosts of the inventory, and the folder of scans, until interrupted, and show them live in a browser. When a host cannot be reached any more, " +
       "or can be again, and when a scan is clearly worse or better than the last one, an alert is stored and sent to the channels of the configuration. What SIGINT or SIGTERM finds unfinished is finished, or " +
       "goes on with the next run; a second signal ends at once."
   ),

@@ -22,6 +22,8 @@
  *     tags: { severity: high }     # all must match; every alert where there are none
  *   - type: slack
  *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
+ * http:                            # the live page, see `HttpSettings`; false for none
+ *   port: 7420
  * nats: ...                        # joins this process to others: see `NatsConfiguration`
  * ```
  *
@@ -37,6 +39,7 @@ import { AllAlertTypes, AllSeverities } from "../alert-router/Alert.ts"
 import { timeToLiveRange } from "../alert-router/AlertRouter.ts"
 import * as Drift from "../drift-detector/Drift.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
+import * as HttpSettings from "../live-page/HttpSettings.ts"
 import * as NatsConfiguration from "./NatsConfiguration.ts"
 import * as Secret from "./Secret.ts"
 import * as TimeSpan from "./TimeSpan.ts"
@@ -77,6 +80,8 @@ export interface Configuration {
   readonly timeToLive: Duration.Duration | undefined
   readonly channels: ReadonlyArray<ChannelConfiguration>
   readonly nats: NatsConfiguration.NatsConfiguration | undefined
+  /** How the live page is served; not at all where it is `undefined`. */
+  readonly http: HttpSettings.HttpSettings | undefined
 }
 
 /** A configuration could not be read. Its message names the file and each problem, and no value that may be a secret. */
@@ -170,11 +175,12 @@ const ConfigurationFile = Schema.Struct({
     "Expected a mapping with the key `time_to_live`, or false"
   ),
   channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" })),
-  nats: Schema.optionalKey(NatsConfiguration.NatsEntry)
+  nats: Schema.optionalKey(NatsConfiguration.NatsEntry),
+  http: Schema.optionalKey(HttpSettings.HttpEntry)
 }).annotate({
   message: "Expected a mapping with the key `inventory`",
   messageUnexpectedKey:
-    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels` and `nats`"
+    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `nats` and `http`"
 })
 
 const decodeFile = YamlFile.decode(ConfigurationFile, {
@@ -264,7 +270,8 @@ export const parse = (
 ): Result.Result<Configuration, ConfigurationError> => {
   const decoded = decodeFile(text)
   if (Result.isFailure(decoded)) return Result.fail(new ConfigurationError({ file, problems: decoded.failure }))
-  const { alerts, channels: given, drift, inventory, liveness, nats: natsEntry, scans } = decoded.success
+  const { alerts, channels: given, drift, http: httpEntry, inventory, liveness, nats: natsEntry, scans } =
+    decoded.success
   const relativeToFile = (path: string) => isAbsolute(path) ? path : join(dirname(file), path)
 
   const problems: Array<string> = []
@@ -294,6 +301,8 @@ export const parse = (
   const entries: ReadonlyArray<ChannelEntry> = given ?? (alerts === false ? [] : [{ type: "console" }])
   const driftThresholds = Drift.makeThresholds(drift ?? {})
   if (Result.isFailure(driftThresholds)) problems.push(`drift: ${driftThresholds.failure.message}`)
+  const http = HttpSettings.read(httpEntry, environment)
+  if (Result.isFailure(http)) problems.push(...http.failure)
   const channels: Array<ChannelConfiguration> = []
   const indexes = new Map<string, number>()
   for (const [index, entry] of entries.entries()) {
@@ -322,7 +331,8 @@ export const parse = (
     routesAlerts: alerts !== false,
     timeToLive: timeSpan(alerts === false ? undefined : alerts?.time_to_live),
     channels,
-    nats
+    nats,
+    http: Result.getOrUndefined(http)
   })
 }
 

@@ -12,7 +12,7 @@ import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { Scans } from "../storage/Scans.ts"
 import * as Drift from "./Drift.ts"
-import { Outcome, outcomeOf, type Scan, scanIdOf, score } from "./Scan.ts"
+import { Outcome, outcomeOf, type Scan, scanIdOf, scannedAt, score } from "./Scan.ts"
 import type { ScanTarget } from "./Scan.ts"
 import * as ScanFolder from "./ScanFolder.ts"
 import type { TargetHost } from "./TargetHosts.ts"
@@ -61,6 +61,7 @@ export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, option
     hostId: host.id,
     profile: scan.profile,
     score: score(outcome),
+    scannedAt: Option.getOrElse(scannedAt(scan), () => occurredAt),
     outcome: encodeOutcome(outcome)
   }
   const recorded = yield* scans.record(stored, (baseline) => {

@@ -4,7 +4,7 @@
  * The words are those of XCCDF 1.2 (NISTIR 7275 revision 4). A rule that did not apply, was not checked, not selected or
  * only informs is no part of a scan.
  */
-import { Schema } from "effect"
+import { DateTime, Option, Schema } from "effect"
 import { v5 } from "uuid"
 import type { HostId } from "../events/HostId.ts"
 
@@ -51,6 +51,13 @@ const scanNamespace = "5f0c9f2e-3a77-4a0c-9d53-0c7b7a5b7d0e"
  */
 export const scanIdOf = (hostId: HostId, { endTime, profile, startTime, testResultId }: Scan): string =>
   v5(JSON.stringify([hostId, profile, testResultId, startTime, endTime]), scanNamespace)
+
+/** When the scan ended, if what is written is a time (XML Schema's `dateTime`); one without a zone is taken for UTC. */
+export const scannedAt = ({ endTime }: Scan): Option.Option<DateTime.Utc> =>
+  // Of other texts `DateTime` makes something too, of "7" the July of 2001.
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/.test(endTime.trim())
+    ? Option.map(DateTime.make(endTime.trim()), DateTime.toUtc)
+    : Option.none()
 
 /** What a later scan is compared with: the rules, by their ids. */
 export const Outcome = Schema.Struct({ passed: Schema.Array(Schema.String), failed: Schema.Array(Schema.String) })

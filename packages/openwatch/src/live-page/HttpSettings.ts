@@ -10,6 +10,7 @@
  * ```
  *
  * All of it may be left out. On a loopback address nobody needs a token; on any other nothing starts without one.
+ * `http: false` serves no page.
  */
 import { Redacted, Result, Schema } from "effect"
 
@@ -38,8 +39,7 @@ const HostName = Schema.String.check(
   Schema.isPattern(/^[A-Za-z0-9_.-]+$/, { expected: "a host name, without scheme or port" })
 )
 
-/** The `http` part, as the file has it. */
-export const HttpEntry = Schema.Struct({
+const Settings = Schema.Struct({
   host: Schema.optionalKey(Schema.NonEmptyString),
   port: Schema.optionalKey(
     Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }, { expected: "a port, 0 to 65535" }))
@@ -49,20 +49,25 @@ export const HttpEntry = Schema.Struct({
   token_env: Schema.optionalKey(EnvironmentVariable),
   hosts: Schema.optionalKey(Schema.Array(HostName))
 }).annotate({
-  message: "Expected a mapping with the keys `host`, `port`, `token`, `token_env` and `hosts`",
   messageUnexpectedKey: "Unknown key: http has `host`, `port`, `token`, `token_env` and `hosts`"
+})
+
+/** The `http` part, as the file has it. */
+export const HttpEntry = Schema.Union([Schema.Literal(false), Settings]).annotate({
+  message: "Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env` and `hosts`"
 })
 
 const isLoopback = (host: string): boolean => /^127(\.\d{1,3}){3}$|^::1$|^localhost$/i.test(host)
 
 /**
- * Reads the entry, and the token from the environment where the entry says so. Fails with what is wrong, each with its
- * place in the file.
+ * Reads the entry, and the token from the environment where the entry says so; `undefined` where there is to be no page.
+ * Fails with what is wrong, each with its place in the file.
  */
 export const read = (
   entry: typeof HttpEntry.Type | undefined,
   environment: Readonly<Record<string, string | undefined>>
-): Result.Result<HttpSettings, readonly [string, ...Array<string>]> => {
+): Result.Result<HttpSettings | undefined, readonly [string, ...Array<string>]> => {
+  if (entry === false) return Result.succeed(undefined)
   const { host = defaultHost, hosts = [], port = defaultPort, token: given, token_env: variable } = entry ?? {}
   const problems: Array<string> = []
   if (given !== undefined && variable !== undefined) {

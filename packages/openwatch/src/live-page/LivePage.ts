@@ -3,31 +3,39 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { FleetView, Inspector } from "@openwatch/inspector"
-import { Data, Effect, Layer } from "effect"
+import { Effect, Layer, Schema, Scope } from "effect"
+import * as CliError from "effect/cli/CliError"
 import { HttpRouter, HttpServer } from "effect/http"
-import { createServer } from "node:http"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { HttpSettings } from "./HttpSettings.ts"
 
 /** The page cannot be served at the address of the settings. */
-export class LivePageError extends Data.TaggedError("LivePageError")<{
-  readonly message: string
-  readonly cause: unknown
-}> {}
-
-const authority = (host: string, port: number): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
-
-/** The page's address, as a browser asks for it. */
-export const url: Effect.Effect<string, never, HttpServer.HttpServer> = Effect.map(
-  HttpServer.HttpServer,
-  ({ address }) => {
-    if (!("port" in address)) throw new TypeError("the live page is served over TCP")
-    const { address: host } = address
-    const shown = String(host)
-    // Nobody can ask for "every address".
-    return `http://${authority(shown === "0.0.0.0" ? "127.0.0.1" : shown === "::" ? "::1" : shown, address.port)}/`
+export class LivePageError extends Schema.TaggedError<LivePageError>()("LivePageError", {
+  message: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get [CliError.userMessage](): string {
+    return this.message
   }
-)
+}
+
+/** A page that has its address. */
+export interface LivePage {
+  /** As a browser asks for it. */
+  readonly url: string
+  /**
+   * Answers requests until its scope closes. The address is given back then, and pages that are open are cut off rather
+   * than waited for.
+   */
+  readonly layer: Layer.Layer<never, never, SystemEventBus | FleetView>
+}
+
+const urlOf = (host: string, port: number): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}/`
+
+// Nobody can ask for "every address".
+const reachableAt: { readonly [address: string]: string } = { "0.0.0.0": "127.0.0.1", "::": "::1" }
 
 const reasons: { readonly [code: string]: string } = {
   EADDRINUSE: "another program listens there",
@@ -41,23 +49,47 @@ const reasonOf = (cause: unknown): string => {
   return reasons[code] ?? String(cause)
 }
 
-/** Serves the page until the scope closes; the pages that are open are cut off then. */
-export const layer = (
-  { host, hosts, port, token }: HttpSettings
-): Layer.Layer<HttpServer.HttpServer, LivePageError, SystemEventBus | FleetView> => {
-  const server = NodeHttpServer.layer(() => createServer(), { host, port, disablePreemptiveShutdown: true })
-  const cannotServe = (cause: unknown): Layer.Layer<Layer.Success<typeof server>, LivePageError> =>
-    Layer.effectContext(Effect.fail(
-      new LivePageError({
-        message: `cannot serve http://${authority(host, port)}/: ${reasonOf(cause)}; ` +
-          "`http.host` and `http.port` of the configuration say where",
-        cause
-      })
-    ))
-  const routes = Layer.unwrap(
-    Effect.map(FleetView, (fleet) => Inspector.layer(SystemEventBus, { title: "OpenWatch", token, hosts, fleet }))
-  )
-  return HttpRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(
-    Layer.provideMerge(Layer.catchTag(server, "ServeError", ({ cause }) => cannotServe(cause)))
-  )
-}
+/**
+ * Takes the address, before anything is there to be shown: what cannot be served is known before anything else starts. Until
+ * the layer is built requests are answered with 503.
+ */
+export const listen = Effect.fn("LivePage.listen")(
+  function*({ host, hosts, port, token }: HttpSettings): Effect.fn.Return<LivePage, LivePageError, Scope.Scope> {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const server = createServer()
+    server.on("request", (_request: IncomingMessage, response: ServerResponse) => {
+      if (server.listenerCount("request") > 1) return
+      response.writeHead(503, { connection: "close", "retry-after": "1" }).end("OpenWatch is starting, or stopping.\n")
+    })
+    const http = yield* NodeHttpServer.make(() => server, { host, port, disablePreemptiveShutdown: true }).pipe(
+      Scope.provide(scope),
+      Effect.mapError(({ cause }) =>
+        new LivePageError({
+          message: `cannot serve the live page at ${urlOf(host, port)}: ${reasonOf(cause)}; ` +
+            "`http.host` and `http.port` of the configuration say where, and `http: false` that there is to be none",
+          cause
+        })
+      )
+    )
+    // Closing alone would wait for whoever is connected, even for those who have asked for nothing yet, as browsers do.
+    const close = Effect.callback<void>((resume) => {
+      server.close(() => resume(Effect.void))
+      server.closeAllConnections()
+    })
+    yield* Scope.addFinalizer(scope, close)
+
+    const { address, port: boundPort } = server.address() as AddressInfo
+    const url = urlOf(reachableAt[address] ?? address, boundPort)
+    const routes = Layer.unwrap(
+      Effect.map(FleetView, (fleet) => Inspector.layer(SystemEventBus, { title: "OpenWatch", token, hosts, fleet }))
+    )
+    const served = HttpRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(
+      Layer.provide([Layer.succeed(HttpServer.HttpServer, http), NodeHttpServer.layerHttpServices]),
+      Layer.provide(Layer.effectDiscard(Effect.addFinalizer((exit) => Scope.close(scope, exit))))
+    )
+    return {
+      url,
+      layer: Layer.effectDiscard(Effect.logInfo(`The live page is at ${url}`)).pipe(Layer.provide(served))
+    }
+  }
+)

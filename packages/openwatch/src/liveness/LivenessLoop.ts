@@ -26,7 +26,7 @@ import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import type { HostStates, ProbeRecord } from "../storage/HostStates.ts"
+import type { HostStates, ProbeRecord, Verdict } from "../storage/HostStates.ts"
 import { Probe } from "./Probe.ts"
 import * as Reachability from "./Reachability.ts"
 
@@ -210,7 +210,7 @@ const recordOf = ({ host, probedAt, probes, reachability }: Watched): ProbeRecor
 /** Stores the last probes of hosts now and then, and when the scope closes. */
 const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service"] | undefined) {
   if (hostStates === undefined) {
-    return { verdicts: new Map<HostId, boolean>(), probes: new Map<HostId, ProbeRecord>(), probed: () => {} }
+    return { verdicts: new Map<HostId, Verdict>(), probes: new Map<HostId, ProbeRecord>(), probed: () => {} }
   }
   const changed = new Set<Watched>()
   const flush = Effect.suspend(() => {
@@ -224,7 +224,7 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
     )
   })
   const schedule = {
-    verdicts: yield* hostStates.reachable,
+    verdicts: yield* hostStates.verdicts,
     probes: yield* hostStates.probes,
     probed: (watched: Watched) => void changed.add(watched)
   }
@@ -262,7 +262,7 @@ export const watch = Effect.fnUntraced(function*(
     const isDueNow = endpoint !== host.endpoint || probedAt > now
     const watched: Watched = {
       host,
-      reachability: Reachability.fromStored(schedule.verdicts.get(host.id), failures),
+      reachability: Reachability.fromStored(schedule.verdicts.get(host.id)?.reachable, failures),
       probes,
       probedAt,
       dueAt: isDueNow ? now : yield* dueAfter(probedAt, host.id, probes - 1)

@@ -10,6 +10,15 @@ import type { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import * as Outbox from "./Outbox.ts"
 
+/** What the last transition of a host has found. */
+export interface Verdict {
+  readonly reachable: boolean
+  /** When it became so. */
+  readonly since: DateTime.Utc
+  /** How long the probe took that found it reachable, in milliseconds; none where it is not. */
+  readonly responseTimeMs: number | undefined
+}
+
 /** The last probe of a host. */
 export interface ProbeRecord {
   readonly hostId: HostId
@@ -21,6 +30,13 @@ export interface ProbeRecord {
   readonly failures: number
   /** When the last one began, in milliseconds since 1970. */
   readonly probedAt: number
+}
+
+interface VerdictRow {
+  readonly host_id: HostId
+  readonly reachable: number
+  readonly occurred_at: number | bigint
+  readonly response_time_ms: number | null
 }
 
 interface ProbeRow {
@@ -36,8 +52,8 @@ const batchSize = 500
 
 /** Keeps the last verdict on each host, and its last probe. */
 export class HostStates extends Context.Service<HostStates, {
-  /** Whether each known host was reachable. */
-  readonly reachable: Effect.Effect<ReadonlyMap<HostId, boolean>, SqlError.SqlError>
+  /** The last verdict on each host that has one. */
+  readonly verdicts: Effect.Effect<ReadonlyMap<HostId, Verdict>, SqlError.SqlError>
   /**
    * Stores the verdict of a transition, and that its event is to be announced, before it is published.
    */
@@ -55,18 +71,25 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
     const sql = yield* SqlClient.SqlClient
     const outbox = yield* Outbox.Outbox
     return HostStates.of({
-      reachable: Effect.map(
-        sql<{ host_id: HostId; reachable: number }>`SELECT host_id, reachable FROM host_states`,
-        (rows) => new Map(rows.map((row) => [row.host_id, row.reachable === 1]))
+      verdicts: Effect.map(
+        sql<VerdictRow>`SELECT host_id, reachable, occurred_at, response_time_ms FROM host_states`,
+        (rows) =>
+          new Map(rows.map((row) => [row.host_id, {
+            reachable: row.reachable === 1,
+            since: DateTime.makeUnsafe(Number(row.occurred_at)),
+            responseTimeMs: row.response_time_ms ?? undefined
+          }]))
       ),
       record: (pulse) =>
         sql`INSERT INTO host_states ${
           sql.insert({
             host_id: pulse.hostId,
             reachable: pulse.reachable ? 1 : 0,
-            occurred_at: DateTime.toEpochMillis(pulse.occurredAt)
+            occurred_at: DateTime.toEpochMillis(pulse.occurredAt),
+            response_time_ms: pulse.reachable ? pulse.responseTimeMs : null
           })
-        } ON CONFLICT (host_id) DO UPDATE SET reachable = excluded.reachable, occurred_at = excluded.occurred_at`.pipe(
+        } ON CONFLICT (host_id) DO UPDATE SET reachable = excluded.reachable, occurred_at = excluded.occurred_at,
+          response_time_ms = excluded.response_time_ms`.pipe(
           // The probes are stored later, and after a crash may still have the failures from before a recovery.
           Effect.andThen(
             pulse.reachable

@@ -1,8 +1,8 @@
 /**
- * The scans that were taken in: which ones, and for each host and profile the score and the states of the rules of the
- * last one, which is the baseline of the next.
+ * The scans that were taken in: their scores, and for each host and profile the states of the rules of the last one, which
+ * is the baseline of the next.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, DateTime, Effect, Layer, Option } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import type { DriftDetected } from "../events/DriftDetected.ts"
@@ -17,14 +17,28 @@ export interface StoredScan {
   readonly profile: string
   /** In percent. */
   readonly score: number
+  readonly scannedAt: DateTime.Utc
   /** The states of its rules, as JSON. */
   readonly outcome: string
 }
 
+/** What a scan is compared with. */
+export type Baseline = Omit<StoredScan, "scannedAt">
+
+/** What a scan came to. */
+export type Score = Pick<StoredScan, "scanId" | "profile" | "score" | "scannedAt">
+
+/** How many scores of a host are given at most: three years of a scan a day. */
+const scoresAtMost = 1_000
+
 /** Keeps scans. */
 export class Scans extends Context.Service<Scans, {
   /** The last stored scan of this host and profile. */
-  readonly baseline: (hostId: HostId, profile: string) => Effect.Effect<Option.Option<StoredScan>, SqlError.SqlError>
+  readonly baseline: (hostId: HostId, profile: string) => Effect.Effect<Option.Option<Baseline>, SqlError.SqlError>
+  /** The score of each host's last stored scan, whatever its profile. */
+  readonly lastScores: Effect.Effect<ReadonlyMap<HostId, number>, SqlError.SqlError>
+  /** The scores of a host's scans by the time of the scan, oldest first: the last 1,000. */
+  readonly scores: (hostId: HostId) => Effect.Effect<ReadonlyArray<Score>, SqlError.SqlError>
   /**
    * Stores a scan, and with it, as an event to be announced, the drift that `compare` finds between its baseline and it;
    * gives what `compare` gave. `None`, with nothing stored or compared, when the scan is stored already.
@@ -33,9 +47,16 @@ export class Scans extends Context.Service<Scans, {
    */
   readonly record: <A extends { readonly event: DriftDetected | undefined }>(
     scan: StoredScan,
-    compare: (baseline: Option.Option<StoredScan>) => A
+    compare: (baseline: Option.Option<Baseline>) => A
   ) => Effect.Effect<Option.Option<A>, SqlError.SqlError>
 }>()("@openwatch/openwatch/storage/Scans") {}
+
+interface ScoreRow {
+  readonly scan_id: string
+  readonly profile: string
+  readonly score: number
+  readonly scanned_at: number | bigint
+}
 
 interface ScanRow {
   readonly scan_id: string
@@ -57,7 +78,7 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effec
         ([row]) =>
           Option.map(
             Option.fromUndefinedOr(row),
-            ({ outcome, scan_id, score }): StoredScan => ({ scanId: scan_id, hostId, profile, score, outcome })
+            ({ outcome, scan_id, score }): Baseline => ({ scanId: scan_id, hostId, profile, score, outcome })
           )
       )
 
@@ -70,6 +91,26 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effec
 
     return Scans.of({
       baseline,
+      // The baselines alone, by their index: not one row for each scan that there ever was.
+      lastScores: Effect.map(
+        sql<
+          { host_id: HostId; score: number }
+        >`SELECT host_id, score FROM scans WHERE outcome IS NOT NULL ORDER BY seq`,
+        (rows) => new Map(rows.map(({ host_id, score }) => [host_id, score]))
+      ),
+      scores: (hostId) =>
+        Effect.map(
+          sql<ScoreRow>`SELECT scan_id, profile, score, scanned_at FROM scans
+            WHERE host_id = ${hostId} AND scanned_at IS NOT NULL
+            ORDER BY scanned_at DESC, seq DESC LIMIT ${scoresAtMost}`,
+          (rows) =>
+            rows.toReversed().map(({ profile, scan_id, scanned_at, score }): Score => ({
+              scanId: scan_id,
+              profile,
+              score,
+              scannedAt: DateTime.makeUnsafe(Number(scanned_at))
+            }))
+        ),
       record: (scan, compare) =>
         Effect.gen(function*() {
           yield* lock(scan)
@@ -84,6 +125,7 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effec
               host_id: scan.hostId,
               profile: scan.profile,
               score: scan.score,
+              scanned_at: DateTime.toEpochMillis(scan.scannedAt),
               outcome: scan.outcome
             })
           }`

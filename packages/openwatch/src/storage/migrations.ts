@@ -78,6 +78,14 @@ const initial = Effect.gen(function*() {
   yield* sql`CREATE INDEX unannounced_events_by_event ON unannounced_events (event)`
 })
 
+// What the live page shows. Of what was stored before it is not known.
+const livePage = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE host_states ADD COLUMN response_time_ms DOUBLE PRECISION`
+  yield* sql`ALTER TABLE scans ADD COLUMN scanned_at BIGINT`
+  yield* sql`CREATE INDEX scans_by_time ON scans (host_id, scanned_at, seq)`
+})
+
 /** Which events the alert store has decided on: see `SqlAlertStore`. */
 const takenEvents = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
@@ -90,7 +98,8 @@ const takenEvents = Effect.gen(function*() {
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
-  "2_taken_events": takenEvents
+  "2_live_page": livePage,
+  "3_taken_events": takenEvents
 }
 
 /** The version of the schema after the last step. */

@@ -48,6 +48,7 @@ const fleet = (options: { readonly hosts: number; readonly port: number; readonl
       `${folder}/openwatch.yaml`,
       `inventory: hosts.yaml
 liveness: { failure_threshold: 1 }
+http: false
 channels:
   - { type: webhook, name: ops, url: "${options.webhook}/T0K3N", secret_env: OPS_SECRET }
 `
@@ -100,7 +101,8 @@ const run = (folder: string, ...args: ReadonlyArray<string>) =>
 const stored = (folder: string) =>
   Effect.gen(function*() {
     const alerts = (yield* (yield* AlertStore.AlertStore).list()).toReversed()
-    const reachable = yield* (yield* HostStates.HostStates).reachable
+    const verdicts = yield* (yield* HostStates.HostStates).verdicts
+    const reachable = new Map(Array.from(verdicts, ([hostId, { reachable }]) => [hostId, reachable]))
     const unannounced = yield* (yield* Outbox.Outbox).unannounced(1_000_000)
     return { alerts, reachable, unannounced }
   }).pipe(Effect.provide(

@@ -173,12 +173,12 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
         const kinds = "[HeartbeatPulse, DriftDetected]"
         yield* fs.writeFileString(
           `${folder}/probes.yaml`,
-          `inventory: hosts.yaml\nliveness: { failure_threshold: 1 }\nalerts: false\n` +
+          `inventory: hosts.yaml\nliveness: { failure_threshold: 1 }\nalerts: false\nhttp: false\n` +
             `nats: { ${nats}, source: probes, export: ${kinds} }\n`
         )
         yield* fs.writeFileString(
           `${folder}/alerts.yaml`,
-          `liveness: false\nchannels: []\nnats: { ${nats}, source: alerts, import: ${kinds} }\n`
+          `liveness: false\nchannels: []\nhttp: false\nnats: { ${nats}, source: alerts, import: ${kinds} }\n`
         )
         const probesData = `${folder}/probes`
         const alertsData = `${folder}/alerts`
@@ -268,7 +268,7 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
         assert.include(text, "nats://127.0.0.1:4222")
         yield* fs.writeFileString(
           `${folder}/two-processes/${name}`,
-          text.replace("nats://127.0.0.1:4222", server.url)
+          text.replace("nats://127.0.0.1:4222", server.url).replace(/port: \d+/, "port: 0")
         )
       }
       const alerts = yield* start(`${folder}/two-processes/alerts.yaml`, `${folder}/alerts`)
@@ -293,7 +293,7 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
       const configure = (source: string, maxAge: string) =>
         fs.writeFileString(
           `${folder}/${source}.yaml`,
-          `liveness: false\nnats: { servers: ["${server.url}"], source: ${source}, token_env: NATS_TOKEN, ` +
+          `liveness: false\nhttp: false\nnats: { servers: ["${server.url}"], source: ${source}, token_env: NATS_TOKEN, ` +
             `import: [DriftDetected], stream: { max_age: ${maxAge} } }\n`
         )
       yield* configure("first", "7d")

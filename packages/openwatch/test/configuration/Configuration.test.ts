@@ -25,8 +25,9 @@ channels:
   - type: console
   - { type: webhook, name: ops, url: "https://ops/x", secret_env: OPS, tags: { severity: high, host_id: abc } }
   - { type: slack, url_env: SLACK }
+http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
 `,
-      { OPS: "s3cr3t", SLACK: "http://slack/T0K3N" }
+      { PAGE: "correct horse battery", OPS: "s3cr3t", SLACK: "http://slack/T0K3N" }
     ))
     assert.strictEqual(configuration.inventory, "conf/hosts.yaml")
     assert.deepStrictEqual(configuration.interval, Duration.minutes(5))
@@ -41,7 +42,15 @@ channels:
     assert.strictEqual(Redacted.value(webhook.secret), "s3cr3t")
     assert.strictEqual(Redacted.value(webhook.url), "https://ops/x")
     assert.strictEqual(Redacted.value(slack.url), "http://slack/T0K3N")
+    const { token, ...http } = configuration.http!
+    assert.deepStrictEqual(http, { host: "::", port: 80, hosts: ["watch.example.org"] })
+    assert.strictEqual(Redacted.value(token!), "correct horse battery")
     assert.notInclude(JSON.stringify(configuration), "s3cr3t")
+    assert.notInclude(JSON.stringify(configuration), "horse")
+  })
+
+  it("may say that there is to be no live page", () => {
+    assert.isUndefined(Result.getOrThrow(parse("{ inventory: hosts.yaml, http: false }")).http)
   })
 
   it("needs an inventory only; alerts go to the console then", () => {
@@ -56,7 +65,8 @@ channels:
       routesAlerts: true,
       timeToLive: undefined,
       channels: [{ type: "console", name: "console", requiredTags: {} }],
-      nats: undefined
+      nats: undefined,
+      http: { host: "127.0.0.1", port: 7420, token: undefined, hosts: [] }
     })
   })
 
@@ -254,7 +264,18 @@ nats:
       [
         "an unknown key",
         "chanels: []",
-        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels` and `nats`"
+        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `nats` and `http`"
+      ],
+      [
+        "a live page that is neither off nor told where",
+        "http: true",
+        "http: Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env` and `hosts`"
+      ],
+      [
+        "a live page for everyone",
+        "http: { host: 0.0.0.0 }",
+        "http.token: Missing: \"0.0.0.0\" is not a loopback address, so whoever reaches it would see the fleet; " +
+        "set `token` or `token_env`, or leave `host` at 127.0.0.1"
       ],
       [
         "a URL with another scheme",

@@ -9,12 +9,12 @@ import {
   Outbox,
   Scan,
   ScanFolder,
-  type Scans,
+  Scans,
   SystemEventBus,
   TargetHosts,
   Xccdf
 } from "@openwatch/openwatch"
-import { Effect, Fiber, FileSystem, Layer, Logger, Path, Result, type Scope, Stream } from "effect"
+import { DateTime, Effect, Fiber, FileSystem, Layer, Logger, Path, Result, type Scope, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import * as SqlClient from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
@@ -216,6 +216,21 @@ describe("drift between scans", () => {
       }
       assert.strictEqual((yield* published(subscription)).length, 1)
       assert.strictEqual((yield* storedScans).length, 2)
+    })))
+
+  it.effect("a scan is of the time at which it ended: in UTC without a zone, of its import without a time", () =>
+    provided(Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 10, 24))
+      for (const time of ["2026-11-23T18:00:01+00:00", "2026-11-23T20:00:02+02:00", "2026-11-23T18:00:03", "7"]) {
+        yield* importText(testResult({ attributes: `end-time="${time}"` }))
+      }
+      const scores = yield* (yield* Scans.Scans).scores(hostIdFromName("web-1"))
+      assert.deepStrictEqual(scores.map(({ scannedAt }) => DateTime.formatIso(scannedAt)), [
+        "2026-11-23T18:00:01.000Z",
+        "2026-11-23T18:00:02.000Z",
+        "2026-11-23T18:00:03.000Z",
+        "2026-11-24T00:00:00.000Z"
+      ])
     })))
 
   it.effect("rules are counted by the severity that they have now, and those without a state before not at all", () =>

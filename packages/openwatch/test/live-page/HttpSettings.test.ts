@@ -40,8 +40,12 @@ describe("where the live page is served", () => {
   it("may be any address with a token, from the file or the environment", () => {
     assert.deepStrictEqual(problems({ host: "0.0.0.0", token }), [])
     const settings = Result.getOrThrow(HttpSettings.read({ host: "::", token_env: "TOKEN" }, { TOKEN: token }))
-    assert.strictEqual(Redacted.value(settings.token!), token)
+    assert.strictEqual(Redacted.value(settings!.token!), token)
   })
+})
+
+it("nowhere, where the entry is false", () => {
+  assert.deepStrictEqual(HttpSettings.read(false, {}), Result.succeed(undefined))
 })
 
 describe("a token that is no good stops everything, and is not shown", () => {

@@ -1,126 +1,158 @@
-import { assert, describe, layer, vi } from "@effect/vitest"
-import {
-  DriftDetected,
-  Host,
-  hostIdFromName,
-  LivenessLoop,
-  LivePage,
-  Probe,
-  SystemEventBus
-} from "@openwatch/openwatch"
-import { DateTime, Effect, Exit, Layer, Redacted } from "effect"
-import { FetchHttpClient, HttpClient } from "effect/http"
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { FleetView } from "@openwatch/inspector"
+import { type HttpSettings, LivePage, SystemEventBus } from "@openwatch/openwatch"
+import { Effect, FileSystem, Layer, Schedule, type Scope } from "effect"
+import * as Http from "node:http"
 import * as Net from "node:net"
-import { Browser, isMissing, openPage, see } from "../../../inspector/test/browser/browser.ts"
-import * as FleetStore from "./FleetStore.ts"
+import * as OpenWatch from "./openwatchRun.ts"
 
-// Waits end as soon as what they wait for is there; a busy machine is given time.
-vi.setConfig({ testTimeout: 60_000 })
+const token = "correct horse battery staple"
 
-/** Greets like an SSH server, on a free port. */
-const sshServer = Effect.acquireRelease(
-  Effect.callback<Net.Server>((resume) => {
-    const server = Net.createServer((socket) => {
+interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+/** The answer to a request on a connection of its own; `undefined` where nobody listens. */
+const get = (url: string, headers: Http.OutgoingHttpHeaders = {}) =>
+  Effect.callback<Answer | undefined>((resume) => {
+    Http.get(url, { agent: false, headers }, (response) => {
+      let text = ""
+      response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)
+      response.on("end", () => resume(Effect.succeed({ status: response.statusCode!, text })))
+    }).on("error", () => resume(Effect.succeed(undefined)))
+  })
+
+/** Connects, says this, and goes on once this much has come back. */
+const connect = (url: string, request: string, until: string) =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Socket>((resume) => {
+      const { hostname, port } = new URL(url)
+      const socket = Net.connect(Number(port), hostname, () => socket.write(request))
+      let text = ""
+      const look = () => {
+        if (text.includes(until)) resume(Effect.succeed(socket))
+      }
       socket.on("error", () => {})
-      socket.end("SSH-2.0-test\r\n")
-    })
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) => Effect.sync(() => server.close())
-)
-
-const hostAt = (name: string, server: Net.Server): Host =>
-  new Host({ id: hostIdFromName(name), name, address: "127.0.0.1", port: (server.address() as Net.AddressInfo).port })
-
-const settings = { host: "127.0.0.1", port: 0, token: undefined, hosts: [] }
-
-const openWatch = (hosts: ReadonlyArray<Host>) =>
-  LivePage.layer(settings).pipe(
-    Layer.provideMerge(FleetStore.layer(hosts)),
-    Layer.provideMerge(SystemEventBus.layer),
-    Layer.provideMerge(Probe.Probe.layerTcp())
+      socket.on("connect", look)
+      socket.on("data", (chunk) => {
+        text += String(chunk)
+        look()
+      })
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
   )
 
-describe.skipIf(isMissing)("the live page of a fleet", () => {
-  layer(Browser.layer, { excludeTestServices: true })((it) => {
-    it.effect("shows within a second what a real probe found, and what follows from it", () =>
-      Effect.gen(function*() {
-        const server = yield* sshServer
-        const web = hostAt("web-1", server)
-        yield* Effect.gen(function*() {
-          const { page, problems } = yield* openPage(yield* LivePage.url)
-          yield* see(page, ".grid button.unknown", "web-1")
-          const seeSoon = (selector: string, text: string) =>
-            Effect.promise(() => page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: 1000 }))
+const live = <A, E>(name: string, test: Effect.Effect<A, E, NodeServices.NodeServices | Scope.Scope>) =>
+  it.live(name, () => Effect.provide(test, NodeServices.layer), 60_000)
 
-          yield* LivenessLoop.settle([web])
-          yield* seeSoon(".events li", "reachable: true")
-          yield* see(page, ".grid button.reachable", "web-1")
+const nobody = { name: "nobody", address: "127.0.0.1", port: 1 }
 
-          yield* Effect.sync(() => server.close())
-          yield* LivenessLoop.settle([web])
-          yield* seeSoon(".events li", "reachable: false")
-          yield* see(page, ".grid button.unreachable", "web-1")
-          yield* see(page, ".alerts li", "Host is unreachable")
+const isStored = (folder: string) => Effect.flatMap(FileSystem.FileSystem, (fs) => fs.exists(`${folder}/data`))
 
-          const bus = yield* SystemEventBus
-          const none = { critical: 0, high: 0, medium: 0, low: 0 }
-          yield* bus.publish(
-            new DriftDetected({
-              hostId: web.id,
-              scanId: "scan-1",
-              driftType: "major",
-              priorScore: 90.91,
-              currentScore: 77.27,
-              scoreDelta: -13.64,
-              becameFailing: { ...none, medium: 3 },
-              becamePassing: none,
-              occurredAt: yield* DateTime.now
-            })
-          )
-          yield* see(page, ".alerts li", "Compliance moved by -13.64 points")
-          yield* see(page, ".grid button", "score 77.3 %")
-          yield* Effect.promise(() => page.getByRole("button", { name: /web-1/ }).click())
-          yield* Effect.promise(() =>
-            page.getByRole("img", { name: "Score of web-1 in percent, over 1 scans" }).waitFor()
-          )
-          assert.deepStrictEqual(problems, [])
-        }).pipe(Effect.provide(openWatch([web])))
-      }).pipe(Effect.scoped))
-  })
+describe("the live page of openwatch run", () => {
+  live(
+    "is at the address that is logged, and shows the hosts of the inventory as it is edited",
+    Effect.gen(function*() {
+      const folder = yield* OpenWatch.makeFolder({ port: 0 }, [nobody])
+      const { url } = yield* OpenWatch.start(folder)
+      const address = yield* url
+      assert.match(address, /^http:\/\/127\.0\.0\.1:\d+\/$/)
+      assert.deepStrictEqual(yield* get(`${address}health`), { status: 200, text: `{"status":"ok"}` })
+      const names = Effect.map(
+        get(`${address}api/fleet/hosts`),
+        (answer) => (JSON.parse(answer!.text) as ReadonlyArray<{ name: string }>).map(({ name }) => name)
+      )
+      assert.deepStrictEqual(yield* names, ["nobody"])
+
+      yield* OpenWatch.writeHosts(folder, [{ ...nobody, name: "somebody" }, nobody])
+      yield* names.pipe(Effect.repeat({ while: (names) => names.length === 1, schedule: Schedule.spaced("50 millis") }))
+      assert.deepStrictEqual(yield* names, ["somebody", "nobody"])
+    })
+  )
+
+  live(
+    "on an address that others reach, is for those who have the token",
+    Effect.gen(function*() {
+      const folder = yield* OpenWatch.makeFolder({ host: "0.0.0.0", port: 0, token_env: "PAGE_TOKEN" }, [nobody])
+      const { stderr, stop, url } = yield* OpenWatch.start(folder, { PAGE_TOKEN: token })
+      const bus = `${yield* url}api/bus`
+      assert.strictEqual((yield* get(bus))?.status, 401)
+      assert.strictEqual((yield* get(bus, { authorization: `Bearer ${token}` }))?.status, 200)
+      assert.strictEqual(yield* stop, 0)
+      assert.notInclude((yield* stderr).join("\n"), token)
+    })
+  )
+
+  live(
+    "on an address that others reach, is not started without a token, nor is anything else",
+    Effect.gen(function*() {
+      const folder = yield* OpenWatch.makeFolder({ host: "0.0.0.0", port: 0 }, [nobody])
+      const { ended, stderr } = yield* OpenWatch.start(folder)
+      assert.strictEqual(yield* ended, 1)
+      assert.deepStrictEqual(yield* stderr, [
+        `error: configuration ${folder}/openwatch.yaml: http.token: Missing: "0.0.0.0" is not a loopback address, ` +
+        "so whoever reaches it would see the fleet; set `token` or `token_env`, or leave `host` at 127.0.0.1"
+      ])
+      assert.isFalse(yield* isStored(folder))
+    })
+  )
+
+  live(
+    "where its address is taken, is not started, nor is anything else",
+    Effect.gen(function*() {
+      const { port } = yield* OpenWatch.sshServer
+      const folder = yield* OpenWatch.makeFolder({ port }, [nobody])
+      const { ended, stderr } = yield* OpenWatch.start(folder)
+      assert.strictEqual(yield* ended, 1)
+      assert.deepStrictEqual(yield* stderr, [
+        `error: cannot serve the live page at http://127.0.0.1:${port}/: another program listens there; ` +
+        "`http.host` and `http.port` of the configuration say where, and `http: false` that there is to be none"
+      ])
+      assert.isFalse(yield* isStored(folder))
+    })
+  )
+
+  live(
+    "keeps nobody waiting who stops it: a page that is open, a connection that asks for nothing, half a request",
+    Effect.gen(function*() {
+      const folder = yield* OpenWatch.makeFolder({ port: 0 }, [nobody])
+      const { stop, url } = yield* OpenWatch.start(folder)
+      const address = yield* url
+      const { host } = new URL(address)
+      yield* connect(address, `GET /api/events HTTP/1.1\r\nHost: ${host}\r\n\r\n`, "retry:")
+      yield* connect(address, "", "")
+      yield* connect(address, "GET / HTTP/1.1\r\nHost:", "")
+      // Node itself gives up on such connections after a minute.
+      assert.strictEqual(yield* Effect.timeout(stop, "20 seconds"), 0)
+      assert.isUndefined(yield* get(address))
+    })
+  )
 })
 
-layer(FetchHttpClient.layer)("the live page's server", (it) => {
-  it.effect("answers at the address that it names", () =>
-    Effect.gen(function*() {
-      const answer = yield* HttpClient.get(`${yield* LivePage.url}health`)
-      assert.strictEqual(yield* answer.text, `{"status":"ok"}`)
-    }).pipe(Effect.provide(openWatch([]))))
+describe("an address that is taken before there is anything to show", () => {
+  const nothing = Layer.mergeAll(
+    SystemEventBus.layer,
+    Layer.succeed(
+      FleetView,
+      FleetView.of({ hosts: Effect.succeed([]), openAlerts: Effect.succeed([]), scores: () => Effect.succeed([]) })
+    )
+  )
+  const settings: HttpSettings.HttpSettings = { host: "127.0.0.1", port: 0, token: undefined, hosts: [] }
 
-  it.effect("asks for the token where one is set", () =>
+  it.live("answers 503 until the page is served, and nothing after it", () =>
     Effect.gen(function*() {
-      const answer = yield* HttpClient.get(`${yield* LivePage.url}api/bus`)
-      assert.strictEqual(answer.status, 401)
-    }).pipe(Effect.provide(
-      LivePage.layer({ ...settings, host: "0.0.0.0", token: Redacted.make("correct horse battery staple") }).pipe(
-        Layer.provide(FleetStore.layer([])),
-        Layer.provide(SystemEventBus.layer)
-      )
-    )))
-
-  it.effect("says which address is taken, and what to change", () =>
-    Effect.gen(function*() {
-      const { port } = (yield* sshServer).address() as Net.AddressInfo
-      const exit = yield* Effect.exit(Layer.build(
-        LivePage.layer({ ...settings, port }).pipe(
-          Layer.provide(FleetStore.layer([])),
-          Layer.provide(SystemEventBus.layer)
-        )
-      ))
-      assert.isTrue(Exit.isFailure(exit))
-      assert.include(
-        String(exit),
-        `cannot serve http://127.0.0.1:${port}/: another program listens there; \`http.host\` and \`http.port\``
-      )
+      const { layer, url } = yield* LivePage.listen(settings)
+      assert.deepStrictEqual(yield* get(url), { status: 503, text: "OpenWatch is starting, or stopping.\n" })
+      const served = get(`${url}health`).pipe(Effect.provide(Layer.provide(layer, nothing)))
+      assert.strictEqual((yield* served)?.status, 200)
+      assert.isUndefined(yield* get(url))
     }).pipe(Effect.scoped))
+
+  it.live("is given back where the page is never served", () =>
+    Effect.gen(function*() {
+      const { url } = yield* Effect.scoped(LivePage.listen(settings))
+      assert.isUndefined(yield* get(url))
+    }))
 })

@@ -137,7 +137,7 @@ for (const { isSkipped, layer, name } of databases) {
             )
           const error = yield* Effect.flip(Layer.build(Storage.layer(location)))
           assert.strictEqual(error._tag, "StorageError")
-          assert.match(error.message, /its schema is version 99, this openwatch knows version 2/)
+          assert.match(error.message, /its schema is version 99, this openwatch knows version 3/)
           assert.include(error.message, Storage.nameOf(location))
         }).pipe(Effect.scoped))
 
@@ -250,7 +250,9 @@ for (const { isSkipped, layer, name } of databases) {
           const up = pulse(web, true, 2_000)
           yield* states.record(down)
           yield* states.record(up)
-          assert.deepStrictEqual([...(yield* states.reachable)], [[web, true]])
+          assert.deepStrictEqual([...(yield* states.verdicts)], [
+            [web, { reachable: true, since: DateTime.makeUnsafe(2_000), responseTimeMs: 12.34 }]
+          ])
 
           const bus = yield* SystemEventBus
           const subscription = yield* bus.subscribe({ kinds: ["HeartbeatPulse"] })
@@ -329,15 +331,15 @@ for (const { isSkipped, layer, name } of databases) {
       it.effect("the baseline is the last scan of the host and the profile; a scan is stored once", () =>
         Effect.gen(function*() {
           const scans = yield* Scans.Scans
-          const scan = (scanId: string, profile: string): Scans.StoredScan => ({
+          const scan = (scanId: string, profile: string): Scans.Baseline => ({
             scanId,
             hostId: web,
             profile,
             score: 90.9,
             outcome: `{"id":"${scanId}"}`
           })
-          const record = (stored: Scans.StoredScan, event?: DriftDetected) =>
-            scans.record(stored, (baseline) => ({ baseline, event }))
+          const record = (stored: Scans.Baseline, event?: DriftDetected) =>
+            scans.record({ ...stored, scannedAt: DateTime.makeUnsafe(0) }, (baseline) => ({ baseline, event }))
           assert.deepStrictEqual(yield* scans.baseline(web, "cis"), Option.none())
           const first = { baseline: Option.none(), event: undefined }
           assert.deepStrictEqual(yield* record(scan("1", "cis")), Option.some(first))
@@ -359,7 +361,14 @@ for (const { isSkipped, layer, name } of databases) {
           const scans = yield* Scans.Scans
           const baselines = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) =>
             scans.record(
-              { scanId: `${n}`, hostId: web, profile: "cis", score: n, outcome: "{}" },
+              {
+                scanId: `${n}`,
+                hostId: web,
+                profile: "cis",
+                score: n,
+                scannedAt: DateTime.makeUnsafe(n),
+                outcome: "{}"
+              },
               (baseline) => ({ baseline: Option.map(baseline, ({ scanId }) => scanId), event: undefined })
             ), { concurrency: "unbounded" })
           const compared = baselines.map((recorded) =>

@@ -1,0 +1,68 @@
+/**
+ * What the live page shows of the fleet: the hosts of the inventory, with what is stored about them.
+ */
+import { FleetView, InspectorApi } from "@openwatch/inspector"
+import { Effect, Layer } from "effect"
+import * as SqlError from "effect/sql/SqlError"
+import { AlertStore, type AlertStoreError } from "../alert-store/AlertStore.ts"
+import type { Host } from "../inventory/Host.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
+import { HostStates } from "../storage/HostStates.ts"
+import { Scans } from "../storage/Scans.ts"
+
+/** The inspector takes what cannot be read for a defect, and answers 500. */
+const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Effect<A, E>): Effect.Effect<A> =>
+  read.pipe(
+    Effect.tapError((error) =>
+      Effect.logWarning(
+        `The live page cannot read the fleet: ${SqlError.isSqlError(error) ? describeSqlError(error) : error.message}`
+      )
+    ),
+    Effect.orDie
+  )
+
+/** The fleet of the hosts that are watched when it is looked at. While the database fails, so does looking. */
+export const layer = (
+  hosts: () => ReadonlyArray<Host>
+): Layer.Layer<FleetView, never, HostStates | Scans | AlertStore> =>
+  Layer.effect(
+    FleetView,
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates
+      const scans = yield* Scans
+      const alerts = yield* AlertStore
+      return FleetView.of({
+        hosts: Effect.gen(function*() {
+          const verdicts = yield* hostStates.verdicts
+          const scores = yield* scans.lastScores
+          return hosts().map(({ endpoint, id, name }) => {
+            const verdict = verdicts.get(id)
+            return {
+              id,
+              name,
+              endpoint,
+              state: verdict === undefined
+                ? "unknown" as const
+                : verdict.reachable
+                ? "reachable" as const
+                : "unreachable" as const,
+              since: verdict?.since ?? null,
+              responseTimeMs: verdict?.responseTimeMs ?? null,
+              score: scores.get(id) ?? null
+            }
+          })
+        }).pipe(orDie),
+
+        openAlerts: Effect.map(alerts.list({ state: "active" }), (open) => open.map(({ alert }) => alert)).pipe(orDie),
+
+        scores: Effect.fnUntraced(function*(hostId) {
+          const host = hosts().find(({ id }) => id === hostId)
+          if (host === undefined) {
+            return yield* new InspectorApi.HostNotFound({ message: `No host has the id ${hostId}` })
+          }
+          const scores = yield* orDie(scans.scores(host.id))
+          return scores.map(({ profile, scanId, scannedAt, score }) => ({ scanId, profile, score, at: scannedAt }))
+        })
+      })
+    })
+  )

@@ -1,0 +1,213 @@
+import { NodeServices } from "@effect/platform-node"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { assert, describe, it } from "@effect/vitest"
+import { FleetView } from "@openwatch/inspector"
+import {
+  Alert,
+  AlertStore,
+  HeartbeatPulse,
+  Host,
+  type HostId,
+  hostIdFromName,
+  HostStates,
+  Scans,
+  SqlAlertStore,
+  Storage,
+  StoredFleet
+} from "@openwatch/openwatch"
+import { Array, DateTime, Duration, Effect, Exit, Layer, Logger } from "effect"
+import { Migrator, SqlClient } from "effect/sql"
+import { migrations } from "../../src/storage/migrations.ts"
+import * as NodeSqlite from "../../src/storage/NodeSqlite.ts"
+import { Database, databases } from "../storage/Database.ts"
+
+const host = (name: string, id: HostId = hostIdFromName(name), port = 22) =>
+  new Host({ id, name, address: "192.0.2.1", port })
+
+const web = host("web")
+const db = host("db")
+const at = (millis: number) => DateTime.makeUnsafe(millis)
+
+const pulse = (hostId: HostId, reachable: boolean, millis: number) =>
+  new HeartbeatPulse({
+    hostId,
+    reachable,
+    priorReachable: !reachable,
+    responseTimeMs: reachable ? 12.34 : 0,
+    occurredAt: at(millis)
+  })
+
+const scan = (scanId: string, score: number, millis: number, profile = "cis", hostId = web.id): Scans.StoredScan => ({
+  scanId,
+  hostId,
+  profile,
+  score,
+  scannedAt: at(millis),
+  outcome: "{}"
+})
+
+const record = (stored: Scans.StoredScan) =>
+  Effect.flatMap(Scans.Scans, (scans) => scans.record(stored, () => ({ event: undefined })))
+
+let ids = 0
+const raise = (event: HeartbeatPulse, host: string) =>
+  Effect.flatMap(AlertStore.AlertStore, (store) => {
+    const id = `01936b0e-0000-7000-8000-${String(++ids).padStart(12, "0")}`
+    const alert = Alert.fromEvent(event, { id, host })!
+    return Effect.as(
+      store.submit({
+        event,
+        alert,
+        resolves: Alert.resolvedBy[alert.type],
+        channels: [],
+        timeToLive: Duration.hours(1)
+      }),
+      alert
+    )
+  })
+
+/** The fleet of these hosts, which may change, in a database. */
+const fleet = (hosts: () => ReadonlyArray<Host>, location: Storage.Location) =>
+  StoredFleet.layer(hosts).pipe(
+    Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Scans.layer)),
+    Layer.provideMerge(Storage.layer(location))
+  )
+
+const withFleet = (hosts: () => ReadonlyArray<Host>) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Database,
+    ({ empty }) =>
+      Effect.flatMap(empty, (location) => effect.pipe(Effect.provide(fleet(hosts, location)), Effect.scoped))
+  )
+
+for (const { isSkipped, layer, name } of databases) {
+  describe.skipIf(isSkipped)(`the fleet on ${name}`, () => {
+    it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), { timeout: "60 seconds" })((it) => {
+      it.effect("a host is in the state of its last transition, since then", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          const states = yield* HostStates.HostStates
+          const unknown = { state: "unknown", since: null, responseTimeMs: null, score: null } as const
+          const of = ({ endpoint, id, name }: Host) => ({ id, name, endpoint })
+          assert.deepStrictEqual(yield* view.hosts, [{ ...of(web), ...unknown }, { ...of(db), ...unknown }])
+
+          yield* states.record(pulse(web.id, true, 1_000))
+          yield* states.record(pulse(db.id, true, 1_500))
+          yield* states.record(pulse(db.id, false, 2_000))
+          assert.deepStrictEqual(yield* view.hosts, [
+            { ...of(web), ...unknown, state: "reachable", since: at(1_000), responseTimeMs: 12.34 },
+            { ...of(db), ...unknown, state: "unreachable", since: at(2_000) }
+          ])
+        }).pipe(withFleet(() => [web, db])))
+
+      it.effect("hosts come, go, move and are renamed with the inventory", () => {
+        let hosts = [web, db]
+        return Effect.gen(function*() {
+          const view = yield* FleetView
+          yield* (yield* HostStates.HostStates).record(pulse(web.id, true, 1_000))
+          yield* record(scan("1", 80, 1_000))
+          const shown = Effect.map(
+            view.hosts,
+            (hosts) => hosts.map(({ endpoint, name, state }) => [name, endpoint, state])
+          )
+
+          hosts = [host("mail"), host("web-1", web.id, 2222)]
+          assert.deepStrictEqual(yield* shown, [
+            ["mail", "192.0.2.1:22", "unknown"],
+            ["web-1", "192.0.2.1:2222", "reachable"]
+          ])
+          assert.strictEqual((yield* view.scores(web.id)).length, 1)
+          hosts = [db]
+          assert.deepStrictEqual(yield* shown, [["db", "192.0.2.1:22", "unknown"]])
+          const error = yield* Effect.flip(view.scores(web.id))
+          assert.strictEqual(error.message, `No host has the id ${web.id}`)
+        }).pipe(withFleet(() => hosts))
+      })
+
+      it.effect("the scores of a host are those of its scans, by the time of the scan; the score is the last one's", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          assert.deepStrictEqual(yield* view.scores(web.id), [])
+          yield* record(scan("1", 90.91, 1_000))
+          yield* record(scan("2", 85, 3_000, "stig"))
+          yield* record(scan("other", 10, 3_500, "cis", db.id))
+          // Taken in late.
+          yield* record(scan("3", 77.27, 2_000))
+          const score = { profile: "cis" }
+          assert.deepStrictEqual(yield* view.scores(web.id), [
+            { ...score, scanId: "1", score: 90.91, at: at(1_000) },
+            { ...score, scanId: "3", score: 77.27, at: at(2_000) },
+            { scanId: "2", profile: "stig", score: 85, at: at(3_000) }
+          ])
+          assert.deepStrictEqual((yield* view.hosts).map(({ score }) => score), [77.27, 10])
+        }).pipe(withFleet(() => [web, db])))
+
+      it.effect("of a thousand scans and more, the scores are the last thousand", () =>
+        Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          const rows = Array.makeBy(1_001, (n) => ({
+            scan_id: `scan-${n}`,
+            host_id: web.id,
+            profile: "cis",
+            score: 50,
+            scanned_at: n
+          }))
+          yield* sql`INSERT INTO scans ${sql.insert(rows)}`
+          const scores = yield* (yield* FleetView).scores(web.id)
+          assert.deepStrictEqual([scores.length, scores[0]?.scanId, scores.at(-1)?.scanId], [
+            1_000,
+            "scan-1",
+            "scan-1000"
+          ])
+        }).pipe(withFleet(() => [web])))
+
+      it.effect("the alerts are those that are open, newest first", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          const first = yield* raise(pulse(web.id, false, 1_000), "web")
+          const second = yield* raise(pulse(db.id, false, 2_000), "db")
+          assert.deepStrictEqual(yield* view.openAlerts, [second, first])
+          yield* raise(pulse(web.id, true, 3_000), "web")
+          assert.deepStrictEqual(yield* view.openAlerts, [second])
+        }).pipe(withFleet(() => [web, db])))
+
+      it.effect("while the database fails, so does looking, and the log says why", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`DROP TABLE host_states`
+          const logged: Array<string> = []
+          const logger = Logger.make(({ message }) => void logged.push(String(message)))
+          const exit = yield* Effect.exit(view.hosts).pipe(Effect.provide(Logger.layer([logger])))
+          assert.isTrue(Exit.hasDies(exit))
+          assert.match(logged.join("\n"), /^The live page cannot read the fleet: .*host_states/)
+        }).pipe(withFleet(() => [web])))
+
+      it.effect("what the first version has stored is shown, without the times that it did not store", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          const client = location._tag === "Postgres"
+            ? PgClient.layer({ url: location.url })
+            : NodeSqlite.layer(`${location.path}/openwatch.sqlite`)
+          yield* Effect.gen(function*() {
+            const sql = yield* SqlClient.SqlClient
+            const loader = Migrator.fromRecord({ "1_initial": migrations["1_initial"]! })
+            yield* Migrator.make({})({ loader, table: "openwatch_migrations" })
+            yield* sql`INSERT INTO host_states ${sql.insert({ host_id: web.id, reachable: 1, occurred_at: 1_000 })}`
+            const old = { host_id: web.id, profile: "cis" }
+            yield* sql`INSERT INTO scans ${sql.insert({ ...old, scan_id: "0", score: 70, outcome: null })}`
+            yield* sql`INSERT INTO scans ${sql.insert({ ...old, scan_id: "1", score: 80, outcome: "{}" })}`
+          }).pipe(Effect.provide(client))
+
+          yield* Effect.gen(function*() {
+            const view = yield* FleetView
+            const [shown] = yield* view.hosts
+            assert.deepInclude(shown, { state: "reachable", since: at(1_000), responseTimeMs: null, score: 80 })
+            assert.deepStrictEqual(yield* view.scores(web.id), [])
+            yield* record(scan("2", 90, 2_000))
+            assert.deepStrictEqual((yield* view.scores(web.id)).map(({ score }) => score), [90])
+          }).pipe(Effect.provide(fleet(() => [web], location)))
+        }).pipe(Effect.scoped))
+    })
+  })
+}

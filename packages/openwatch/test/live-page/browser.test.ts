@@ -1,0 +1,141 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, layer, vi } from "@effect/vitest"
+import { Effect, FileSystem, Layer } from "effect"
+import { fileURLToPath } from "node:url"
+import type { Page } from "playwright-core"
+import { Browser, isMissing, openPage, see } from "../../../inspector/test/browser/browser.ts"
+import * as OpenWatch from "./openwatchRun.ts"
+
+// Waits end as soon as what they wait for is there; a busy machine is given time.
+vi.setConfig({ testTimeout: 60_000 })
+
+const token = "correct horse battery staple"
+
+/** Results of real scans of web-01.example.org. */
+const results = fileURLToPath(new URL("../xccdf", import.meta.url))
+
+/** The page gets the events as they are published. */
+const seeLive = (page: Page) =>
+  Effect.andThen(see(page, ".status", "Live"), see(page, ".total", /Live viewers\s*[1-9]/))
+
+/** From now on notes in the page when each line of the list of events was drawn. */
+const watchEvents = (page: Page) =>
+  Effect.promise(() =>
+    page.evaluate(`
+      window.drawn = []
+      const known = new Set(document.querySelectorAll(".events time"))
+      new MutationObserver(() => {
+        for (const time of document.querySelectorAll(".events time")) {
+          if (known.has(time)) continue
+          known.add(time)
+          const { parentElement: { textContent: text }, dateTime } = time
+          window.drawn.push({ text, occurredAt: Date.parse(dateTime), at: Date.now() })
+        }
+      }).observe(document.querySelector("#app"), { childList: true, subtree: true })`)
+  )
+
+interface Drawn {
+  readonly text: string
+  readonly occurredAt: number
+  readonly at: number
+}
+
+const drawnEvents = (page: Page) => Effect.promise(() => page.evaluate("window.drawn") as Promise<ReadonlyArray<Drawn>>)
+
+describe.skipIf(isMissing)("openwatch run in a browser", () => {
+  layer(Layer.merge(Browser.layer, NodeServices.layer), { excludeTestServices: true })((it) => {
+    it.effect("an event shows within a second of the probe that found a host gone, and then what follows from it", () =>
+      Effect.gen(function*() {
+        const { close, port } = yield* OpenWatch.sshServer
+        const web = { name: "web-1", address: "127.0.0.1", port }
+        const folder = yield* OpenWatch.makeFolder({ port: 0 }, [web, { ...web, name: "web-2" }])
+        const { url } = yield* OpenWatch.start(folder)
+        const { page, problems } = yield* openPage(yield* url)
+        yield* see(page, ".grid button.reachable", "web-1")
+        yield* see(page, ".grid button.reachable", "web-2")
+        yield* see(page, ".alerts", "None. All is as it should be.")
+        yield* seeLive(page)
+
+        yield* watchEvents(page)
+        yield* close
+        // A host that moves is probed at once, without an interval's wait.
+        yield* OpenWatch.writeHosts(folder, [{ ...web, address: "localhost" }, { ...web, name: "web-2" }])
+        yield* see(page, ".events li", "reachable: false")
+        const [drawn, ...others] = yield* drawnEvents(page)
+        assert.match(drawn?.text ?? "", /hostId: web-1 .*reachable: false/)
+        assert.isBelow(drawn!.at - drawn!.occurredAt, 1_000)
+        assert.deepStrictEqual(others, [])
+
+        yield* see(page, ".grid button.unreachable", "web-1")
+        yield* see(page, ".grid button.reachable", "web-2")
+        yield* see(page, ".legend li.unreachable", "1 unreachable")
+        yield* see(page, ".alerts li", "web-1 is unreachable")
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped))
+
+    it.effect("a scan shows as the host's score, in its history, and as an alert where it is worse", () =>
+      Effect.gen(function*() {
+        const fs = yield* FileSystem.FileSystem
+        const { port } = yield* OpenWatch.sshServer
+        const folder = yield* OpenWatch.makeFolder({ port: 0 }, [{
+          name: "web-01.example.org",
+          address: "127.0.0.1",
+          port
+        }])
+        const { url } = yield* OpenWatch.start(folder)
+        const { page, problems } = yield* openPage(yield* url)
+        yield* fs.copyFile(`${results}/base.xml`, `${folder}/scans/base.xml`)
+        yield* see(page, ".grid button", "score 90.9 %")
+        yield* fs.copyFile(`${results}/drifted.xml`, `${folder}/scans/drifted.xml`)
+        yield* see(page, ".grid button", "score 77.3 %")
+        yield* see(page, ".alerts li", "web-01.example.org drifted (major): 90.91 to 77.27 (-13.64 points)")
+        yield* Effect.promise(() => page.getByRole("button", { name: /web-01/ }).click())
+        yield* Effect.promise(() =>
+          page.getByRole("img", { name: "Score of web-01.example.org in percent, over 2 scans" }).waitFor()
+        )
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped))
+
+    it.effect("a page that is open does not keep it from stopping, and goes on when it runs again", () =>
+      Effect.gen(function*() {
+        const { close, port } = yield* OpenWatch.sshServer
+        const web = { name: "web-1", address: "127.0.0.1", port }
+        const folder = yield* OpenWatch.makeFolder({ port: yield* OpenWatch.freePort }, [web])
+        const first = yield* OpenWatch.start(folder)
+        const { page, problems } = yield* openPage(yield* first.url)
+        yield* see(page, ".grid button.reachable", "web-1")
+        yield* seeLive(page)
+        assert.strictEqual(yield* first.stop, 0)
+        yield* see(page, ".status", "Reconnecting")
+
+        yield* close
+        yield* OpenWatch.writeHosts(folder, [{ ...web, address: "localhost" }])
+        const second = yield* OpenWatch.start(folder)
+        assert.strictEqual(yield* second.url, yield* first.url)
+        yield* seeLive(page)
+        yield* see(page, ".grid button.unreachable", "web-1")
+        yield* see(page, ".events li", "reachable: false")
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped))
+
+    it.effect("where there is a token, the page shows nothing until it is given", () =>
+      Effect.gen(function*() {
+        const { port } = yield* OpenWatch.sshServer
+        const folder = yield* OpenWatch.makeFolder(
+          { host: "0.0.0.0", port: 0, token_env: "PAGE_TOKEN" },
+          [{ name: "web-1", address: "127.0.0.1", port }]
+        )
+        const { url } = yield* OpenWatch.start(folder, { PAGE_TOKEN: token })
+        const { page, problems } = yield* openPage(yield* url)
+        yield* see(page, ".status", "Signed out")
+        assert.strictEqual(yield* Effect.promise(() => page.getByText("web-1").count()), 0)
+        yield* Effect.promise(async () => {
+          await page.getByLabel("Token").fill(token)
+          await page.keyboard.press("Enter")
+        })
+        yield* seeLive(page)
+        yield* see(page, ".grid button.reachable", "web-1")
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped))
+  })
+})
