@@ -22,9 +22,11 @@ const credentialsOf = (
   return Effect.map(fs.readFileString(credentials.file), (creds) => ({ creds: Redacted.make(creds) }))
 }
 
-const describe = ({ export: out, import: into }: NatsBridge.Health): string =>
-  `${out.exported} events sent to NATS, ${out.dropped} dropped, ${out.rejected + out.lost} not sent; ` +
-  `${into.imported} taken in, ${into.rejected} rejected`
+const describe = ({ export: out, import: into }: NatsBridge.Health, areKept: boolean): string => {
+  const left = out.dropped + out.rejected + out.lost
+  return `NATS: ${out.exported} sent, ${left} not sent${areKept && left > 0 ? " (the next run sends them)" : ""}; ` +
+    `${into.imported} taken in, ${into.rejected} rejected`
+}
 
 /**
  * Sends and takes in events while it is built, and prints a last line of counters. Without `nats` in the configuration it
@@ -42,7 +44,9 @@ export const layer = (configuration: Configuration.Configuration) => {
     const { credentials, mode, ...options } = nats
     let bridge: NatsBridge.NatsBridge | undefined
     yield* Effect.addFinalizer(() =>
-      bridge === undefined ? Effect.void : Effect.flatMap(bridge.health, (health) => Console.log(describe(health)))
+      bridge === undefined
+        ? Effect.void
+        : Effect.flatMap(bridge.health, (health) => Console.log(describe(health, !routesAlerts)))
     )
     bridge = yield* NatsBridge.make(SystemEventBus, {
       ...options,

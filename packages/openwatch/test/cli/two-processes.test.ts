@@ -262,7 +262,9 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
       const folder = yield* fs.makeTempDirectoryScoped()
       const server = yield* NatsServer.make()
       yield* fs.makeDirectory(`${folder}/two-processes`)
-      yield* fs.copyFile(`${examples}/hosts.yaml`, `${folder}/hosts.yaml`)
+      // On a port where no other test listens either.
+      const hosts = yield* fs.readFileString(`${examples}/hosts.yaml`)
+      yield* fs.writeFileString(`${folder}/hosts.yaml`, hosts.replaceAll(/port: \d+/g, "port: 1"))
       for (const name of ["probes.yaml", "alerts.yaml"]) {
         const text = yield* fs.readFileString(`${examples}/two-processes/${name}`)
         assert.include(text, "nats://127.0.0.1:4222")
@@ -273,14 +275,42 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
       }
       const alerts = yield* start(`${folder}/two-processes/alerts.yaml`, `${folder}/alerts`)
       const probes = yield* start(`${folder}/two-processes/probes.yaml`, `${folder}/probes`)
-      yield* eventually(() => alerts.stdout.some((line) => line.includes("nobody-home is unreachable")))
+      yield* eventually(() => alerts.stdout.length === 3)
+      assert.strictEqual(alerts.stdout.filter((line) => line.includes("nobody-home is unreachable")).length, 1)
       yield* probes.stop
-      assert.deepStrictEqual(probes.stdout, ["3 events sent to NATS, 0 dropped, 0 not sent; 0 taken in, 0 rejected"])
+      assert.deepStrictEqual(probes.stdout, ["NATS: 3 sent, 0 not sent; 0 taken in, 0 rejected"])
       yield* alerts.stop
       assert.deepStrictEqual(alerts.stdout.slice(-2), [
-        "0 events sent to NATS, 0 dropped, 0 not sent; 3 taken in, 0 rejected",
+        "NATS: 0 sent, 0 not sent; 3 taken in, 0 rejected",
         "3 events published, 0 dropped; 3 received, 3 alerts routed, 0 deduplicated; failures: 0 to store, 0 to console"
       ])
+    })
+  )
+
+  live(
+    "what could not be sent when it was stopped is sent when it is started again",
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const server = yield* NatsServer.make({ isStarted: false })
+      yield* fs.writeFileString(`${folder}/hosts.yaml`, "hosts: [{ name: web, address: 127.0.0.1, port: 1 }]\n")
+      yield* fs.writeFileString(
+        `${folder}/probes.yaml`,
+        "inventory: hosts.yaml\nliveness: { failure_threshold: 1 }\nalerts: false\nhttp: false\n" +
+          `nats: { servers: ["${server.url}"], source: probes, export: [HeartbeatPulse, DriftDetected] }\n`
+      )
+      const data = `${folder}/data`
+      const first = yield* start(`${folder}/probes.yaml`, data)
+      yield* eventually(() => count(data, "host_states") === 1)
+      yield* first.stop
+      assert.deepStrictEqual(first.stdout, [
+        "NATS: 0 sent, 1 not sent (the next run sends them); 0 taken in, 0 rejected"
+      ])
+      yield* server.start()
+      const second = yield* start(`${folder}/probes.yaml`, data)
+      yield* eventually(() => count(data, "unannounced_events") === 0)
+      yield* second.stop
+      assert.deepStrictEqual(second.stdout, ["NATS: 1 sent, 0 not sent; 0 taken in, 0 rejected"])
     })
   )
 
