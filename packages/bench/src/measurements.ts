@@ -7,7 +7,7 @@ export interface Table {
   /** Names the table in the targets and in the JSON. */
   readonly id: string
   readonly title: string
-  readonly unit: "nanoseconds" | "bytes" | "events"
+  readonly unit: "nanoseconds" | "bytes" | "events" | "events/s"
   readonly columns: ReadonlyArray<string>
   /** What a value is compared with: that of the first row (the default), or that of the first column. */
   readonly comparedWith?: "row" | "column"

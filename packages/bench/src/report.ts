@@ -14,7 +14,8 @@ const format: Record<Table["unit"], (value: number) => string> = {
       ? `${threeDigits(nanos / 1e3)} µs`
       : `${threeDigits(nanos / 1e6)} ms`,
   bytes: (bytes) => bytes < 1e3 ? `${threeDigits(bytes)} B` : `${threeDigits(bytes / 1e3)} kB`,
-  events: (count) => count.toLocaleString("en")
+  events: (count) => count.toLocaleString("en"),
+  "events/s": (rate) => `${threeDigits(rate)}/s`
 }
 
 const formatRatio = (ratio: number): string => `${threeDigits(ratio)}x`

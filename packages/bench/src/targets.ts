@@ -3,6 +3,7 @@
  */
 import * as Contenders from "./contenders.ts"
 import type { Table } from "./measurements.ts"
+import * as Nats from "./nats.ts"
 
 export interface Target {
   readonly what: string
@@ -160,7 +161,15 @@ export const targetsOf = (tables: ReadonlyArray<Table>): ReadonlyArray<Target> =
       measured: worst(
         (tables.find(({ id }) => id === "growth")?.rows ?? []).map(({ values }) => over(values[1], values[0]))
       )
-    }
+    },
+    ...(["core", "jetstream"] as const).map((mode) => ({
+      what: `an event from bus to bus over NATS, ${mode}, against the bare client (at least 0.8 of its throughput)`,
+      atMost: 1.25,
+      measured: over(
+        value("nats/throughput", Nats.bareClient.name, mode),
+        value("nats/throughput", Nats.bridge.name, mode)
+      )
+    }))
   ]
 }
 

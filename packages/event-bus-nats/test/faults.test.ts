@@ -384,30 +384,32 @@ describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
       assert.deepStrictEqual([health.export.exported, health.export.rejected], [2, 1])
     }))
 
-  it.live("an event that does not encode is rejected, the others pass", () =>
-    Effect.gen(function*() {
-      class Measured extends Schema.TaggedClass<Measured>()("Measured", {
-        value: Schema.Number.check(Schema.isGreaterThan(0)),
-        occurredAt: Schema.DateTimeUtc
-      }) {}
-      class MeterBus extends EventBus.Service<MeterBus>()("test/MeterBus", { events: [Measured] }) {}
-      const server = yield* NatsServer.make()
-      yield* Effect.gen(function*() {
-        const bus = yield* MeterBus
-        const out = yield* NatsBridge.make(MeterBus, {
-          servers: server.url,
-          subject: "house",
-          source: "meter",
-          mode: "core",
-          export: ["Measured"]
-        })
-        const { occurredAt } = door(0)
-        const bad = Object.assign(new Measured({ value: 1, occurredAt }), { value: -1 })
-        yield* bus.publishAll([new Measured({ value: 1, occurredAt }), bad, new Measured({ value: 2, occurredAt })])
-        const health = yield* eventually(out.health, (health) => health.export.buffered === 0)
-        assert.deepStrictEqual([health.export.exported, health.export.rejected], [2, 1])
-      }).pipe(Effect.provide(MeterBus.layer), Effect.provide(Logger.layer([])))
-    }))
+  for (const mode of ["core", "jetstream"] as const) {
+    it.live(`${mode}: an event that does not encode is rejected, the others pass`, () =>
+      Effect.gen(function*() {
+        class Measured extends Schema.TaggedClass<Measured>()("Measured", {
+          value: Schema.Number.check(Schema.isGreaterThan(0)),
+          occurredAt: Schema.DateTimeUtc
+        }) {}
+        class MeterBus extends EventBus.Service<MeterBus>()("test/MeterBus", { events: [Measured] }) {}
+        const server = yield* NatsServer.make()
+        yield* Effect.gen(function*() {
+          const bus = yield* MeterBus
+          const out = yield* NatsBridge.make(MeterBus, {
+            servers: server.url,
+            subject: "house",
+            source: "meter",
+            mode,
+            export: ["Measured"]
+          })
+          const { occurredAt } = door(0)
+          const bad = Object.assign(new Measured({ value: 1, occurredAt }), { value: -1 })
+          yield* bus.publishAll([new Measured({ value: 1, occurredAt }), bad, new Measured({ value: 2, occurredAt })])
+          const health = yield* eventually(out.health, (health) => health.export.buffered === 0)
+          assert.deepStrictEqual([health.export.exported, health.export.rejected], [2, 1])
+        }).pipe(Effect.provide(MeterBus.layer), Effect.provide(Logger.layer([])))
+      }))
+  }
 
   it.live("credentials that a restarted server refuses are asked for again, and never shown", () =>
     Effect.gen(function*() {

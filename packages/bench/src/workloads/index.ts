@@ -5,6 +5,7 @@ import { handlers } from "./handlers.ts"
 import { idleHeap } from "./idleHeap.ts"
 import { latency } from "./latency.ts"
 import { manyKinds } from "./manyKinds.ts"
+import { nats } from "./nats.ts"
 import { noSubscriber } from "./noSubscriber.ts"
 import { publish } from "./publish.ts"
 import { publishStuck } from "./publishStuck.ts"
@@ -23,5 +24,6 @@ export const workloads: ReadonlyArray<Workload> = [
   idleHeap,
   stuckHeap,
   spans,
-  growth
+  growth,
+  nats
 ]

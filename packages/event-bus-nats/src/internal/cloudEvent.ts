@@ -2,7 +2,7 @@
  * Events as messages: CloudEvents 1.0 in the binary content mode of the NATS protocol binding. The attributes are headers,
  * the event is the body, as JSON.
  */
-import { headers, type MsgHdrs, nuid } from "@nats-io/transport-node"
+import { headers, type MsgHdrs } from "@nats-io/transport-node"
 import type { EventBus } from "@openwatch/event-bus"
 import { DateTime, Exit, Schema } from "effect"
 
@@ -24,10 +24,11 @@ const origins = new WeakMap<EventBus.AnyEvent, Origin>()
 
 export const originOf = (event: EventBus.AnyEvent): Origin | undefined => origins.get(event)
 
-/** An event ready to be sent. It keeps its id however often it is sent. */
-export interface Outgoing {
-  readonly event: EventBus.AnyEvent
-  readonly kind: string
+/** An event that cannot be made a message, and never will be. */
+export class EncodeError extends Error {}
+
+/** An event as a message. */
+export interface Encoded {
   readonly id: string
   readonly headers: MsgHdrs
   readonly body: string
@@ -42,6 +43,8 @@ export type Incoming =
   | { readonly _tag: "Rejected"; readonly type: string; readonly why: string }
 
 interface Codec {
+  /** The kind as a header. */
+  readonly type: string
   readonly encode: (event: EventBus.AnyEvent) => Exit.Exit<unknown, Schema.SchemaError>
   readonly decode: (json: unknown) => Exit.Exit<EventBus.AnyEvent, Schema.SchemaError>
 }
@@ -50,7 +53,7 @@ interface Codec {
 export class CloudEvents {
   private readonly source: string
   private readonly encodedSource: string
-  private readonly idOf: (event: EventBus.AnyEvent) => string
+  private readonly idOf: ((event: EventBus.AnyEvent) => string) | undefined
   private readonly imports: ReadonlySet<string>
   private readonly codecs = new Map<string, Codec>()
 
@@ -64,31 +67,38 @@ export class CloudEvents {
     this.source = options.source
     this.encodedSource = encodeHeader(options.source)
     this.imports = new Set(options.imports)
-    this.idOf = options.idOf ?? (() => nuid.next())
+    this.idOf = options.idOf
     // The codec of each kind is the bus's own `EventJson` for it: the type names the member of that union.
     options.events.forEach((event, i) => {
       const json = Schema.toCodecJson(event)
-      this.codecs.set(options.kinds[i]!, {
+      const kind = options.kinds[i]!
+      this.codecs.set(kind, {
+        type: encodeHeader(kind),
         encode: Schema.encodeUnknownExit(json),
         decode: Schema.decodeUnknownExit(json)
       })
     })
   }
 
-  /** Throws when the event does not encode. */
-  encode(event: EventBus.AnyEvent): Outgoing {
-    const encoded = this.codecs.get(event._tag)!.encode(event)
-    if (Exit.isFailure(encoded)) throw new Error(`The event does not encode: ${explain(encoded)}`)
-    const id = encodeHeader(this.idOf(event))
-    if (id === "") throw new Error("idOf gives it an empty id")
-    const attributes = headers()
-    attributes.append("ce-specversion", "1.0")
-    attributes.append("ce-id", id)
-    attributes.append("ce-source", this.encodedSource)
-    attributes.append("ce-type", encodeHeader(event._tag))
-    attributes.append("ce-time", DateTime.formatIso(event.occurredAt))
-    attributes.append("ce-datacontenttype", "application/json")
-    return { event, kind: event._tag, id, headers: attributes, body: JSON.stringify(encoded.value) }
+  /** With this id, unless the application gives ids itself. Throws an `EncodeError` and nothing else. */
+  encode(event: EventBus.AnyEvent, newId: string): Encoded {
+    try {
+      const { encode, type } = this.codecs.get(event._tag)!
+      const encoded = encode(event)
+      if (Exit.isFailure(encoded)) throw new Error(explain(encoded))
+      const id = this.idOf === undefined ? newId : encodeHeader(this.idOf(event))
+      if (id === "") throw new Error("idOf gives it an empty id")
+      const attributes = headers()
+      attributes.append("ce-specversion", "1.0")
+      attributes.append("ce-id", id)
+      attributes.append("ce-source", this.encodedSource)
+      attributes.append("ce-type", type)
+      attributes.append("ce-time", DateTime.formatIso(event.occurredAt))
+      attributes.append("ce-datacontenttype", "application/json")
+      return { id, headers: attributes, body: JSON.stringify(encoded.value) }
+    } catch (error) {
+      throw new EncodeError(`The event does not encode: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 
   decode(attributes: MsgHdrs | undefined, body: Uint8Array): Incoming {
@@ -140,6 +150,7 @@ const encodeHeader = (value: string): string =>
   value.toWellFormed().replace(/[^!-~]|["%]/gu, (character) => encodeURIComponent(character))
 
 const decodeHeader = (value: string): string => {
+  if (!value.includes("%")) return value
   try {
     return decodeURIComponent(value)
   } catch {

@@ -6,10 +6,10 @@
  * its overflow policy, its exact counters and its warnings.
  */
 import { JetStreamApiError } from "@nats-io/jetstream"
-import { InvalidArgumentError } from "@nats-io/transport-node"
+import { InvalidArgumentError, nuid } from "@nats-io/transport-node"
 import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
 import { Cause, Clock, Deferred, Effect, Exit, Scope } from "effect"
-import { type CloudEvents, originOf, type Outgoing } from "./cloudEvent.ts"
+import { type CloudEvents, EncodeError, originOf } from "./cloudEvent.ts"
 import type { Connection, Session } from "./connection.ts"
 import type { Settings } from "./settings.ts"
 import type { Tally } from "./tally.ts"
@@ -31,6 +31,12 @@ const quietMillis = 10_000
  * or taken in, within one turn; the outbox is what waits.
  */
 const minIntakeSize = 16_384
+
+/** An event on its way. It keeps its id however often it is sent, unless the application gives ids itself. */
+interface Outgoing {
+  readonly event: EventBus.AnyEvent
+  readonly id: string
+}
 
 /** What an export buffer holds and lost. */
 export interface ExportCounts {
@@ -120,7 +126,7 @@ export class Exporting {
     return Effect.gen({ self: this }, function*() {
       while (true) {
         const events = yield* waiting.takeBetween(1, batchSize)
-        let batch = yield* this.encode(events)
+        let batch: ReadonlyArray<Outgoing> = events.map((event) => ({ event, id: nuid.next() }))
         let failures = 0
         while (batch.length > 0) {
           const session = yield* this.connection.await
@@ -135,31 +141,18 @@ export class Exporting {
     }).pipe(Effect.catch(() => Effect.void))
   }
 
-  private encode(events: ReadonlyArray<EventBus.AnyEvent>): Effect.Effect<ReadonlyArray<Outgoing>> {
-    return Effect.gen({ self: this }, function*() {
-      const batch: Array<Outgoing> = []
-      for (const event of events) {
-        try {
-          batch.push(this.cloudEvents.encode(event))
-        } catch (error) {
-          yield* this.reject(event._tag, error)
-        }
-      }
-      return batch
-    })
-  }
-
   private sendOnce(session: Session, batch: ReadonlyArray<Outgoing>): Effect.Effect<ReadonlyArray<Outgoing>> {
     return Effect.gen({ self: this }, function*() {
       const sent: Array<Outgoing> = []
       for (const outgoing of batch) {
-        const { body, headers, kind } = outgoing
+        const { event, id } = outgoing
         try {
-          session.nats.publish(`${this.settings.subject}.${kind}`, body, { headers })
+          const { body, headers } = this.cloudEvents.encode(event, id)
+          session.nats.publish(`${this.settings.subject}.${event._tag}`, body, { headers })
           sent.push(outgoing)
         } catch (error) {
-          if (error instanceof InvalidArgumentError) {
-            yield* this.reject(kind, error)
+          if (isRefused(error)) {
+            yield* this.reject(event._tag, error)
           } else {
             this.tally.lost++
           }
@@ -191,7 +184,7 @@ export class Exporting {
         if (faults[i] === undefined) {
           stored.push(outgoing)
         } else if (isRefused(faults[i])) {
-          yield* this.reject(outgoing.kind, faults[i])
+          yield* this.reject(outgoing.event._tag, faults[i])
         } else {
           fault = faults[i]
           again.push(outgoing)
@@ -204,11 +197,14 @@ export class Exporting {
   }
 
   /** Undefined once the server has stored the event, else why it did not say so. */
-  private async store(session: Session, { body, headers, id, kind }: Outgoing): Promise<unknown> {
+  private async store(session: Session, { event, id }: Outgoing): Promise<unknown> {
     try {
-      await session.jetStream.publish(`${this.settings.subject}.${kind}`, body, {
+      // Here, not for the batch before it: many messages that are not sent yet cost the garbage collector more than they
+      // cost to make.
+      const { body, headers, id: msgID } = this.cloudEvents.encode(event, id)
+      await session.jetStream.publish(`${this.settings.subject}.${event._tag}`, body, {
         headers,
-        msgID: id,
+        msgID,
         timeout: this.settings.timeoutMillis
       })
       if (!this.isClosed) this.tally.exported++
@@ -259,6 +255,7 @@ export class Exporting {
 }
 
 const isRefused = (error: unknown): boolean =>
+  error instanceof EncodeError ||
   error instanceof InvalidArgumentError ||
   (error instanceof JetStreamApiError && error.code === messageTooLarge) ||
   (error instanceof Error && error.cause instanceof InvalidArgumentError)

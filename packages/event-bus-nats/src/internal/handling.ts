@@ -185,6 +185,8 @@ export class Handling {
     // Where the buffer overflowed all the same, by events of this process, nobody knows whose were dropped.
     const hasAccepted = after !== undefined && isSame(before.subscription, after) &&
       after.dropped === before.subscription.dropped
+    // A handler that waits for nothing is done after one turn of the scheduler, long before a timer would look.
+    yield* Effect.yieldNow
     const isHandled = hasAccepted && (yield* this.awaitIdle(after))
     this.tally.unhandled -= batch.length
     this.batch = []
