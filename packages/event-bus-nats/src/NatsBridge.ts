@@ -83,7 +83,7 @@ export interface Stream {
 /**
  * How a bridge is made.
  */
-export interface Options<Kind extends string = string> {
+export interface Options<Kind extends string = string, in Event extends EventBus.AnyEvent = EventBus.AnyEvent> {
   /** Addresses of one server or of the servers of one cluster: `nats://host:4222`, `tls://host:4222`, `host:4222`. */
   readonly servers: string | ReadonlyArray<string>
   /** An effect is run before each attempt to connect, for credentials that expire and are renewed. */
@@ -96,6 +96,17 @@ export interface Options<Kind extends string = string> {
   readonly mode: "core" | "jetstream"
   /** The kinds to send. Default none. */
   readonly export?: ReadonlyArray<Kind> | undefined
+  /**
+   * The id of an event to send, for events that may be published again, say by the next start of a process that was killed:
+   * the same event has the same id, and no other event has it. Default: a new id each time.
+   */
+  readonly idOf?: ((event: Event) => string) | undefined
+  /**
+   * Runs for events that count as exported, some at a time, in the order of sending; the next ones are sent when it has
+   * ended. For whoever has to keep an event until it is safe elsewhere. It cannot fail; if it dies, that is logged. What was
+   * exported and not told of when the process ends, it is never told of.
+   */
+  readonly onExported?: ((events: ReadonlyArray<Event>) => Effect.Effect<void>) | undefined
   /** The kinds to take in. Default none. */
   readonly import?: ReadonlyArray<Kind> | undefined
   /**
@@ -171,7 +182,10 @@ export interface Health {
   readonly export: {
     /** Events of the kinds to export that were published in this process. */
     readonly offered: number
-    /** Core: those that a server has received. JetStream: those that the stream has stored. */
+    /**
+     * Core: those that a server has received; it may not let this user publish them, which only `lastError` and the log
+     * tell. JetStream: those that the stream has stored.
+     */
     readonly exported: number
     /** Those that cannot be sent: they do not encode, or are larger than the server or the stream allows. */
     readonly rejected: number
@@ -198,7 +212,10 @@ export interface Health {
     readonly waiting: number
     /** Of the imported, those that the `handledBy` subscription has not finished with. */
     readonly unhandled: number
-    /** JetStream: events in the stream that this bridge, or its queue, has not been delivered, when last heard of. */
+    /**
+     * JetStream: events in the stream that this bridge, or its queue, has not been delivered, when last heard of; those of
+     * kinds that it does not import, too.
+     */
     readonly lag: number
   }
 }
@@ -232,9 +249,13 @@ export const NatsBridge: Context.Service<NatsBridge, NatsBridge> = Context.Servi
  */
 export const make = <Self, Id extends string, Events extends EventBus.EventSchemas>(
   bus: EventBus.ServiceClass<Self, Id, Events>,
-  options: Options<EventBus.KindsOf<Events>[number]>
+  options: Options<EventBus.KindsOf<Events>[number], EventBus.EventOf<Events>>
 ): Effect.Effect<NatsBridge, NatsBridgeError, Self | Scope.Scope> =>
-  Effect.flatMap(bus, (service) => makeBridge(bus, service as unknown as EventBus.EventBus<EventBus.AnyEvent>, options))
+  Effect.flatMap(
+    bus,
+    (service) =>
+      makeBridge(bus, service as unknown as EventBus.EventBus<EventBus.AnyEvent>, options as unknown as Options)
+  )
 
 /**
  * Runs a bridge beside a bus.
@@ -287,7 +308,7 @@ export const make = <Self, Id extends string, Events extends EventBus.EventSchem
  */
 export const layer = <Self, Id extends string, Events extends EventBus.EventSchemas>(
   bus: EventBus.ServiceClass<Self, Id, Events>,
-  options: Options<EventBus.KindsOf<Events>[number]>
+  options: Options<EventBus.KindsOf<Events>[number], EventBus.EventOf<Events>>
 ): Layer.Layer<NatsBridge, NatsBridgeError, Self> => Layer.effect(NatsBridge, make(bus, options))
 
 /**

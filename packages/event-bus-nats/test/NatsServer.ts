@@ -9,7 +9,9 @@ import { type AddressInfo, connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
-export const isInstalled: boolean = spawnSync("nats-server", ["--version"]).status === 0
+/** With `CI` set the tests run, and fail, where it is not. */
+export const isInstalled: boolean = process.env["CI"] !== undefined ||
+  spawnSync("nats-server", ["--version"]).status === 0
 
 if (!isInstalled) console.warn("Skipped: there is no nats-server here (apt-get install nats-server)")
 

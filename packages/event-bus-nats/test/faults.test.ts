@@ -506,6 +506,29 @@ describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
       assert.match(error.message, /certificate/)
     }))
 
+  it.live("core: what the server does not let this user publish counts as exported, and the log and `health` say so", () =>
+    Effect.gen(function*() {
+      const messages: Array<string> = []
+      const logger = Logger.map(Logger.formatJson, (line) => void messages.push(line))
+      const server = yield* NatsServer.make({
+        config: `authorization { users: [{ user: app, password: app, permissions: { publish: "elsewhere.>" } }] }`
+      })
+      const bus = yield* makeBus
+      const out = yield* loudBridge(bus, {
+        servers: server.url,
+        mode: "core",
+        source: "first",
+        export: ["DoorOpened"],
+        credentials: { user: "app", password: Redacted.make("app") }
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      yield* bus.publishAll(doors(0, 3))
+      const health = yield* eventually(out.health, ({ lastError }) => lastError !== undefined)
+      assert.match(health.lastError!, /permissions violation.*house\.DoorOpened/i)
+      assert.deepStrictEqual([health.status, health.export.exported], ["connected", 3])
+      yield* eventuallyTrue(() => messages.some((line) => line.includes("refuses")))
+      assert.strictEqual(messages.filter((line) => line.includes("refuses")).length, 1)
+    }))
+
   it.live("closing without a server ends after `drain`, and counts what is left as lost", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make({ isStarted: false })

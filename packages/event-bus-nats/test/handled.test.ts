@@ -214,6 +214,30 @@ describe.skipIf(!NatsServer.isInstalled)("handledBy", { timeout: 30_000 }, () =>
       )
     }))
 
+  it.live("what its handler has not finished when the bus is shut down goes to the next one", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      yield* send(server, doors(0, 20))
+      const second = yield* makeBus
+      const started = yield* Deferred.make<void>()
+      yield* second.on(
+        "DoorOpened",
+        () => Effect.andThen(Deferred.succeed(started, undefined), Effect.never),
+        { name: "router", bufferSize: 4 }
+      )
+      const into = yield* bridge(second, { ...router, servers: server.url })
+      yield* Deferred.await(started)
+      yield* second.shutdown
+      yield* send(server, doors(20, 5))
+      const next = yield* makeBus
+      const handled: Array<number> = []
+      yield* next.on("DoorOpened", (event) => Effect.sync(() => handled.push(event.door)), { name: "router" })
+      yield* bridge(next, { ...router, servers: server.url })
+      yield* eventuallyTrue(() => new Set(handled).size === 25)
+      assert.isTrue(addsUp(yield* into.health))
+      assert.isAtMost((yield* into.health).import.imported, 4)
+    }))
+
   it.live("a subscription that cannot be used is an error that says why", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus

@@ -32,7 +32,7 @@ export const makeBus: Effect.Effect<House, never, Scope.Scope> = Effect.map(
   (context) => Context.get(context, HouseBus)
 )
 
-export type BridgeOptions = NatsBridge.Options<"DoorOpened" | "LightSwitched">
+export type BridgeOptions = NatsBridge.Options<"DoorOpened" | "LightSwitched", DoorOpened | LightSwitched>
 
 export const bridge = (
   bus: House,

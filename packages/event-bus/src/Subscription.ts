@@ -41,7 +41,7 @@ export type State = "open" | "draining" | "closed"
 export interface SubscriptionSnapshot {
   /** As it was given, or the kinds joined by `+`. Several subscriptions may have one name. */
   readonly name: string
-  /** What it receives, as given, each kind once. */
+  /** What it receives, as given, each kind once: the same array in all snapshots of one subscription, and in no other's. */
   readonly kinds: ReadonlyArray<string>
   /** Events that may be pending at most. */
   readonly bufferSize: number

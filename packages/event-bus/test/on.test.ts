@@ -34,6 +34,24 @@ describe("on", () => {
       assert.deepStrictEqual(handled, ["Ping1", "Pong2", "Ping3"])
     }))
 
+  it.effect("snapshots of one subscription share their array of kinds, which tells it from one like it that came after", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const kinds = ["Ping"] as const
+      const first = yield* bus.on(kinds, () => Effect.void, { name: "router" })
+      const snapshot = yield* first.snapshot
+      yield* bus.publish(ping(1))
+      yield* settle
+      const [later] = yield* bus.subscriptions
+      assert.strictEqual(later?.kinds, snapshot.kinds)
+      assert.strictEqual((yield* first.snapshot).kinds, snapshot.kinds)
+      yield* first.unsubscribe
+      yield* bus.on(kinds, () => Effect.void, { name: "router" })
+      const [second] = yield* bus.subscriptions
+      assert.notStrictEqual(second?.kinds, snapshot.kinds)
+      assert.deepStrictEqual(second?.kinds, snapshot.kinds)
+    }))
+
   it.effect("goes on after a failure, a defect, a throw and an interruption, and counts what it gave up", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()

@@ -32,7 +32,8 @@ export const makeBridge = (
       source: settings.source,
       kinds: declared.kinds,
       events: declared.Event.members,
-      imports: settings.import
+      imports: settings.import,
+      idOf: settings.idOf
     })
     const intake = new Intake(settings, cloudEvents, tally, context)
     const connection: Connection = new Connection(
@@ -58,7 +59,10 @@ export const makeBridge = (
       return yield* outcome.failure
     }
     if (handling !== undefined) yield* handling.start
-    yield* Effect.addFinalizer(() => importing.close)
+    const stopImporting = handling?.close ?? importing.close
+    yield* Effect.addFinalizer(() => stopImporting)
+    // A bus that is shut down takes nothing in any more: what comes then is for the next one.
+    yield* Effect.forkScoped(Effect.andThen(bus.awaitShutdown, stopImporting))
 
     const health: Effect.Effect<Health> = Effect.map(exporting.counts, ({ buffered, dropped, offered }) => ({
       status: connection.status,

@@ -134,6 +134,7 @@ export class Connection {
     return Effect.gen({ self: this }, function*() {
       const nats = yield* this.connect
       const session: Session = { nats, jetStream: jetstream(nats, { timeout: this.settings.timeoutMillis }) }
+      void this.watch(nats, Effect.runForkWith(yield* Effect.context()))
       const closed = Deferred.makeUnsafe<void>()
       void nats.closed().then((error) => {
         if (error instanceof Error) this.lastError = messageOf(error)
@@ -193,6 +194,23 @@ export class Connection {
       yield* Deferred.succeed(first, undefined)
       yield* Deferred.await(closed)
     })
+  }
+
+  /** Shows what the server refuses on a connection that goes on, such as a subject that this user may not use, until it ends. */
+  private async watch(nats: NatsConnection, run: (effect: Effect.Effect<void>) => unknown): Promise<void> {
+    const known = new Set<string>()
+    for await (const status of nats.status()) {
+      if (status.type !== "error") continue
+      this.note(status.error)
+      const message = messageOf(status.error)
+      if (known.has(message)) continue
+      known.add(message)
+      run(
+        Effect.annotateLogs(Effect.logWarning(`The NATS server refuses what is sent or asked: ${message}`), {
+          bus: this.settings.bus
+        })
+      )
+    }
   }
 
   private get connect() {

@@ -8,7 +8,7 @@
 import { JetStreamApiError } from "@nats-io/jetstream"
 import { InvalidArgumentError, nuid } from "@nats-io/transport-node"
 import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Clock, Deferred, Effect, Exit, Scope } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Scope } from "effect"
 import { type CloudEvents, EncodeError, originOf } from "./cloudEvent.ts"
 import type { Connection, Session } from "./connection.ts"
 import type { Settings } from "./settings.ts"
@@ -32,7 +32,7 @@ const quietMillis = 10_000
  */
 const minIntakeSize = 16_384
 
-/** An event on its way. It keeps its id however often it is sent. */
+/** An event on its way. It keeps its id however often it is sent, unless the application gives ids itself. */
 interface Outgoing {
   readonly event: EventBus.AnyEvent
   readonly id: string
@@ -143,12 +143,13 @@ export class Exporting {
 
   private sendOnce(session: Session, batch: ReadonlyArray<Outgoing>): Effect.Effect<ReadonlyArray<Outgoing>> {
     return Effect.gen({ self: this }, function*() {
-      let sent = 0
-      for (const { event, id } of batch) {
+      const sent: Array<Outgoing> = []
+      for (const outgoing of batch) {
+        const { event, id } = outgoing
         try {
           const { body, headers } = this.cloudEvents.encode(event, id)
           session.nats.publish(`${this.settings.subject}.${event._tag}`, body, { headers })
-          sent++
+          sent.push(outgoing)
         } catch (error) {
           if (isRefused(error)) {
             yield* this.reject(event._tag, error)
@@ -162,8 +163,12 @@ export class Exporting {
       const answered = yield* Effect.exit(
         this.connection.during(session, () => session.nats.flush().then(() => true))
       )
-      if (Exit.isSuccess(answered) && answered.value === true) this.tally.exported += sent
-      else this.tally.lost += sent
+      if (Exit.isSuccess(answered) && answered.value === true) {
+        this.tally.exported += sent.length
+        yield* this.tell(sent)
+      } else {
+        this.tally.lost += sent.length
+      }
       return []
     })
   }
@@ -172,17 +177,20 @@ export class Exporting {
     return Effect.gen({ self: this }, function*() {
       const faults = yield* Effect.promise(() => Promise.all(batch.map((outgoing) => this.store(session, outgoing))))
       const again: Array<Outgoing> = []
+      const stored: Array<Outgoing> = []
       let fault: unknown = undefined
       for (let i = 0; i < batch.length; i++) {
-        if (faults[i] === undefined) continue
         const outgoing = batch[i]!
-        if (isRefused(faults[i])) {
+        if (faults[i] === undefined) {
+          stored.push(outgoing)
+        } else if (isRefused(faults[i])) {
           yield* this.reject(outgoing.event._tag, faults[i])
         } else {
           fault = faults[i]
           again.push(outgoing)
         }
       }
+      yield* this.tell(stored)
       if (fault !== undefined) yield* this.onFault(session, fault)
       return again
     })
@@ -193,10 +201,10 @@ export class Exporting {
     try {
       // Here, not for the batch before it: many messages that are not sent yet cost the garbage collector more than they
       // cost to make.
-      const { body, headers } = this.cloudEvents.encode(event, id)
+      const { body, headers, id: msgID } = this.cloudEvents.encode(event, id)
       await session.jetStream.publish(`${this.settings.subject}.${event._tag}`, body, {
         headers,
-        msgID: id,
+        msgID,
         timeout: this.settings.timeoutMillis
       })
       if (!this.isClosed) this.tally.exported++
@@ -204,6 +212,17 @@ export class Exporting {
     } catch (error) {
       return error ?? new Error("The server did not store the event")
     }
+  }
+
+  /** Tells the application what was exported. */
+  private tell(exported: ReadonlyArray<Outgoing>): Effect.Effect<void> {
+    const { onExported } = this.settings
+    if (onExported === undefined || exported.length === 0) return Effect.void
+    return Effect.suspend(() => onExported(exported.map(({ event }) => event))).pipe(
+      Effect.catchDefect((defect) =>
+        Effect.annotateLogs(Effect.logError("onExported died", Cause.die(defect)), { bus: this.settings.bus })
+      )
+    )
   }
 
   private onFault(session: Session, fault: unknown): Effect.Effect<void> {

@@ -50,6 +50,7 @@ export class Handling {
   /** On the bus, not handled yet. */
   private batch: ReadonlyArray<Held> = []
   private readonly arrived = Latch.makeUnsafe()
+  private readonly ended = Latch.makeUnsafe()
   private messages: ConsumerMessages | undefined = undefined
   private isClosed = false
   private isPaused = false
@@ -110,23 +111,24 @@ export class Handling {
     return yield* Effect.void
   })
 
-  /** Takes in until the scope closes, which then waits for what is being handled. */
+  /** Takes in until it is closed, or the scope closes. */
   readonly start: Effect.Effect<void, never, Scope.Scope> = Effect.gen({ self: this }, function*() {
     yield* Effect.forkScoped(this.stayInProgress)
     const fiber = yield* Effect.forkScoped(this.takeIn)
-    const ended = Latch.makeUnsafe()
-    fiber.addObserver(() => ended.openUnsafe())
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
-        this.isClosed = true
-        this.messages?.stop()
-        this.arrived.openUnsafe()
-        const inbox = this.inbox
-        this.inbox = []
-        for (const { reply } of inbox) this.giveBack(reply)
-        return this.batch.length === 0 ? Effect.void : Effect.timeoutOption(ended.await, this.settings.drain)
-      })
-    )
+    fiber.addObserver(() => this.ended.openUnsafe())
+  })
+
+  /** Takes nothing in any more, gives back what is not on the bus, and waits for what is being handled. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.isClosed = true
+    this.messages?.stop()
+    this.arrived.openUnsafe()
+    const inbox = this.inbox
+    this.inbox = []
+    for (const { reply } of inbox) this.giveBack(reply)
+    return this.batch.length === 0
+      ? Effect.void
+      : Effect.asVoid(Effect.timeoutOption(this.ended.await, this.settings.drain))
   })
 
   private readonly takeIn: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
@@ -261,7 +263,7 @@ export class Handling {
   }
 }
 
-/** Each subscription has one array of kinds, which all its snapshots show. */
+/** By the array that only snapshots of one subscription share; a subscription that came after it may have all else alike. */
 const isSame = (one: SubscriptionSnapshot, other: SubscriptionSnapshot): boolean => one.kinds === other.kinds
 
 /** Not in the client's types, which would answer on the connection that the message came by. */

@@ -56,6 +56,9 @@ export const timeToLiveRange = { minimum: Duration.minutes(1), maximum: Duration
 /** How many events may wait for the store where nothing else is said. */
 export const defaultBufferSize = 16_384
 
+/** What the router's subscription to the bus is called. */
+export const subscriptionName = "alert-router"
+
 const defaultMaxAttempts = 8
 
 /** One attempt to send may take this long. */
@@ -285,7 +288,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   })
 
   yield* bus.on(AllEventKinds, handle, {
-    name: "alert-router",
+    name: subscriptionName,
     bufferSize: options?.bufferSize ?? defaultBufferSize,
     drain: stopTimeout
   })

@@ -27,8 +27,8 @@ export interface Submission {
 }
 
 /**
- * What became of a submission: the alert is stored; it only repeats one that is (which now counts one more repeat); it is
- * itself stored already; there was none.
+ * What became of a submission: the alert is stored; it only repeats one that is (which now counts one more repeat); its
+ * event was submitted before; there was none.
  */
 export type Outcome = "stored" | "repeat" | "duplicate" | "none"
 
@@ -69,7 +69,8 @@ export interface StoredAlert {
 export class AlertStore extends Context.Service<AlertStore, {
   /**
    * Decides, in one transaction, whether the alert is a repeat; stores it if not, with its deliveries pending; resolves
-   * what ends; and records that the event needs no announcing any more.
+   * what ends; and records that the event needs no announcing any more. An event that was decided on before changes
+   * nothing, whatever came since.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Outcome, AlertStoreError>
   /** The oldest alert that the channel is still to get. */

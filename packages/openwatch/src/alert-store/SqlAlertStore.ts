@@ -5,7 +5,8 @@ import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { Alert, dedupKey, initialState, isRepeat, resolvedBy } from "../alert-router/Alert.ts"
-import type { AlertState, AlertType, Severity } from "../alert-router/Alert.ts"
+import type { AlertState, AlertType, Event, Severity } from "../alert-router/Alert.ts"
+import { eventIdOf } from "../events/EventId.ts"
 import type { HostId } from "../events/HostId.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outbox from "../storage/Outbox.ts"
@@ -67,6 +68,12 @@ const toStoreError = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Eff
     (error) => new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
   )
 
+/**
+ * An event that is delivered once more comes soon after, counted in events: what was on its way when a process was killed.
+ * For one that comes later still, its alert is unique.
+ */
+const rememberedEvents = 100_000
+
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const outbox = yield* Outbox.Outbox
@@ -123,9 +130,20 @@ const make = Effect.gen(function*() {
     return true
   })
 
+  /** Remembers an event. False when it is one of the last that were: then all that follows from it is done. */
+  const remember = Effect.fnUntraced(function*(event: Event) {
+    const [row] = yield* sql<Pick<AlertRow, "seq">>`INSERT INTO taken_events ${
+      sql.insert({ event_id: eventIdOf(event) })
+    } ON CONFLICT (event_id) DO NOTHING RETURNING seq`
+    if (row === undefined) return false
+    yield* sql`DELETE FROM taken_events WHERE seq <= ${Number(row.seq) - rememberedEvents}`
+    return true
+  })
+
   const take = Effect.fnUntraced(function*({ alert, channels, event, resolves, timeToLive }: Submission) {
-    yield* outbox.acknowledge(event)
+    yield* outbox.acknowledge([event])
     if (alert === undefined) return "none"
+    if (!(yield* remember(event))) return "duplicate"
     const occurredAt = DateTime.toEpochMillis(alert.occurredAt)
     // An old recovery that comes twice must not resolve what was raised since.
     if (yield* isStored(dedupKey(alert), occurredAt)) return "duplicate"

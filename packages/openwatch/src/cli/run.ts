@@ -25,11 +25,12 @@ import { Probe } from "../liveness/Probe.ts"
 import * as HostStates from "../storage/HostStates.ts"
 import * as Outbox from "../storage/Outbox.ts"
 import * as Scans from "../storage/Scans.ts"
+import * as Nats from "./nats.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
 // Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
 const configuration = Argument.String("CONFIG.yaml").pipe(
-  Argument.withDescription("File that names the inventory and the channels")
+  Argument.withDescription("File that says what is watched and where alerts go")
 )
 
 /** The hosts that the inventory has now, and what is found by them. */
@@ -50,19 +51,24 @@ const fleetOf = (hosts: ReadonlyArray<Host>): Fleet => ({
  */
 const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
   Layer.effectDiscard(Effect.gen(function*() {
-    const { driftThresholds: thresholds, failureThreshold, interval, inventory, scans } = configuration
+    const { driftThresholds: thresholds, failureThreshold, interval, inventory, probesHosts, scans } = configuration
     const republished = yield* Outbox.republish(AlertRouter.defaultBufferSize)
     if (republished > 0) yield* Effect.logInfo(`${republished} events of an earlier run are published again`)
     const { hosts } = fleet
-    yield* Effect.logInfo(`Watching ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}`)
+    yield* Effect.logInfo(
+      probesHosts ? `Watching ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}` : "Watching no hosts"
+    )
     if (scans !== undefined) yield* Effect.logInfo(`Watching the folder ${scans} for scans`)
-    const changes = Stream.map(yield* Inventory.follow(inventory), ({ hosts }) => {
+    const inventories = inventory === undefined ? Stream.never : yield* Inventory.follow(inventory)
+    const changes = Stream.map(inventories, ({ hosts }) => {
       Object.assign(fleet, fleetOf(hosts))
       return hosts
     })
     const hostOf = (target: Scan.ScanTarget) => fleet.hostOf(target)
     yield* Effect.all([
-      LivenessLoop.watch(hosts, { interval, failureThreshold, changes, hostStates: yield* HostStates.HostStates }),
+      probesHosts
+        ? LivenessLoop.watch(hosts, { interval, failureThreshold, changes, hostStates: yield* HostStates.HostStates })
+        : Stream.runDrain(changes),
       scans === undefined ? Effect.never : DriftDetector.watch(scans, { hostOf, thresholds }),
       Outbox.relay(AlertRouter.defaultBufferSize)
     ], { concurrency: "unbounded", discard: true })
@@ -92,13 +98,15 @@ const livePage = Effect.fnUntraced(function*(fleet: Fleet, { http }: Configurati
   )
 })
 
-/** The router, which prints a last line of counters once it has stopped. */
-const router = ({ timeToLive }: Configuration.Configuration) =>
-  Layer.unwrap(Effect.map(SystemEventBus, (bus) =>
-    AlertRouter.layer({
-      timeToLive,
-      onStop: (router) => Effect.flatMap(bus.metrics, (bus) => Console.log(describe(router, bus)))
-    })))
+/** The router, which prints a last line of counters once it has stopped; nothing where another process has one. */
+const router = ({ routesAlerts, timeToLive }: Configuration.Configuration) =>
+  routesAlerts ?
+    Layer.unwrap(Effect.map(SystemEventBus, (bus) =>
+      AlertRouter.layer({
+        timeToLive,
+        onStop: (router) => Effect.flatMap(bus.metrics, (bus) => Console.log(describe(router, bus)))
+      }))) :
+    Layer.empty
 
 /** The command; nothing starts unless the configuration and the inventory are right, and address and database are there. */
 export const run = Command.make(
@@ -106,12 +114,13 @@ export const run = Command.make(
   { configuration, data: StorageOptions.data },
   Effect.fnUntraced(function*({ configuration: file, data }) {
     const configuration = yield* Configuration.load(file, process.env)
-    const { hosts } = yield* Inventory.load(configuration.inventory)
-    const fleet = fleetOf(hosts)
+    const fleet = fleetOf(yield* Inventory.hostsOf(configuration.inventory))
     const page = yield* livePage(fleet, configuration)
 
-    // Each layer starts after those below it and stops before them: publishers and page, router, bus, channels, store.
+    // Each layer starts after those below it and stops before them: publishers and page, bridge, router, bus, channels,
+    // store.
     yield* Layer.mergeAll(publishers(fleet, configuration), page).pipe(
+      Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),
       Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => fleet.names.get(hostId) ?? hostId)),
       Layer.provide(SystemEventBus.layer),

@@ -62,7 +62,7 @@ const formatJson = (file: string, { host, outcome, scan, scanId, score }: DriftD
 const optionsOf = Effect.fnUntraced(function*(file: Option.Option<string>) {
   if (Option.isNone(file)) return { hostOf: TargetHosts.make([]) }
   const configuration = yield* Configuration.load(file.value, process.env)
-  const { hosts } = yield* Inventory.load(configuration.inventory)
+  const hosts = yield* Inventory.hostsOf(configuration.inventory)
   return { hostOf: TargetHosts.make(hosts), thresholds: configuration.driftThresholds }
 })
 

@@ -24,9 +24,13 @@
  *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
  * http:                            # the live page, see `HttpSettings`; false for none
  *   port: 7420
+ * nats: ...                        # joins this process to others: see `NatsConfiguration`
  * ```
  *
  * All but `inventory` may be left out; without `channels` alerts go to the console.
+ *
+ * One process may leave to others what it does not do itself: with `liveness: false` no host is probed, and the inventory,
+ * which then may be left out, only names hosts; with `alerts: false` no alert is raised.
  */
 import { Duration, Effect, Option, Redacted, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
@@ -34,7 +38,10 @@ import { dirname, isAbsolute, join } from "node:path"
 import { AllAlertTypes, AllSeverities } from "../alert-router/Alert.ts"
 import { timeToLiveRange } from "../alert-router/AlertRouter.ts"
 import * as Drift from "../drift-detector/Drift.ts"
+import { AllEventKinds } from "../events/SystemEventBus.ts"
 import * as HttpSettings from "../live-page/HttpSettings.ts"
+import * as NatsConfiguration from "./NatsConfiguration.ts"
+import * as Secret from "./Secret.ts"
 import * as TimeSpan from "./TimeSpan.ts"
 import * as YamlFile from "./YamlFile.ts"
 
@@ -60,14 +67,19 @@ export interface Configuration {
   /** The file, as it was given. */
   readonly file: string
   /** The inventory's file, as it was given, or relative to the configuration's folder where it was relative. */
-  readonly inventory: string
+  readonly inventory: string | undefined
+  /** Whether the hosts of the inventory are probed. */
+  readonly probesHosts: boolean
   readonly interval: Duration.Duration | undefined
   readonly failureThreshold: number | undefined
   /** The watched folder of result files, as `inventory`. */
   readonly scans: string | undefined
   readonly driftThresholds: Drift.Thresholds
+  /** Whether alerts are made of events. */
+  readonly routesAlerts: boolean
   readonly timeToLive: Duration.Duration | undefined
   readonly channels: ReadonlyArray<ChannelConfiguration>
+  readonly nats: NatsConfiguration.NatsConfiguration | undefined
   /** How the live page is served; not at all where it is `undefined`. */
   readonly http: HttpSettings.HttpSettings | undefined
 }
@@ -90,15 +102,11 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()
   }
 }
 
-const TimeSpanText = Schema.String.check(
-  Schema.makeFilter((text: string) => Option.isSome(TimeSpan.parse(text)), { expected: TimeSpan.expected })
-)
-
 /** A time span in a range; out of it, an error that says the range. */
 const timeSpanBetween = (
   { maximum, minimum }: { readonly minimum: Duration.Duration; readonly maximum: Duration.Duration }
 ) =>
-  TimeSpanText.check(
+  TimeSpan.Text.check(
     Schema.makeFilter(
       (text: string) =>
         Option.match(TimeSpan.parse(text), {
@@ -108,15 +116,6 @@ const timeSpanBetween = (
       { expected: `${Duration.format(minimum)} to ${Duration.format(maximum)}` }
     )
   )
-
-const EnvironmentVariable = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/, { expected: "the name of an environment variable" })
-)
-
-// Messages of its own, as the default ones show the value.
-const Secret = Schema.String.annotate({ message: "Expected a text that is not empty" }).check(
-  Schema.isNonEmpty({ message: "Expected a text that is not empty" })
-)
 
 const channelTypes = ["console", "webhook", "slack"] as const
 
@@ -130,10 +129,10 @@ const ChannelEntry = Schema.Struct({
     )
   ),
   tags: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-  url: Schema.optionalKey(Secret),
-  url_env: Schema.optionalKey(EnvironmentVariable),
-  secret: Schema.optionalKey(Secret),
-  secret_env: Schema.optionalKey(EnvironmentVariable)
+  url: Schema.optionalKey(Secret.Secret),
+  url_env: Schema.optionalKey(Secret.EnvironmentVariable),
+  secret: Schema.optionalKey(Secret.Secret),
+  secret_env: Schema.optionalKey(Secret.EnvironmentVariable)
 }).annotate({
   message: "Expected a channel: a mapping with the key `type`",
   messageUnexpectedKey: "Unknown key: a channel has `type`, `name`, `tags`, `url`, `url_env`, `secret` and `secret_env`"
@@ -141,18 +140,22 @@ const ChannelEntry = Schema.Struct({
 
 type ChannelEntry = typeof ChannelEntry.Type
 
+/** Something that a process may leave to another one. */
+const orFalse = <S extends Schema.Constraint>(schema: S, message: string) =>
+  Schema.optionalKey(Schema.Union([Schema.Literal(false), schema]).annotate({ message }))
+
 const ConfigurationFile = Schema.Struct({
-  inventory: Schema.NonEmptyString,
-  liveness: Schema.optionalKey(
+  inventory: Schema.optionalKey(Schema.NonEmptyString),
+  liveness: orFalse(
     Schema.Struct({
-      interval: Schema.optionalKey(TimeSpanText),
+      interval: Schema.optionalKey(TimeSpan.Text),
       failure_threshold: Schema.optionalKey(
         Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { expected: "a number of failures, 1 to 100" }))
       )
     }).annotate({
-      message: "Expected a mapping with the keys `interval` and `failure_threshold`",
       messageUnexpectedKey: "Unknown key: liveness has `interval` and `failure_threshold`"
-    })
+    }),
+    "Expected a mapping with the keys `interval` and `failure_threshold`, or false"
   ),
   scans: Schema.optionalKey(Schema.NonEmptyString),
   drift: Schema.optionalKey(
@@ -165,18 +168,19 @@ const ConfigurationFile = Schema.Struct({
       messageUnexpectedKey: "Unknown key: drift has `major`, `minor` and `improvement`"
     })
   ),
-  alerts: Schema.optionalKey(
+  alerts: orFalse(
     Schema.Struct({ time_to_live: Schema.optionalKey(timeSpanBetween(timeToLiveRange)) }).annotate({
-      message: "Expected a mapping with the key `time_to_live`",
       messageUnexpectedKey: "Unknown key: alerts have `time_to_live`"
-    })
+    }),
+    "Expected a mapping with the key `time_to_live`, or false"
   ),
   channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" })),
+  nats: Schema.optionalKey(NatsConfiguration.NatsEntry),
   http: Schema.optionalKey(HttpSettings.HttpEntry)
 }).annotate({
   message: "Expected a mapping with the key `inventory`",
   messageUnexpectedKey:
-    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels` and `http`"
+    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `nats` and `http`"
 })
 
 const decodeFile = YamlFile.decode(ConfigurationFile, {
@@ -185,7 +189,7 @@ const decodeFile = YamlFile.decode(ConfigurationFile, {
 })
 
 /** The variables of the environment, by name. */
-export type Environment = Readonly<Record<string, string | undefined>>
+export type Environment = Secret.Environment
 
 /** What each type of channel can be told besides its name and tags. */
 const settingsOf: { readonly [T in ChannelEntry["type"]]: ReadonlyArray<"url" | "secret"> } = {
@@ -214,8 +218,6 @@ const readChannel = (
   const before = problems.length
 
   const read = (setting: "url" | "secret"): Redacted.Redacted | undefined => {
-    const variable = entry[`${setting}_env`]
-    const given = entry[setting]
     if (!settingsOf[entry.type].includes(setting)) {
       for (const key of [setting, `${setting}_env`] as const) {
         if (entry[key] !== undefined) {
@@ -224,13 +226,12 @@ const readChannel = (
       }
       return undefined
     }
-    if (given !== undefined && variable !== undefined) {
-      problems.push(`${at}.${setting}_env: \`${setting}\` is given as well; expected one of the two`)
-    } else if (variable !== undefined && (environment[variable] ?? "") === "") {
-      problems.push(`${at}.${setting}_env: the environment variable ${variable} is not set`)
-    }
-    const value = given ?? (variable === undefined ? undefined : environment[variable])
-    return value === undefined || value === "" ? undefined : Redacted.make(value, { label: `${at}.${setting}` })
+    return Secret.read(
+      `${at}.${setting}`,
+      { given: entry[setting], variable: entry[`${setting}_env`] },
+      environment,
+      problems
+    )
   }
 
   const url = read("url")
@@ -269,13 +270,38 @@ export const parse = (
 ): Result.Result<Configuration, ConfigurationError> => {
   const decoded = decodeFile(text)
   if (Result.isFailure(decoded)) return Result.fail(new ConfigurationError({ file, problems: decoded.failure }))
-  const { alerts, channels: entries = [{ type: "console" }], drift, http: entry, inventory, liveness, scans } =
+  const { alerts, channels: given, drift, http: httpEntry, inventory, liveness, nats: natsEntry, scans } =
     decoded.success
+  const relativeToFile = (path: string) => isAbsolute(path) ? path : join(dirname(file), path)
 
   const problems: Array<string> = []
+  const nats = natsEntry === undefined
+    ? undefined
+    : NatsConfiguration.read(natsEntry, environment, relativeToFile, problems)
+  if (liveness !== false && inventory === undefined) {
+    problems.push(
+      "inventory: Missing: expected a file that names the hosts, or `liveness: false` where none are probed"
+    )
+  }
+  if (liveness === false && scans === undefined && (nats === undefined || nats.import.length === 0)) {
+    problems.push("liveness: false leaves nothing to do: expected `nats.import` or `scans`, which bring events, too")
+  }
+  if (alerts === false) {
+    // What is not exported here would be told nobody, and be kept for ever.
+    const kept = liveness === false && scans === undefined
+      ? []
+      : AllEventKinds.filter((kind) => nats?.export.includes(kind) !== true)
+    if (kept.length > 0) {
+      problems.push(
+        `alerts: false leaves alerts to another process: expected \`nats.export\` to have ${kept.join(" and ")}, too`
+      )
+    }
+    if (given !== undefined) problems.push("channels: Unknown key where `alerts` is false: no alerts are sent")
+  }
+  const entries: ReadonlyArray<ChannelEntry> = given ?? (alerts === false ? [] : [{ type: "console" }])
   const driftThresholds = Drift.makeThresholds(drift ?? {})
   if (Result.isFailure(driftThresholds)) problems.push(`drift: ${driftThresholds.failure.message}`)
-  const http = HttpSettings.read(entry, environment)
+  const http = HttpSettings.read(httpEntry, environment)
   if (Result.isFailure(http)) problems.push(...http.failure)
   const channels: Array<ChannelConfiguration> = []
   const indexes = new Map<string, number>()
@@ -292,18 +318,20 @@ export const parse = (
   const [problem, ...others] = problems
   if (problem !== undefined) return Result.fail(new ConfigurationError({ file, problems: [problem, ...others] }))
 
-  const relativeToFile = (path: string) => isAbsolute(path) ? path : join(dirname(file), path)
   const timeSpan = (text: string | undefined) =>
     text === undefined ? undefined : Option.getOrUndefined(TimeSpan.parse(text))
   return Result.succeed({
     file,
-    inventory: relativeToFile(inventory),
-    interval: timeSpan(liveness?.interval),
-    failureThreshold: liveness?.failure_threshold,
+    inventory: inventory === undefined ? undefined : relativeToFile(inventory),
+    probesHosts: liveness !== false,
+    interval: timeSpan(liveness === false ? undefined : liveness?.interval),
+    failureThreshold: liveness === false ? undefined : liveness?.failure_threshold,
     scans: scans === undefined ? undefined : relativeToFile(scans),
     driftThresholds: Result.getOrElse(driftThresholds, () => Drift.defaultThresholds),
-    timeToLive: timeSpan(alerts?.time_to_live),
+    routesAlerts: alerts !== false,
+    timeToLive: timeSpan(alerts === false ? undefined : alerts?.time_to_live),
     channels,
+    nats,
     http: Result.getOrUndefined(http)
   })
 }

@@ -136,6 +136,10 @@ export const load = Effect.fn("Inventory.load")(function*(file: string) {
   return yield* Effect.fromResult(parse(file, text))
 })
 
+/** The hosts of the inventory in a file; none where there is no file. */
+export const hostsOf = (file: string | undefined) =>
+  file === undefined ? Effect.succeed<ReadonlyArray<Host>>([]) : Effect.map(load(file), ({ hosts }) => hosts)
+
 /** How often to look whether a file has changed. */
 const lookInterval = "2 seconds"
 

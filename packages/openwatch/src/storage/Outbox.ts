@@ -4,18 +4,19 @@
  *
  * Between storing a fact and publishing its event the process may be killed. So the event is appended in the same
  * transaction as the fact, acknowledged in the same transaction as the alert that it gives (or by the decision that it
- * gives none), and what is left when the process starts again is published again.
+ * gives none), and what is left when the process starts again is published again. A process that raises no alerts sends its
+ * events to one that does, and acknowledges them when the server between the two has them.
  */
 import { Context, Effect, Layer, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { randomUUID } from "node:crypto"
+import { EventText } from "../events/EventId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { describeSqlError } from "./describeSqlError.ts"
 
 type Event = typeof SystemEventBus.Event.Type
 
-const EventText = Schema.fromJsonString(SystemEventBus.EventJson)
 const encode = Schema.encodeSync(EventText)
 const decode = Schema.decodeUnknownSync(EventText)
 
@@ -23,8 +24,11 @@ const decode = Schema.decodeUnknownSync(EventText)
 export class Outbox extends Context.Service<Outbox, {
   /** Remembers an event; called in the transaction that stores its fact. */
   readonly append: (event: Event) => Effect.Effect<void, SqlError.SqlError>
-  /** Forgets an event; called in the transaction that stores its alert. An unknown event is nothing to forget. */
-  readonly acknowledge: (event: Event) => Effect.Effect<void, SqlError.SqlError>
+  /**
+   * Forgets events: called in the transaction that stores their alert, or when they are safe with another process that
+   * stores it. An unknown event is nothing to forget.
+   */
+  readonly acknowledge: (events: ReadonlyArray<Event>) => Effect.Effect<void, SqlError.SqlError>
   /** At most so many events, in the order in which they were appended. */
   readonly unannounced: (limit: number) => Effect.Effect<ReadonlyArray<Event>, SqlError.SqlError>
   /** The same of those that other processes appended, without what was given before. */
@@ -47,7 +51,10 @@ export const layer: Layer.Layer<Outbox, never, SqlClient.SqlClient> = Layer.effe
     return Outbox.of({
       append: (event) =>
         Effect.asVoid(sql`INSERT INTO unannounced_events ${sql.insert({ event: encode(event), origin })}`),
-      acknowledge: (event) => Effect.asVoid(sql`DELETE FROM unannounced_events WHERE event = ${encode(event)}`),
+      acknowledge: (events) =>
+        Effect.asVoid(
+          sql`DELETE FROM unannounced_events WHERE ${sql.in("event", events.map((event) => encode(event)))}`
+        ),
       unannounced: (limit) =>
         Effect.map(sql<Row>`SELECT seq, event FROM unannounced_events ORDER BY seq LIMIT ${limit}`, (rows) => {
           for (const { seq } of rows) given.add(String(seq))

@@ -6,16 +6,18 @@
 import { Effect } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 
-const initial = Effect.gen(function*() {
-  const sql = yield* SqlClient.SqlClient
-
-  const sequence = sql.literal(sql.onDialectOrElse({
+/** The type of a column that numbers the rows. */
+const sequence = (sql: SqlClient.SqlClient) =>
+  sql.literal(sql.onDialectOrElse({
     pg: () => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     orElse: () => "INTEGER PRIMARY KEY AUTOINCREMENT"
   }))
 
+const initial = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+
   yield* sql`CREATE TABLE alerts (
-    seq ${sequence},
+    seq ${sequence(sql)},
     id TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL,
     severity TEXT NOT NULL,
@@ -58,7 +60,7 @@ const initial = Effect.gen(function*() {
   )`
 
   yield* sql`CREATE TABLE scans (
-    seq ${sequence},
+    seq ${sequence(sql)},
     scan_id TEXT NOT NULL UNIQUE,
     host_id TEXT NOT NULL,
     profile TEXT NOT NULL,
@@ -69,7 +71,7 @@ const initial = Effect.gen(function*() {
   yield* sql`CREATE UNIQUE INDEX scans_by_baseline ON scans (host_id, profile) WHERE outcome IS NOT NULL`
 
   yield* sql`CREATE TABLE unannounced_events (
-    seq ${sequence},
+    seq ${sequence(sql)},
     origin TEXT NOT NULL,
     event TEXT NOT NULL
   )`
@@ -84,10 +86,20 @@ const livePage = Effect.gen(function*() {
   yield* sql`CREATE INDEX scans_by_time ON scans (host_id, scanned_at, seq)`
 })
 
+/** Which events the alert store has decided on: see `SqlAlertStore`. */
+const takenEvents = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE taken_events (
+    seq ${sequence(sql)},
+    event_id TEXT NOT NULL UNIQUE
+  )`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
-  "2_live_page": livePage
+  "2_live_page": livePage,
+  "3_taken_events": takenEvents
 }
 
 /** The version of the schema after the last step. */

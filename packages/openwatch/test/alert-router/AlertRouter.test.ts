@@ -617,4 +617,24 @@ describe("AlertRouter", () => {
       const alertStore = yield* AlertStore.AlertStore
       assert.deepStrictEqual(yield* alertStore.list({ state: "active" }), [])
     }).pipe(running(router([]))))
+
+  // @spec system-alert-router
+  // @ac AC-26
+  it.effect("[system-alert-router/AC-26] an event that comes again after others changes nothing", () => {
+    const { channel, sent } = recording()
+    return Effect.gen(function*() {
+      const improvement = (scoreDelta: number) =>
+        Effect.tap(drift(web, "improvement", scoreDelta), TestClock.adjust("1 second"))
+      const first = yield* improvement(10)
+      const repeat = yield* improvement(11)
+      const worse = yield* drift(web, "major", -20)
+      // A batch, killed before it was acknowledged, that is delivered again.
+      const batch = [first, repeat, worse].map((event) => Effect.succeed(event))
+      yield* publish(...batch, ...batch)
+      assert.deepStrictEqual(typesOf(sent), ["drift_improvement", "drift_major"])
+      const alerts = (yield* list).toReversed()
+      assert.deepStrictEqual(alerts.map(({ repeats, state }) => [state, repeats]), [["resolved", 1], ["active", 0]])
+      assert.deepInclude(yield* metrics, { received: 6, routed: 2, deduped: 4 })
+    }).pipe(running(router([channel])))
+  })
 })

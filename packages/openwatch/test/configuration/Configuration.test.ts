@@ -57,15 +57,177 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
     assert.deepStrictEqual(Result.getOrThrow(parse("inventory: /etc/hosts.yaml")), {
       file: "conf/openwatch.yaml",
       inventory: "/etc/hosts.yaml",
+      probesHosts: true,
       interval: undefined,
       failureThreshold: undefined,
       scans: undefined,
       driftThresholds: { major: 10, minor: 5, improvement: 5 },
+      routesAlerts: true,
       timeToLive: undefined,
       channels: [{ type: "console", name: "console", requiredTags: {} }],
+      nats: undefined,
       http: { host: "127.0.0.1", port: 7420, token: undefined, hosts: [] }
     })
   })
+
+  it("a process that only probes, and one that only raises alerts", () => {
+    const nats = (text: string) => `nats: { servers: ["nats://127.0.0.1:4222"], ${text} }`
+    const probes = Result.getOrThrow(parse(
+      `inventory: hosts.yaml\nalerts: false\n${nats("source: probes, export: [HeartbeatPulse, DriftDetected]")}`
+    ))
+    assert.deepInclude(probes, { probesHosts: true, routesAlerts: false, channels: [] })
+    assert.deepStrictEqual(probes.nats, {
+      servers: ["nats://127.0.0.1:4222"],
+      source: "probes",
+      subject: "openwatch",
+      mode: "jetstream",
+      export: ["HeartbeatPulse", "DriftDetected"],
+      import: [],
+      queue: undefined,
+      credentials: undefined,
+      tls: undefined,
+      stream: undefined
+    })
+    const alerts = Result.getOrThrow(parse(`liveness: false\n${nats("source: alerts, import: [HeartbeatPulse]")}`))
+    assert.deepInclude(alerts, { inventory: undefined, probesHosts: false, routesAlerts: true })
+    assert.deepStrictEqual(alerts.channels.map(({ type }) => type), ["console"])
+  })
+
+  it("says how to reach NATS, without showing a secret", () => {
+    const { nats } = Result.getOrThrow(parse(
+      `
+inventory: hosts.yaml
+nats:
+  servers: [tls://nats-1:4222, nats-2]
+  source: probes
+  subject: acme.watch
+  mode: jetstream
+  import: [DriftDetected]
+  queue: routers
+  user: ada
+  password_env: NATS_PASSWORD
+  tls: { ca_file: ca.pem, handshake_first: true }
+  stream: { name: WATCH, max_age: 7d, max_bytes: 1000, discard: new, duplicate_window: 5m }
+`,
+      { NATS_PASSWORD: "pa55word" }
+    ))
+    assert(nats?.credentials?.type === "user")
+    assert.strictEqual(Redacted.value(nats.credentials.password), "pa55word")
+    assert.notInclude(JSON.stringify(nats), "pa55word")
+    assert.deepInclude(nats, { servers: ["tls://nats-1:4222", "nats-2"], subject: "acme.watch", queue: "routers" })
+    assert.deepInclude(nats.tls, { caFile: "conf/ca.pem", handshakeFirst: true })
+    assert.deepInclude(nats.stream, {
+      name: "WATCH",
+      maxAge: Duration.days(7),
+      maxBytes: 1000,
+      discard: "new",
+      duplicateWindow: Duration.minutes(5)
+    })
+    const credentialsOf = (text: string) =>
+      Result.getOrThrow(
+        parse(`inventory: a\nnats: { servers: [h], source: s, export: [DriftDetected], ${text} }`, { T: "t" })
+      )
+        .nats?.credentials
+    assert.strictEqual(credentialsOf("token_env: T")?.type, "token")
+    assert.strictEqual(credentialsOf("nkey_seed: SUA")?.type, "nkey")
+    assert.deepStrictEqual(credentialsOf("creds_file: a.creds"), { type: "creds", file: "conf/a.creds" })
+  })
+
+  for (
+    const [situation, text, problem] of [
+      ["no server", "servers: []", "nats.servers: Expected at least one address"],
+      [
+        "a password in an address",
+        "servers: [\"nats://ada:pa55word@host:4222\"]",
+        "nats.servers[0]: Expected the address of a server, like nats://host:4222 or tls://host:4222, without user and password"
+      ],
+      [
+        "a kind that there is not",
+        "import: [Heartbeat]",
+        "nats.import[0]: Expected \"HeartbeatPulse\" | \"DriftDetected\", got \"Heartbeat\""
+      ],
+      [
+        "no kind at all",
+        "export: []",
+        "nats: Expected kinds to `export` or to `import`; there are HeartbeatPulse and DriftDetected"
+      ],
+      [
+        "a subject with a wildcard",
+        "subject: watch.>",
+        "nats.subject: Expected words joined by \".\", without blanks, \"*\" and \">\", got \"watch.>\""
+      ],
+      ["an unknown mode", "mode: kafka", "nats.mode: Expected \"core\" | \"jetstream\", got \"kafka\""],
+      [
+        "a queue without imports",
+        "queue: routers",
+        "nats.queue: Expected kinds to `import` as well: a queue shares out what is imported"
+      ],
+      [
+        "a stream of core",
+        "mode: core, stream: {}",
+        "nats.stream: Unknown key where `mode` is core: only JetStream has streams"
+      ],
+      ["a user without a password", "user: ada", "nats.password: Missing: a user has `password` or `password_env`"],
+      ["a password without a user", "password: pa55word", "nats.user: Missing: a password is that of a user"],
+      [
+        "two ways to log in",
+        "token: pa55word, creds_file: a.creds",
+        "nats: `token` and `creds_file` are given; expected one way to log in"
+      ],
+      [
+        "a variable that is not set",
+        "token_env: NOPE",
+        "nats.token_env: the environment variable NOPE is not set"
+      ],
+      [
+        "an unknown key",
+        "topic: x",
+        "nats.topic: Unknown key: nats has `servers`, `source`, `subject`, `mode`, `export`, `import`, `queue`, `user`, " +
+        "`password`, `password_env`, `token`, `token_env`, `nkey_seed`, `nkey_seed_env`, `creds_file`, `tls` and `stream`"
+      ]
+    ] as const
+  ) {
+    it(`names ${situation} of NATS`, () => {
+      const given = { servers: "servers: [nats://host]", export: "export: [DriftDetected]", source: "source: probes" }
+      const others = Object.entries(given).filter(([key]) => !text.startsWith(key)).map(([, entry]) => entry)
+      const problems = problemsOf(`inventory: hosts.yaml\nnats: { ${[text, ...others].join(", ")} }\n`)
+      assert.deepStrictEqual(problems, [problem])
+      assert.notInclude(problems.join(), "pa55word")
+    })
+  }
+
+  const natsWith = (text: string) => `nats: { servers: [nats://host], source: s, ${text} }`
+  for (
+    const [situation, text, problem] of [
+      [
+        "neither an inventory nor that nothing is probed",
+        "channels: []",
+        "inventory: Missing: expected a file that names the hosts, or `liveness: false` where none are probed"
+      ],
+      [
+        "that nothing is left to do",
+        "liveness: false",
+        "liveness: false leaves nothing to do: expected `nats.import` or `scans`, which bring events, too"
+      ],
+      [
+        "alerts that nobody raises",
+        "inventory: a\nalerts: false",
+        "alerts: false leaves alerts to another process: expected `nats.export` to have HeartbeatPulse and DriftDetected, too"
+      ],
+      [
+        "a kind that nobody raises alerts for",
+        `inventory: a\nalerts: false\n${natsWith("export: [HeartbeatPulse]")}`,
+        "alerts: false leaves alerts to another process: expected `nats.export` to have DriftDetected, too"
+      ],
+      [
+        "channels without alerts",
+        `inventory: a\nalerts: false\nchannels: []\n${natsWith("export: [HeartbeatPulse, DriftDetected]")}`,
+        "channels: Unknown key where `alerts` is false: no alerts are sent"
+      ]
+    ] as const
+  ) {
+    it(`names ${situation}`, () => assert.deepStrictEqual(problemsOf(text), [problem]))
+  }
 
   for (
     const [situation, text, problem] of [
@@ -102,7 +264,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       [
         "an unknown key",
         "chanels: []",
-        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels` and `http`"
+        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `nats` and `http`"
       ],
       [
         "a live page that is neither off nor told where",
@@ -160,7 +322,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
   }
 
   it("says all that is wrong at once", () => {
-    const result = parse("channels: [{ type: pager }]\nalerts: 5")
+    const result = parse("inventory: 3\nchannels: [{ type: pager }]\nalerts: 5")
     assert(Result.isFailure(result))
     assert.strictEqual(result.failure.message.split("\n").length, 4)
     assert.include(result.failure.message, "configuration conf/openwatch.yaml has 3 errors:\n  ")

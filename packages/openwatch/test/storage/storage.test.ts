@@ -27,6 +27,7 @@ import {
   Redacted,
   Result,
   Schedule,
+  Schema,
   Stream
 } from "effect"
 import { SqlClient } from "effect/sql"
@@ -59,6 +60,12 @@ const drift = (scanId: string) =>
     becamePassing: none,
     occurredAt: DateTime.makeUnsafe(1_000)
   })
+
+/** The event as another process gets it. */
+const readAgain = <E extends HeartbeatPulse | DriftDetected>(event: E): E => {
+  const json = Schema.encodeSync(SystemEventBus.EventJson)(event)
+  return Schema.decodeUnknownSync(SystemEventBus.EventJson)(JSON.parse(JSON.stringify(json))) as E
+}
 
 let ids = 0
 const alertOf = (event: HeartbeatPulse | DriftDetected): Alert =>
@@ -130,7 +137,7 @@ for (const { isSkipped, layer, name } of databases) {
             )
           const error = yield* Effect.flip(Layer.build(Storage.layer(location)))
           assert.strictEqual(error._tag, "StorageError")
-          assert.match(error.message, /its schema is version 99, this openwatch knows version 2/)
+          assert.match(error.message, /its schema is version 99, this openwatch knows version 3/)
           assert.include(error.message, Storage.nameOf(location))
         }).pipe(Effect.scoped))
 
@@ -158,6 +165,40 @@ for (const { isSkipped, layer, name } of databases) {
             ["host_recovered", "resolved"],
             ["host_unreachable", "resolved"]
           ])
+        }).pipe(withServices))
+
+      it.effect("an event that was decided on is known again, after a crash and as it comes from elsewhere", () =>
+        Effect.gen(function*() {
+          const store = yield* AlertStore.AlertStore
+          const sql = yield* SqlClient.SqlClient
+          const down = pulse(web, false, 1_000)
+          const repeat = pulse(web, false, 2_000)
+          assert.deepStrictEqual(
+            yield* Effect.all([store.submit(submission(down)), store.submit(submission(down))], {
+              concurrency: "unbounded"
+            }).pipe(Effect.map((outcomes) => outcomes.toSorted())),
+            ["duplicate", "stored"]
+          )
+          assert.strictEqual(yield* store.submit(submission(repeat)), "repeat")
+          assert.strictEqual(yield* store.submit(submission(readAgain(repeat))), "duplicate")
+          assert.deepStrictEqual((yield* store.list()).map(({ repeats }) => repeats), [1])
+          // So is one of which only the alert is left.
+          yield* sql`DELETE FROM taken_events`
+          assert.strictEqual(yield* store.submit(submission(readAgain(down))), "duplicate")
+        }).pipe(withServices))
+
+      it.effect("the last 100,000 events are remembered", () =>
+        Effect.gen(function*() {
+          const store = yield* AlertStore.AlertStore
+          const sql = yield* SqlClient.SqlClient
+          for (let i = 1; i <= 3; i++) yield* store.submit(submission(pulse(web, false, i)))
+          yield* sql.onDialectOrElse({
+            pg: () => sql`ALTER TABLE taken_events ALTER COLUMN seq RESTART WITH 100002`,
+            orElse: () => sql`UPDATE sqlite_sequence SET seq = 100001 WHERE name = 'taken_events'`
+          })
+          yield* store.submit(submission(pulse(web, false, 4)))
+          const rows = yield* sql<{ seq: number | bigint }>`SELECT seq FROM taken_events ORDER BY seq`
+          assert.deepStrictEqual(rows.map(({ seq }) => Number(seq)), [3, 100_002])
         }).pipe(withServices))
 
       it.effect("the alerts are listed newest first, by state and by time", () =>
@@ -247,7 +288,7 @@ for (const { isSkipped, layer, name } of databases) {
           yield* other.append(second)
           assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [second])
           assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [])
-          yield* outbox.acknowledge(first)
+          yield* outbox.acknowledge([first])
           yield* other.append(third)
           assert.deepStrictEqual(yield* outbox.appendedElsewhere(10), [third])
           assert.strictEqual((yield* sql`SELECT seq FROM unannounced_events`).length, 3)
