@@ -5,14 +5,19 @@ import { setImmediate } from "node:timers/promises"
 import { queryObjects } from "node:v8"
 import { PingEvent } from "./events.ts"
 
-/** Bytes in use once all garbage is gone. */
-export const heapUsed = async (): Promise<number> => {
-  if (globalThis.gc === undefined) throw new Error("Memory is measured under node --expose-gc")
+/** Removes all garbage; what stays has its place on the heap. */
+export const collectGarbage = async (): Promise<void> => {
+  if (globalThis.gc === undefined) throw new Error("The bench runs under node --expose-gc")
   // What was scheduled may hold garbage; weak references are cleared in the turn after a collection.
   for (let i = 0; i < 2; i++) {
     await setImmediate()
     globalThis.gc()
   }
+}
+
+/** Bytes in use once all garbage is gone. */
+export const heapUsed = async (): Promise<number> => {
+  await collectGarbage()
   return process.memoryUsage().heapUsed
 }
 
