@@ -40,11 +40,12 @@ const timeDeliveries = async (
   count: number
 ): Promise<Array<number>> => {
   const durations: Array<number> = []
-  for (let i = 0; i < count; i++) {
+  // What another contender has left in the caches of the processor is not what is measured.
+  for (let i = -count; i < count; i++) {
     const start = performance.now()
     fanout.publish(ping)
     await fanout.settle()
-    durations.push((last.at - start) * 1e6)
+    if (i >= 0) durations.push((last.at - start) * 1e6)
     // The subscribers get to wait again.
     await setImmediate()
     await setImmediate()
