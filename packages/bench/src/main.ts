@@ -7,8 +7,9 @@ import { writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { cpus, totalmem } from "node:os"
 import { parseArgs } from "node:util"
-import type { Table, Workload } from "./measurements.ts"
+import { full, quick, type Table, type Workload } from "./measurements.ts"
 import { tableReport, targetsReport } from "./report.ts"
+import { median } from "./rounds.ts"
 import { summaryOf } from "./summary.ts"
 import { isMet, targetsOf } from "./targets.ts"
 import { workloads } from "./workloads/index.ts"
@@ -60,6 +61,23 @@ const run = async (workload: Workload, isQuick: boolean): Promise<ReadonlyArray<
   return tables
 }
 
+/** The tables of several runs of one workload as one: the median of each value. */
+const combine = (runs: ReadonlyArray<ReadonlyArray<Table>>): ReadonlyArray<Table> => {
+  const medianAt = (t: number, r: number, v: number): number | undefined => {
+    const values = runs.map((tables) => tables[t]!.rows[r]!.values[v]).filter((value) => value !== undefined)
+    return values.length === 0 ? undefined : median(values)
+  }
+  const combined: Array<Table> = []
+  for (const [t, table] of runs[0]!.entries()) {
+    const rows = []
+    for (const [r, row] of table.rows.entries()) {
+      rows.push({ ...row, values: row.values.map((_, v) => medianAt(t, r, v)) })
+    }
+    combined.push({ ...table, rows })
+  }
+  return combined
+}
+
 const machine = () => {
   const [cpu] = cpus()
   return {
@@ -71,7 +89,7 @@ const machine = () => {
   }
 }
 
-const { check, filter, help, json, quick } = parse()
+const { check, filter, help, json, quick: isQuick } = parse()
 if (help) {
   console.log(usage)
   process.exit(0)
@@ -91,7 +109,9 @@ console.log(
 )
 const tables: Array<Table> = []
 for (const workload of selected) {
-  for (const table of await run(workload, quick)) {
+  const runs = []
+  for (let i = 0; i < (isQuick ? quick : full).processes; i++) runs.push(await run(workload, isQuick))
+  for (const table of combine(runs)) {
     tables.push(table)
     console.log(`${tableReport(table)}\n`)
   }

@@ -4,16 +4,15 @@
 import * as Contenders from "./contenders.ts"
 import type { Row, Table } from "./measurements.ts"
 
-/** A column of a table, and what the names of its rows end with. */
+/** A column of a table. */
 const cases = [
-  { title: "publish to 1", table: "publish/mean", column: "1", suffix: "" },
-  { title: "to 1,000", table: "publish/mean", column: "1,000", suffix: "" },
-  { title: "a tenth of them stuck", table: "publish-stuck", column: "1,000", suffix: ", every tenth stuck" },
-  { title: "a delivery in batches, 1,000", table: "batches", column: "1,000", suffix: "" },
-  { title: "a delivery to a handler, 10", table: "handlers", column: "10", suffix: "" },
-  { title: "until 100 handlers started, p50", table: "latency/p50", column: "100", suffix: "" },
-  { title: "p99", table: "latency/p99", column: "100", suffix: "" },
-  { title: "1,000 sets of kinds", table: "many-kinds/publish", column: "1,000 distinct sets", suffix: "" }
+  { title: "publish to 1", table: "publish/mean", column: "1" },
+  { title: "to 1,000", table: "publish/mean", column: "1,000" },
+  { title: "a delivery in batches, 1,000", table: "batches", column: "1,000" },
+  { title: "a delivery to a handler, 10", table: "handlers", column: "10" },
+  { title: "until 100 handlers started, p50", table: "latency/p50", column: "100" },
+  { title: "p99", table: "latency/p99", column: "100" },
+  { title: "1,000 sets of kinds", table: "many-kinds/publish", column: "1,000 distinct sets" }
 ]
 
 /** What each peer is called in the tables; of several names in one table the first counts. */
@@ -30,10 +29,10 @@ export const summaryOf = (tables: ReadonlyArray<Table>): Table | undefined => {
   const row = ({ isFloor, name, rows }: typeof peers[number]): Row => ({
     name,
     isFloor,
-    values: measured.map(({ column, suffix, table: id }) => {
+    values: measured.map(({ column, table: id }) => {
       const table = tables.find((table) => table.id === id)!
       return rows
-        .map(({ name }) => table.rows.find((row) => row.name === `${name}${suffix}`))
+        .map(({ name }) => table.rows.find((row) => row.name === name))
         .find((row) => row !== undefined)
         ?.values[table.columns.indexOf(column)]
     })

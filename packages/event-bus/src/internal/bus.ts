@@ -121,13 +121,14 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     if (this.isShutdown) return
     const route = this.route(event)
     const span = Fiber.getCurrent()?.cache.span
-    if (span === undefined || Context.get(span.annotations, Tracer.DisablePropagation)) {
-      this.storage.publish(route, event)
-    } else {
-      this.isTraced = true
-      this.storage.publish(route, new Traced(event, span))
-    }
+    this.storage.publish(route, span === undefined ? event : this.trace(event, span))
     this.onPublished?.(event)
+  }
+
+  private trace(event: AnyEvent, span: Tracer.AnySpan): Stored {
+    if (Context.get(span.annotations, Tracer.DisablePropagation)) return event
+    this.isTraced = true
+    return new Traced(event, span)
   }
 
   /** For a bus that records. */
