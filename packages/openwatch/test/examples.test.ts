@@ -31,7 +31,8 @@ describe("npm start", () => {
         const fs = yield* FileSystem.FileSystem
         const folder = yield* fs.makeTempDirectoryScoped()
         const keys = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-        const command = [process.execPath, ...example].map((word) => `'${word}'`).join(" ")
+        // `exec`: a shell that stays (dash) answers Ctrl-C with a status of its own.
+        const command = ["exec", ...[process.execPath, ...example].map((word) => `'${word}'`)].join(" ")
         const handle = yield* ChildProcess.make("/usr/bin/script", ["-qec", command, "/dev/null"], {
           env: { TMPDIR: folder },
           extendEnv: true,
