@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useState } from "preact/hooks"
 import { Events } from "./Events.tsx"
 import { Fleet } from "./Fleet.tsx"
 import { clock, count } from "./format.ts"
@@ -37,7 +37,8 @@ export const App = ({ live }: { live: Live }) => {
   const state = useLive(live)
   const { bus, status } = state
   const title = bus?.title ?? "Inspector"
-  useEffect(() => {
+  // With the text below, not after it is painted: the two say the same.
+  useLayoutEffect(() => {
     document.title = status === "reconnecting" ? `(offline) ${title}` : title
   }, [title, status])
 
