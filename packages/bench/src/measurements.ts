@@ -34,6 +34,8 @@ export interface Effort {
   readonly warmUpMillis: number
   /** Single calls that are timed for a percentile. */
   readonly calls: number
+  /** How long the calls of a peer may take for its percentile, in milliseconds. */
+  readonly tailMillis: number
   /** Subscriptions at most, where it takes time to have many. */
   readonly largest: number
   /** Events published to see what stays in memory. */
@@ -50,6 +52,7 @@ export const full: Effort = {
   taskMillis: 15,
   warmUpMillis: 200,
   calls: 200_000,
+  tailMillis: 10_000,
   largest: 10_000,
   events: 1_000_000,
   looks: 8,
@@ -63,6 +66,7 @@ export const quick: Effort = {
   taskMillis: 3,
   warmUpMillis: 40,
   calls: 50_000,
+  tailMillis: 100,
   largest: 1000,
   events: 100_000,
   looks: 1,

@@ -3,7 +3,7 @@
  */
 import * as Contenders from "../contenders.ts"
 import { ping } from "../events.ts"
-import { formatCount, type Row, type Workload } from "../measurements.ts"
+import { type Effort, formatCount, type Row, type Workload } from "../measurements.ts"
 import { measure, median, type Task } from "../rounds.ts"
 import { quantile, timeCalls } from "../singleCalls.ts"
 
@@ -24,21 +24,27 @@ interface Cell {
   readonly fanout: Contenders.Fanout
 }
 
-/** One call in ten thousand needs many calls: too many where subscribers have to follow one by one. */
-const hasTail = ({ contender, size }: Cell): boolean => contender === Contenders.bus || size === 1
-
-/**
- * One call in ten thousand takes this many calls to see. The median of several such series counts: another process that
- * takes the processor away meets some of them.
- */
+/** One call in ten thousand takes this many calls to see. */
 const series = 10_000
 
-const measureTails = async (cells: ReadonlyArray<Cell>, calls: number): Promise<Array<number | undefined>> => {
+/**
+ * How many series are timed of a cell whose calls take this long. The bus, and every contender with one subscriber, get
+ * several, and the median counts: another process that takes the processor away meets some of them. Where many have to
+ * follow, one series takes seconds, or too long.
+ */
+const seriesOf = ({ contender, size }: Cell, nanos: number, { calls, tailMillis }: Effort): number =>
+  contender === Contenders.bus || size === 1 ? calls / series : nanos * series <= tailMillis * 1e6 ? 1 : 0
+
+const measureTails = async (
+  cells: ReadonlyArray<Cell>,
+  means: ReadonlyArray<number>,
+  effort: Effort
+): Promise<Array<number | undefined>> => {
   const tails = cells.map((): Array<number> => [])
-  for (let done = 0; done < calls; done += series) {
-    for (const [i, cell] of cells.entries()) {
-      if (!hasTail(cell)) continue
-      const { fanout } = cell
+  const counts = cells.map((cell, i) => seriesOf(cell, means[i]!, effort))
+  for (let done = 0; done < Math.max(...counts); done++) {
+    for (const [i, { fanout }] of cells.entries()) {
+      if (done >= counts[i]!) continue
       const durations = await timeCalls({
         call: () => fanout.publish(ping),
         settle: fanout.settle,
@@ -74,7 +80,7 @@ export const publish: Workload = {
       }),
       effort
     )
-    const tails = await measureTails(cells, effort.calls)
+    const tails = await measureTails(cells, means, effort)
     const rows = (values: ReadonlyArray<number | undefined>): ReadonlyArray<Row> =>
       contenders.map((contender) => ({
         name: contender.name,
