@@ -2,6 +2,7 @@
  * Attacks, each as an attacker would make it: on the wire, against a real server.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { InspectorApi } from "@openwatch/inspector"
 import { Effect, Redacted } from "effect"
 import crypto from "node:crypto"
 import { syncBuiltinESMExports } from "node:module"
@@ -117,8 +118,21 @@ describe("a browser", () => {
   it.effect("is told to run and style nothing but our files, to be framed by nobody, and to guess no types", () =>
     Effect.gen(function*() {
       const refused = { headers: { host: "evil.example" } }
-      for (const [path, options] of [["/", {}], ["/api/bus", {}], ["/api/bus", refused], ["/health", {}]] as const) {
-        const { headers } = yield* request(path, options)
+      const login = (body: string) => ({ method: "POST", headers: { "content-type": "application/json" }, body })
+      for (
+        const [path, options, expected] of [
+          ["/", {}, 200],
+          ["/api/bus", {}, 200],
+          ["/api/bus", refused, 421],
+          ["/health", {}, 200],
+          ["/api/session", login("{"), 400],
+          ["/api/session", login(JSON.stringify({ token: "x".repeat(5000) })), 413],
+          ["/api/fleet/hosts/none/scores", {}, 404],
+          ["/api/fleet/hosts", {}, 500]
+        ] as const
+      ) {
+        const { headers, status } = yield* request(path, options)
+        assert.strictEqual(status, expected, path)
         const policy = new Map(
           String(headers["content-security-policy"]).split("; ").map((directive) => {
             const [name, ...values] = directive.split(" ")
@@ -137,7 +151,13 @@ describe("a browser", () => {
         assert.strictEqual(headers["referrer-policy"], "no-referrer")
         assert.strictEqual(headers["cross-origin-resource-policy"], "same-origin")
       }
-    }).pipe(Effect.provide(server())))
+    }).pipe(Effect.provide(server({
+      fleet: {
+        hosts: Effect.die(new Error("the database has gone")),
+        openAlerts: Effect.succeed([]),
+        scores: () => new InspectorApi.HostNotFound({ message: "No host has this id" })
+      }
+    }))))
 
   it.effect("stores nothing that the API says", () =>
     Effect.gen(function*() {

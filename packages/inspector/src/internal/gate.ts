@@ -7,7 +7,7 @@
  * without having the token.
  */
 import { ByteSize, Effect, Option, Redacted } from "effect"
-import { HttpIncomingMessage, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpEffect, HttpIncomingMessage, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash, createHmac, timingSafeEqual } from "node:crypto"
 
 /** Bytes of a request's body. */
@@ -142,11 +142,12 @@ export const gate = (options: GateOptions) =>
     const refused = refusal(request, options)
     return refused === undefined ? answer : Effect.succeed(refused)
   }).pipe(
-    Effect.map((response) =>
-      HttpServerResponse.setHeaders(response, {
+    // Not a map: what fails, or is refused before a handler runs, becomes an answer only later.
+    HttpEffect.withPreResponseHandler((_request, response) =>
+      Effect.succeed(HttpServerResponse.setHeaders(response, {
         ...securityHeaders,
         "cache-control": response.headers["cache-control"] ?? "no-store"
-      })
+      }))
     ),
     Effect.provideService(HttpIncomingMessage.MaxBodySize, maxBodySize)
   )
