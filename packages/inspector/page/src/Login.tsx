@@ -1,15 +1,19 @@
-import { useRef, useState } from "preact/hooks"
+import { useEffect, useRef, useState } from "preact/hooks"
 import type { Live } from "./Live.ts"
 
 export const Login = ({ live }: { live: Live }) => {
   const [problem, setProblem] = useState<string>()
   const [isBusy, setIsBusy] = useState(false)
   const token = useRef<HTMLInputElement>(null)
+  // What had the focus before is gone; a keyboard would start at the top of the document.
+  useEffect(() => token.current!.focus(), [])
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
     setIsBusy(true)
-    setProblem(await live.login(token.current!.value))
+    const problem = await live.login(token.current!.value)
+    setProblem(problem)
     setIsBusy(false)
+    if (problem === undefined) document.getElementById("main")!.focus()
   }
   return (
     <form class="panel login" method="post" onSubmit={(event) => void submit(event)}>
