@@ -37,7 +37,6 @@ export const BusState = Schema.Struct({
   publishedByKind: Schema.Record(Schema.String, Schema.Int),
   delivered: Schema.Int,
   dropped: Schema.Int,
-  noSubscribers: Schema.Int,
   /** Clients that read `api/events` now. */
   clients: Schema.Int,
   /** Whether `api/fleet` has anything to say. */
@@ -67,12 +66,13 @@ export const SubscriptionState = Schema.Struct({
  * What `api/events` sends.
  *
  * - `bus-event`, with an id: one event of the bus, as the bus's own JSON codec writes it.
- * - `gap`: the id that the client came back with is no longer kept, or is of another start. What is kept follows.
+ * - `gap`, with an id: the id that the client came back with is no longer kept, or is of another start. What is kept follows.
  *   `missed` is how many events are gone for good, `null` where nobody can know.
- * - `lost`: this client read too slowly, and `missed` events were lost at this place. Nobody else lost anything.
+ * - `lost`, without an id of its own: `missed` events were lost at this place. This client read too slowly, and nobody else lost
+ *   anything; or more was published at once than the inspector could follow, and every client is told.
  */
 export const EventFrame = Schema.Struct({
-  id: Schema.UndefinedOr(Schema.String),
+  id: Schema.optional(Schema.String),
   event: Schema.Literals(["bus-event", "gap", "lost"]),
   data: Schema.String
 })

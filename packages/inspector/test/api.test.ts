@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Inspector, InspectorApi } from "@openwatch/inspector"
-import { Cause, DateTime, Effect, Exit, Layer, Redacted } from "effect"
+import { Cause, DateTime, Effect, Exit, Layer, Redacted, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { ping, port, request, server, TestBus } from "./fixture.ts"
@@ -32,7 +32,6 @@ describe("the API", () => {
           publishedByKind: { Ping: 2, Pong: 0 },
           delivered: 3,
           dropped: 1,
-          noSubscribers: 0,
           clients: 0,
           hasFleet: false,
           hasToken: false
@@ -49,6 +48,23 @@ describe("the API", () => {
       assert.deepStrictEqual(states.map(({ name }) => name), ["inspector", "slow"])
       assert.deepStrictEqual(states[1], yield* slow.snapshot)
       assert.strictEqual(states[1]!.dropped, 1)
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("streams events to its own client, gaps and losses too", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const events = yield* (yield* client).bus.events({ headers: { "last-event-id": "zz-1" }, query: {} })
+      const frames = yield* Stream.runCollect(Stream.take(
+        Stream.tap(events, ({ event }) =>
+          event === "gap" ? bus.publishAll(Array.from({ length: 1500 }, (_, n) => ping(n))) : Effect.void),
+        3
+      ))
+      assert.deepStrictEqual(frames.slice(0, 2), [
+        { id: "0-0", event: "gap", data: JSON.stringify({ missed: null }) },
+        // It has no id of its own: who comes back goes on behind the last one.
+        { id: "0-0", event: "lost", data: JSON.stringify({ missed: 1500 - 1024 }) }
+      ])
+      assert.strictEqual(frames[2]!.id, "0-477")
     }).pipe(Effect.scoped, Effect.provide(server())))
 
   it.effect("is scraped by Prometheus", () =>

@@ -173,20 +173,21 @@ describe("losing events", () => {
     }).pipe(Effect.scoped, Effect.provide(server())))
 })
 
+/** Bytes in use, when nothing is left to collect. */
+const heap = Effect.gen(function*() {
+  yield* settle
+  collectGarbage()
+  yield* settle
+  collectGarbage()
+  const { external, heapUsed } = process.memoryUsage()
+  return heapUsed + external
+})
+
 describe("1,000 clients", () => {
   const clients: Effect.Effect<number, Error, HttpServer.HttpServer> = Effect.map(
     request("/api/bus"),
     ({ text }) => JSON.parse(text).clients
   )
-
-  const heap = Effect.gen(function*() {
-    yield* settle
-    collectGarbage()
-    yield* settle
-    collectGarbage()
-    const { external, heapUsed } = process.memoryUsage()
-    return heapUsed + external
-  })
 
   const round = Effect.fnUntraced(function*(name: string) {
     const bus = yield* TestBus
@@ -211,4 +212,25 @@ describe("1,000 clients", () => {
       // Two thousand came and went: a kilobyte of each would be twice this.
       assert.isBelow((yield* heap) - before, 1_000_000)
     }).pipe(Effect.provide(server())), 120_000)
+})
+
+describe("a client that stays", () => {
+  it.effect("does not hold the events that it found when it came", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const text = "x".repeat(4000)
+      const fillRing = Effect.forEach(pings(1, 1000), (event) =>
+        Effect.andThen(bus.publish(ping(`${event.text} ${text}`)), Effect.yieldNow), { discard: true })
+      yield* fillRing
+      const before = yield* heap
+      for (let i = 0; i < 20; i++) {
+        const reader = yield* readEvents()
+        yield* reader.atLeast(1000)
+        // The reader is a client in this very process: what it keeps is not the server's.
+        yield* reader.forget
+        yield* fillRing
+      }
+      // A ring is 4 MB: twenty of them would be 80.
+      assert.isBelow((yield* heap) - before, 20_000_000)
+    }).pipe(Effect.scoped, Effect.provide(server())), 120_000)
 })

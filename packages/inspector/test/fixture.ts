@@ -145,6 +145,11 @@ export class EventReader {
 
   readonly pause = Effect.sync(() => this.incoming.pause())
   readonly resume = Effect.sync(() => this.incoming.resume())
+  /** Reads on, and keeps nothing of it, nor of what it has read. */
+  readonly forget = Effect.sync(() => {
+    this.frames.length = 0
+    this.incoming.removeAllListeners("data").resume()
+  })
   readonly close = Effect.sync(() => this.incoming.destroy())
 }
 

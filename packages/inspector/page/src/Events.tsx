@@ -46,9 +46,10 @@ export const Events = (
     if (!next.delete(kind)) next.add(kind)
     setHidden(next)
   }
-  const shown = (paused ?? entries)
-    .filter((entry) => entry.notice !== undefined || !hidden.has(entry.kind))
-    .slice(0, shownAtMost)
+  const wanted = (paused ?? entries).filter((entry) => entry.notice !== undefined || !hidden.has(entry.kind))
+  // A thousand events may follow what is said of those before them.
+  const notice = wanted.slice(shownAtMost).find((entry) => entry.notice !== undefined)
+  const shown = [...wanted.slice(0, shownAtMost), ...(notice === undefined ? [] : [notice])]
   const newest = paused?.[0]?.key ?? -1
   const waiting = paused === undefined ? 0 : entries.filter(({ key }) => key > newest).length
 

@@ -61,7 +61,8 @@ export interface State {
 
 /** Five minutes of samples. */
 const historyLength = 300
-const entriesLength = 500
+/** What the server keeps, and some that were there before a gap. */
+const entriesLength = 1_200
 /** For how long a loss, or a standstill, counts as trouble, in milliseconds. */
 const lossMatters = 10_000
 const standstillMatters = 3_000
@@ -283,6 +284,8 @@ export class Live {
 
   private connect(): void {
     const query = this.lastEventId === "" ? "" : `?lastEventId=${encodeURIComponent(this.lastEventId)}`
+    // Who has seen no event when it comes back has still missed what happened since.
+    this.lastEventId ||= `${this.state.bus!.start}-0`
     const source = new EventSource(`api/events${query}`)
     this.source = source
     source.addEventListener("open", () => this.set({ status: "live" }))
@@ -293,6 +296,7 @@ export class Live {
       this.enter({ key: this.nextKey++, kind: _tag, at: occurredAt, json: message.data })
     })
     source.addEventListener("gap", (message: MessageEvent<string>) => {
+      this.lastEventId = message.lastEventId
       const { missed } = JSON.parse(message.data) as typeof Gap.Encoded
       this.notice(
         missed === null
@@ -302,7 +306,7 @@ export class Live {
     })
     source.addEventListener("lost", (message: MessageEvent<string>) => {
       const { missed } = JSON.parse(message.data) as typeof Lost.Encoded
-      this.notice(`${missed} events were too many for this page and are not shown`)
+      this.notice(`${missed} events came too fast and are not shown`)
     })
     // Whether and when to connect again is decided by the next answer to `poll`.
     source.addEventListener("error", () => {

@@ -16,7 +16,10 @@ const Numbered = Schema.TaggedStruct("Numbered", {
 })
 type Numbered = typeof Numbered.Type
 
-/** Said now and then, so that a peer that is gone is noticed and no proxy thinks the connection idle. */
+/**
+ * Said at the beginning, so that the server sends its headers at once, and now and then, so that a peer that is gone is
+ * noticed and no proxy thinks the connection idle.
+ */
 const KeepAlive = Schema.TaggedStruct("KeepAlive", { occurredAt: Schema.DateTimeUtc })
 type KeepAlive = typeof KeepAlive.Type
 
@@ -31,14 +34,12 @@ const batchSize = 64
 
 const utf8 = new TextEncoder()
 const keepAliveBytes = utf8.encode(":\n\n")
-/** The first line also makes the server send its headers at once. */
-const greeting = utf8.encode("retry: 1000\n\n")
 
 const frame = (event: string, data: string, id?: string): Uint8Array =>
   utf8.encode(`${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`)
 
 const lost = (missed: number): Uint8Array => frame("lost", JSON.stringify({ missed }))
-const gap = (missed: number | null): Uint8Array => frame("gap", JSON.stringify({ missed }))
+const gap = (missed: number | null, id: string): Uint8Array => frame("gap", JSON.stringify({ missed }), id)
 
 /** The numbered events of a bus. */
 export interface EventLog {
@@ -118,14 +119,17 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
 
   const ring = (): ReadonlyArray<Numbered> => kept.slice(-ringSize)
 
-  /** Where a client goes on: the number of the last event it needs no more, and what it is told first. */
+  /**
+   * Where a client goes on: the number of the last event it needs no more, and what it is told first. A gap has an id, so
+   * that it is told once: who comes back goes on behind it.
+   */
   const resume = (lastEventId: string | undefined, held: ReadonlyArray<Numbered>): [number, Array<Uint8Array>] => {
     const beforeRing = held.length === 0 ? newest : held[0]!.n - 1
     if (lastEventId === undefined || lastEventId === "") return [beforeRing, []]
     const [, itsStart, digits] = /^([0-9a-z]{1,16})-(\d{1,15})$/.exec(lastEventId) ?? []
     const n = Number(digits)
-    if (itsStart !== start || n > newest) return [beforeRing, [gap(null)]]
-    return n < beforeRing ? [beforeRing, [gap(beforeRing - n)]] : [n, []]
+    if (itsStart !== start || n > newest) return [beforeRing, [gap(null, `${start}-${beforeRing}`)]]
+    return n < beforeRing ? [beforeRing, [gap(beforeRing - n, `${start}-${beforeRing}`)]] : [n, []]
   }
 
   const after = (lastEventId: string | undefined): Stream.Stream<Uint8Array> =>
@@ -137,7 +141,7 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
         bufferSize: clientBufferSize,
         overflow: "sliding"
       })
-      const held = ring()
+      let held = ring()
       let [last, told] = resume(lastEventId, held)
 
       const toBytes = (events: ReadonlyArray<Numbered | KeepAlive>): Array<Uint8Array> => {
@@ -153,25 +157,23 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
         return chunks
       }
 
-      const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>> = Effect.flatMap(
-        subscription.takeBetween(1, batchSize),
-        (events) => {
-          if (events.length === 0) return Cause.done()
-          const chunks = toBytes(events)
-          // All of them may have been in the ring already.
-          return Arr.isArrayNonEmpty(chunks) ? Effect.succeed(chunks) : pull
-        }
+      // What was sent is let go of: a client that stays must not hold the ring that it found.
+      const takeHeld = Effect.sync(() => {
+        const batch = held.slice(0, batchSize)
+        held = held.slice(batchSize)
+        return batch
+      })
+      const take = Effect.suspend((): Effect.Effect<ReadonlyArray<Numbered | KeepAlive>, Cause.Done> =>
+        held.length > 0 ? takeHeld : subscription.takeBetween(1, batchSize)
       )
-      const batches: Array<ReadonlyArray<Numbered>> = []
-      for (let i = 0; i < held.length; i += batchSize) batches.push(held.slice(i, i + batchSize))
-      return Stream.fromIterable([greeting, ...told]).pipe(
-        Stream.concat(
-          Stream.fromIterable(batches, { chunkSize: 1 }).pipe(
-            Stream.flatMap((batch) => Stream.fromArray(toBytes(batch)))
-          )
-        ),
-        Stream.concat(Stream.fromPull(Effect.succeed(pull)))
-      )
+
+      const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>> = Effect.flatMap(take, (events) => {
+        if (events.length === 0) return Cause.done()
+        const chunks = toBytes(events)
+        // All of them may have been sent already: from the ring, or before this client left.
+        return Arr.isArrayNonEmpty(chunks) ? Effect.succeed(chunks) : pull
+      })
+      return Stream.concat(Stream.fromIterable([keepAliveBytes, ...told]), Stream.fromPull(Effect.succeed(pull)))
     }))
 
   return {

@@ -43,6 +43,32 @@ const text = (page: Page, selector: string) => Effect.promise(() => page.locator
 const click = (page: Page, name: RegExp) => Effect.promise(() => page.getByRole("button", { name }).click())
 const now = Effect.map(DateTime.now, (occurredAt) => (text: string) => new Ping({ text, occurredAt }))
 
+// Pages of a headless browser are never hidden.
+const setHidden = (page: Page, hidden: boolean) =>
+  Effect.promise(() =>
+    page.evaluate(`
+      Object.defineProperty(document, "hidden", { configurable: true, value: ${hidden} })
+      document.dispatchEvent(new Event("visibilitychange"))
+    `)
+  )
+
+/** Hides the page, the only one, and waits until the server has noticed. */
+const hide = (page: Page) =>
+  Effect.andThen(
+    setHidden(page, true),
+    Effect.repeat(request("/api/bus"), { until: ({ text }) => JSON.parse(text).clients === 0 })
+  )
+
+const show = (page: Page) => setHidden(page, false)
+
+/** What an image of the page, a chart, has drawn. */
+const drawing = (page: Page, name: RegExp) =>
+  Effect.promise(() =>
+    page.getByRole("img", { name }).locator("canvas").evaluate((canvas) =>
+      (canvas as unknown as { readonly toDataURL: () => string }).toDataURL()
+    )
+  )
+
 describe.skipIf(isMissing)("the page", () => {
   layer(Browser.layer, { excludeTestServices: true })((it) => {
     it.effect("shows an event as it is published", () =>
@@ -78,24 +104,30 @@ describe.skipIf(isMissing)("the page", () => {
         const { page } = yield* openPage(yield* url)
         yield* bus.publish(ping("before"))
         yield* see(page, ".events li", "before")
-        // Pages of a headless browser are never hidden.
-        const hide = (hidden: boolean) =>
-          Effect.promise(() =>
-            page.evaluate(`
-              Object.defineProperty(document, "hidden", { configurable: true, value: ${hidden} })
-              document.dispatchEvent(new Event("visibilitychange"))
-            `)
-          )
-        yield* hide(true)
-        yield* Effect.repeat(request("/api/bus"), { until: ({ text }) => JSON.parse(text).clients === 0 })
+        yield* hide(page)
         yield* bus.publish(ping("meanwhile"))
         yield* see(page, ".total", /Published\s*2/)
         assert.notInclude((yield* text(page, ".events li")).join(), "meanwhile")
-        yield* hide(false)
+        yield* show(page)
         yield* see(page, ".events li", "meanwhile")
         yield* seeLive(page)
         assert.deepStrictEqual(yield* text(page, ".kind"), ["Ping", "Ping"])
         assert.deepStrictEqual(yield* text(page, ".notice"), [])
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("that had seen no event when it was hidden is told what it missed", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        const { page } = yield* openPage(yield* url)
+        yield* seeLive(page)
+        yield* hide(page)
+        yield* Effect.forEach(Array.from({ length: 1500 }, (_, n) => ping(n)), (event) =>
+          Effect.andThen(bus.publish(event), Effect.yieldNow), { discard: true })
+        yield* show(page)
+        yield* see(page, ".events li", "1499")
+        assert.deepStrictEqual(yield* text(page, ".notice"), [
+          "500 events happened while this page was away and are no longer kept"
+        ])
       }).pipe(Effect.scoped, Effect.provide(server())))
 
     it.effect("is whole under a prefix, and asks nobody but its own server", () =>
@@ -239,11 +271,14 @@ describe.skipIf(isMissing)("the page", () => {
         const bus = yield* TestBus
         const { page } = yield* openPage(yield* url)
         yield* see(page, ".legend", "Ping")
+        const published = /Events published each second/
+        const before = yield* drawing(page, published)
         yield* Effect.forkScoped(Effect.forever(Effect.andThen(bus.publish(ping(1)), Effect.sleep("20 millis"))))
         yield* Effect.promise(() =>
           page.getByRole("img", { name: /Events published each second.*Now: Ping [1-9]/ }).waitFor()
         )
         yield* Effect.promise(() => page.getByRole("img", { name: /Events dropped each second.*Now: 0/ }).waitFor())
+        yield* Effect.repeat(drawing(page, published), { until: (now) => now !== before })
       }).pipe(Effect.scoped, Effect.provide(server())))
 
     it.effect("filters the events by kind and holds them, by keyboard", () =>
@@ -310,9 +345,12 @@ describe.skipIf(isMissing)("the page", () => {
         yield* Effect.addFinalizer(() => second.stop)
         yield* seeLive(page)
         yield* see(page, ".notice", "The server was restarted")
+        yield* Effect.andThen(setHidden(page, true), show(page))
+        yield* seeLive(page)
         yield* second.bus.publish(ping("after"))
         yield* see(page, ".events li", "after")
         yield* see(page, ".events li", "before")
+        assert.lengthOf(yield* text(page, ".notice"), 1)
       }).pipe(Effect.scoped))
 
     it.effect("asks for the token, refuses a wrong one, and keeps the session from scripts", () =>
@@ -324,6 +362,8 @@ describe.skipIf(isMissing)("the page", () => {
             await page.getByLabel("Token").fill(token)
             await page.keyboard.press("Enter")
           })
+        const focused = Effect.promise(() => page.evaluate("document.activeElement.id"))
+        assert.strictEqual(yield* focused, "token")
         yield* submit("wrong")
         yield* see(page, "[role=alert]", "This token is wrong.")
         assert.deepStrictEqual(yield* violations(page), [])
@@ -331,6 +371,7 @@ describe.skipIf(isMissing)("the page", () => {
         assert.deepStrictEqual(yield* text(page, ".subscriptions"), [])
         yield* submit(token)
         yield* seeLive(page)
+        assert.strictEqual(yield* focused, "main")
         assert.strictEqual(yield* Effect.promise(() => page.evaluate("document.cookie")), "")
         yield* (yield* TestBus).publish(ping("for those who may see"))
         yield* see(page, ".events li", "for those who may see")
