@@ -188,7 +188,8 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
         const between = (from: number, to: number) => Random.nextIntBetween(hosts * from, hosts * to)
         const moments = {
           server: [yield* between(0.1, 0.4), yield* between(0.5, 0.9)],
-          probes: yield* between(0.2, 0.9),
+          // Early enough for it to be killed in the middle, however late that is seen.
+          probes: yield* between(0.2, 0.6),
           alerts: [yield* between(0.05, 0.4), yield* between(0.45, 0.9)]
         }
         const noticed = () => count(probesData, "host_states")
