@@ -23,6 +23,15 @@ if (!hasTerminal) {
   console.log("skipped: npm start in a terminal needs /usr/bin/script (Debian: apt-get install bsdutils)")
 }
 
+/** Runs it in a terminal of its own. */
+const inTerminal = (words: ReadonlyArray<string>, options: ChildProcess.CommandOptions) =>
+  ChildProcess.make(
+    "/usr/bin/script",
+    // `exec`: a shell that stays (dash) answers Ctrl-C with a status of its own.
+    ["-qec", `exec ${words.map((word) => `'${word}'`).join(" ")}`, "/dev/null"],
+    options
+  )
+
 describe("npm start", () => {
   it.live.skipIf(!hasTerminal)(
     "in a terminal, goes on with its live page until Ctrl-C, and leaves nothing behind",
@@ -31,9 +40,7 @@ describe("npm start", () => {
         const fs = yield* FileSystem.FileSystem
         const folder = yield* fs.makeTempDirectoryScoped()
         const keys = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-        // `exec`: a shell that stays (dash) answers Ctrl-C with a status of its own.
-        const command = ["exec", ...[process.execPath, ...example].map((word) => `'${word}'`)].join(" ")
-        const handle = yield* ChildProcess.make("/usr/bin/script", ["-qec", command, "/dev/null"], {
+        const handle = yield* inTerminal([process.execPath, ...example], {
           env: { TMPDIR: folder },
           extendEnv: true,
           stdin: Stream.fromQueue(keys)
@@ -60,6 +67,18 @@ describe("npm start", () => {
           /5 events published, 0 dropped; 5 received, 3 alerts routed/
         )
         assert.deepStrictEqual(yield* fs.readDirectory(folder), [])
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    120_000
+  )
+
+  it.live.skipIf(!hasTerminal)(
+    "in a terminal, ends by itself with --once",
+    () =>
+      Effect.gen(function*() {
+        const handle = yield* inTerminal([process.execPath, ...example, "--once"], { stdin: "ignore" })
+        const output = yield* handle.stdout.pipe(Stream.decodeText(), Stream.mkString)
+        assert.match(output, /Its live page was at http:/)
+        assert.strictEqual(Number(yield* handle.exitCode), 0)
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     120_000
   )
