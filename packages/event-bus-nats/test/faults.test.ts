@@ -337,6 +337,47 @@ describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
       assert.include(other.message, "imports DoorOpened, but this process imports LightSwitched")
     }))
 
+  for (const queue of [undefined, "workers"]) {
+    it.live(`two subjects in one stream do not share the consumer of one ${queue === undefined ? "source" : "queue"}`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make()
+        yield* withManager(
+          server,
+          (manager) => manager.streams.add({ name: "HOUSE", subjects: ["house.*", "garden.*"] })
+        )
+        const bus = yield* makeBus
+        const options = { servers: server.url, source: "first", import: ["DoorOpened"], queue } as const
+        const named = queue === undefined ? "source" : "queue"
+        yield* bridge(bus, options)
+        const error = yield* Effect.flip(bridge(bus, { ...options, subject: "garden", stream: { name: "HOUSE" } }))
+        assert.strictEqual(error.reason, "mismatch")
+        assert.strictEqual(
+          error.message,
+          `the consumer "${named}=${
+            queue ?? "first"
+          }" of the stream "HOUSE" is there already, but for something else: ` +
+            `its filter_subject is "house.*", not "garden.*". Name another ${named}, or another stream`
+        )
+      }))
+  }
+
+  it.live("a consumer that acknowledges by itself is not used", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      yield* withManager(server, async (manager) => {
+        await manager.streams.add({ name: "HOUSE", subjects: ["house.*"] })
+        await manager.consumers.add("HOUSE", {
+          durable_name: "source=first",
+          ack_policy: AckPolicy.None,
+          filter_subject: "house.*"
+        })
+      })
+      const bus = yield* makeBus
+      const error = yield* Effect.flip(bridge(bus, { servers: server.url, source: "first", import: ["DoorOpened"] }))
+      assert.strictEqual(error.reason, "mismatch")
+      assert.include(error.message, `its ack_policy is "none", not "explicit"`)
+    }))
+
   it.live("a process may come back with other kinds to import", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()

@@ -106,6 +106,23 @@ export const ensureConsumer = async (manager: JetStreamManager, settings: Settin
       if (found === undefined) throw error
     }
   }
+  const differences: Array<string> = []
+  for (const key of ["filter_subject", "ack_policy"] as const) {
+    const actual = found.config[key]
+    // A consumer of any subject has no filter.
+    if (actual !== config[key]) {
+      differences.push(`its ${key} is ${show(key, actual ?? "")}, not ${show(key, config[key])}`)
+    }
+  }
+  if (differences.length > 0) {
+    throw new NatsBridgeError({
+      reason: "mismatch",
+      message: `the consumer "${durable}" of the stream "${streamName}" is there already, but for something else: ` +
+        `${differences.join("; ")}. Name another ${
+          settings.queue === undefined ? "source" : "queue"
+        }, or another stream`
+    })
+  }
   if (found.config.description === description && found.config.ack_wait === config.ack_wait) return found
   if (settings.queue !== undefined && found.config.description !== description) {
     throw new NatsBridgeError({
