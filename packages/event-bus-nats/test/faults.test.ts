@@ -499,6 +499,39 @@ describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
       assert.notInclude(messages.join(), "secret")
     }))
 
+  it.live("credentials whose effect dies count as a failed attempt", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const error = yield* Effect.flip(
+        bridge(bus, {
+          servers: "127.0.0.1:1",
+          source: "first",
+          start: "fail",
+          credentials: Effect.die(new Error("no vault"))
+        })
+      )
+      assert.strictEqual(error.reason, "unreachable")
+      assert.strictEqual(error.message, "the credentials for NATS could not be had: no vault")
+    }))
+
+  it.live("after credentials whose effect died the next attempt asks for them again", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      const bus = yield* makeBus
+      let asked = 0
+      const out = yield* bridge(bus, {
+        servers: server.url,
+        source: "first",
+        export: ["DoorOpened"],
+        credentials: Effect.sync(() => {
+          if (asked++ === 0) throw new Error("no vault")
+          return { token: Redacted.make("any") }
+        })
+      })
+      yield* eventually(out.health, ({ status }) => status === "connected")
+      assert.strictEqual(asked, 2)
+    }))
+
   it.live("credentials that expire on an open connection are asked for again", () =>
     Effect.gen(function*() {
       const authority = Jwt.makeAuthority()

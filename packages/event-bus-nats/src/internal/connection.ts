@@ -12,7 +12,7 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator
 } from "@nats-io/transport-node"
-import { Clock, DateTime, Deferred, Effect, Latch, Redacted } from "effect"
+import { Cause, Clock, DateTime, Deferred, Effect, Latch, Redacted } from "effect"
 import { type Credentials, NatsBridgeError } from "../NatsBridge.ts"
 import type { Settings } from "./settings.ts"
 import { ensureConsumer, ensureStream } from "./stream.ts"
@@ -223,12 +223,17 @@ export class Connection {
       })
     const current = Effect.isEffect(credentials) ? credentials : Effect.succeed(credentials)
     return Effect.flatMap(
-      Effect.mapError(current, (error) =>
-        new NatsBridgeError({
-          reason: "unreachable",
-          message: `the credentials for NATS could not be had: ${messageOf(error)}`,
-          cause: error
-        })),
+      // Defects, too: one would end the connection for good, and nobody would be told.
+      Effect.catchCause(current, (cause) => {
+        const error = Cause.squash(cause)
+        return Effect.fail(
+          new NatsBridgeError({
+            reason: "unreachable",
+            message: `the credentials for NATS could not be had: ${messageOf(error)}`,
+            cause: error
+          })
+        )
+      }),
       (credentials) =>
         Effect.acquireRelease(
           // Interruptible, so that closing does not wait for a server that does not answer.
