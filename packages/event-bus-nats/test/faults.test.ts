@@ -4,6 +4,7 @@ import { connect } from "@nats-io/transport-node"
 import { EventBus } from "@openwatch/event-bus"
 import { NatsBridge } from "@openwatch/event-bus-nats"
 import { Deferred, Effect, Exit, Logger, Redacted, References, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -530,6 +531,23 @@ describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
       })
       yield* eventually(out.health, ({ status }) => status === "connected")
       assert.strictEqual(asked, 2)
+    }))
+
+  it.effect("the pause between attempts grows, also when each takes long to fail", () =>
+    Effect.gen(function*() {
+      const attempts: Array<unknown> = []
+      const logger = Logger.map(
+        Logger.formatStructured,
+        ({ annotations }) => void attempts.push(annotations["attempt"])
+      )
+      const bus = yield* makeBus
+      yield* loudBridge(bus, {
+        servers: "127.0.0.1:1",
+        source: "first",
+        credentials: Effect.andThen(Effect.sleep("10 seconds"), Effect.fail("no vault"))
+      }).pipe(Effect.provide(Logger.layer([logger])), Effect.forkScoped)
+      yield* TestClock.adjust("35 seconds")
+      assert.deepStrictEqual(attempts, [1, 2, 3])
     }))
 
   it.live("credentials that expire on an open connection are asked for again", () =>

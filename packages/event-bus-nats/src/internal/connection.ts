@@ -104,10 +104,12 @@ export class Connection {
     Effect.gen({ self: this }, function*() {
       let failures = 0
       while (true) {
-        const startedAt = yield* Clock.currentTimeMillis
         const ended = yield* Effect.result(Effect.scoped(this.runSession(first)))
-        const lastedMillis = (yield* Clock.currentTimeMillis) - startedAt
-        failures = lastedMillis > maxDelayMillis ? 1 : failures + 1
+        // Only the time it was up: an attempt that takes long to fail is no reason for more of them.
+        const upMillis = this.status === "connected"
+          ? (yield* Clock.currentTimeMillis) - DateTime.toEpochMillis(this.since)
+          : 0
+        failures = upMillis > maxDelayMillis ? 1 : failures + 1
         const error = ended._tag === "Failure" ? ended.failure : undefined
         if (error !== undefined) this.lastError = error.message
         yield* this.change("disconnected")
