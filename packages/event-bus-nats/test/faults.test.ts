@@ -561,8 +561,8 @@ describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
         mode: "core",
         source: "first",
         export: ["DoorOpened"],
-        // The first ones are good for a second, those after that for an hour.
-        credentials: Effect.sync(() => ({ creds: Redacted.make(authority.creds(asked++ === 0 ? 1 : 3600)) }))
+        // The first ones end with a whole second, so they are good for one at least; those after that for an hour.
+        credentials: Effect.sync(() => ({ creds: Redacted.make(authority.creds(asked++ === 0 ? 2 : 3600)) }))
       })
       assert.strictEqual((yield* out.health).status, "connected")
       const expired = yield* eventually(out.health, ({ status }) => status !== "connected")
