@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { type AddressInfo, connect, createServer } from "node:net"
+import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -100,12 +100,15 @@ export interface Proxy {
   readonly cut: Effect.Effect<void>
   /** Passes nothing on any more, in neither direction, and ends nothing. */
   readonly hold: Effect.Effect<void>
+  /** Holds the answers back from the nth request on that has this in it. Completes then, with what lets them go on. */
+  readonly holdAt: (text: string, nth: number) => Effect.Effect<Effect.Effect<void>>
 }
 
 /** A TCP proxy in front of a server. */
 export const proxy = (server: NatsServer): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.gen(function*() {
     const sockets = new Set<ReturnType<typeof connect>>()
+    let onRequest: (request: string, client: Socket, upstream: Socket) => void = () => {}
     const listener = yield* Effect.acquireRelease(
       Effect.promise(async () => {
         const listener = createServer((client) => {
@@ -119,6 +122,7 @@ export const proxy = (server: NatsServer): Effect.Effect<Proxy, never, Scope.Sco
               upstream.destroy()
             })
           }
+          client.on("data", (chunk) => onRequest(chunk.toString("latin1"), client, upstream))
           client.pipe(upstream)
           upstream.pipe(client)
         }).listen(0, "127.0.0.1")
@@ -139,6 +143,17 @@ export const proxy = (server: NatsServer): Effect.Effect<Proxy, never, Scope.Sco
       }),
       hold: Effect.sync(() => {
         for (const socket of sockets) socket.unpipe().pause()
-      })
+      }),
+      holdAt: (text, nth) =>
+        Effect.callback((resume) => {
+          let count = 0
+          onRequest = (request, client, upstream) => {
+            count += request.split(text).length - 1
+            if (count < nth) return
+            onRequest = () => {}
+            upstream.unpipe(client).pause()
+            resume(Effect.succeed(Effect.sync(() => void upstream.pipe(client))))
+          }
+        })
     }
   })

@@ -3,7 +3,7 @@ import { AckPolicy, DiscardPolicy, type JetStreamManager, jetstreamManager } fro
 import { connect } from "@nats-io/transport-node"
 import { EventBus } from "@openwatch/event-bus"
 import { NatsBridge } from "@openwatch/event-bus-nats"
-import { Deferred, Effect, Exit, Logger, Redacted, References, Schema, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Logger, Redacted, References, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -662,6 +662,37 @@ describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
       yield* eventuallyTrue(() => numbers.length >= 5010)
       const health = yield* out.health
       assert.deepStrictEqual([health.export.offered, health.export.dropped, health.export.buffered], [10, 0, 9])
+    }))
+
+  it.live("a bus shut down while its import is being set up takes nothing in, and the stream keeps it", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      const proxy = yield* NatsServer.proxy(server)
+      const first = yield* makeBus
+      const out = yield* bridge(first, { servers: server.url, source: "first", export: ["DoorOpened"] })
+      yield* first.publishAll(doors(0, 10))
+      yield* eventually(out.health, (health) => health.export.exported === 10)
+      const second = yield* makeBus
+      const scope = yield* Scope.make()
+      // The first one finds that there is no consumer yet, the second one is asked by the client that is to consume.
+      const held = yield* Effect.forkChild(proxy.holdAt("CONSUMER.INFO", 2), { startImmediately: true })
+      const connecting = yield* Effect.forkChild(Scope.provide(
+        bridge(second, { servers: proxy.url, source: "second", import: ["DoorOpened"] }),
+        scope
+      ))
+      const release = yield* Fiber.join(held)
+      yield* second.shutdown
+      yield* release
+      const into = yield* Fiber.join(connecting)
+      // Back and forth, so that what was on its way is there.
+      yield* first.publish(door(10))
+      yield* eventually(out.health, (health) => health.export.exported === 11)
+      yield* Scope.close(scope, Exit.void)
+      const health = yield* into.health
+      assert.strictEqual(health.import.received, 0)
+      assert.isTrue(addsUp(health))
+      const left = yield* withManager(server, (manager) => manager.consumers.info("HOUSE", "source=second"))
+      assert.strictEqual(left.num_pending + left.num_ack_pending, 11)
     }))
 
   it.live("a deferred that nobody completes does not keep a bridge from closing", () =>

@@ -54,15 +54,19 @@ export const makeBridge = (
     yield* Effect.addFinalizer(() => connection.close)
     yield* Effect.forkScoped(connection.keep(first))
     if (settings.export.length > 0) yield* exporting.start(bus, declared.Event.members)
+    const stopImporting = handling?.close ?? importing.close
+    // Before there is a connection: what is being set up takes in, too. What is handled has not started yet.
+    if (handling === undefined) yield* Effect.addFinalizer(() => stopImporting)
+    // A bus that is shut down takes nothing in any more: what comes then is for the next one.
+    yield* Effect.forkScoped(Effect.andThen(bus.awaitShutdown, stopImporting))
     const outcome = yield* Effect.result(Deferred.await(first))
     if (outcome._tag === "Failure" && (settings.start === "fail" || outcome.failure.reason === "mismatch")) {
       return yield* outcome.failure
     }
-    if (handling !== undefined) yield* handling.start
-    const stopImporting = handling?.close ?? importing.close
-    yield* Effect.addFinalizer(() => stopImporting)
-    // A bus that is shut down takes nothing in any more: what comes then is for the next one.
-    yield* Effect.forkScoped(Effect.andThen(bus.awaitShutdown, stopImporting))
+    if (handling !== undefined) {
+      yield* handling.start
+      yield* Effect.addFinalizer(() => stopImporting)
+    }
 
     const health: Effect.Effect<Health> = Effect.map(exporting.counts, ({ buffered, dropped, offered }) => ({
       status: connection.status,

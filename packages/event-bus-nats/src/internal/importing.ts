@@ -103,6 +103,7 @@ export class Importing {
         ...(queue !== undefined && { queue }),
         callback: (error, message) => {
           if (error !== null) return this.connection.note(error)
+          if (this.isClosed) return
           const incoming = this.intake.receive(message.headers, message.data)
           if (incoming._tag === "Event") this.publish(incoming.event)
         }
@@ -121,6 +122,8 @@ export class Importing {
       max_messages: fetchSize,
       abort_on_missing_resource: true,
       callback: (message) => {
+        // Neither counted nor answered: it is delivered again.
+        if (this.isClosed) return
         this.last = message
         const incoming = this.intake.receive(message.headers, message.data)
         if (incoming._tag === "Rejected") return message.term()
@@ -129,6 +132,8 @@ export class Importing {
       }
     })
     this.stop = () => messages.stop()
+    // Closed while this was being set up.
+    if (this.isClosed) this.stop()
     void messages.closed().then((error) => {
       if (!this.isClosed) this.connection.restart(session, error ?? undefined)
     })
