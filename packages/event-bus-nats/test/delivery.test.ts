@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { jetstreamManager } from "@nats-io/jetstream"
 import { connect, headers } from "@nats-io/transport-node"
 import { NatsBridge } from "@openwatch/event-bus-nats"
-import { Effect, Exit, Option, Scope } from "effect"
+import { Effect, Exit, Logger, Option, Scope } from "effect"
 import {
   addsUp,
   bridge,
@@ -13,6 +13,7 @@ import {
   eventuallyTrue,
   light,
   type LightSwitched,
+  loudBridge,
   makeBus,
   seen
 } from "./house.ts"
@@ -219,6 +220,81 @@ describe.skipIf(!NatsServer.isInstalled)("delivery", { timeout: 30_000 }, () => 
         }
       }))
   }
+
+  it.live("a message that is rejected is told of once for each type", () =>
+    Effect.gen(function*() {
+      const messages: Array<string> = []
+      const logger = Logger.map(Logger.formatJson, (line) => void messages.push(line))
+      const server = yield* NatsServer.make()
+      const bus = yield* makeBus
+      const into = yield* loudBridge(bus, {
+        servers: server.url,
+        mode: "core",
+        source: "here",
+        import: ["DoorOpened"]
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      const nats = yield* client(server)
+      for (const type of ["WindowOpened", "WindowOpened", "BellRang", "WindowOpened"]) {
+        const hdrs = headers()
+        const attributes = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "there", "ce-type": type }
+        for (const [key, value] of Object.entries(attributes)) hdrs.set(key, value)
+        nats.publish("house.DoorOpened", "{}", { headers: hdrs })
+      }
+      const told = () => messages.filter((line) => line.includes("Rejected a message"))
+      yield* eventually(into.health, (health) => health.import.rejected === 4)
+      yield* eventuallyTrue(() => told().length >= 2)
+      assert.deepStrictEqual(told().map((line) => /type \\"(\w+)/.exec(line)?.[1]), ["WindowOpened", "BellRang"])
+    }))
+
+  for (const mode of ["core", "jetstream"] as const) {
+    it.live(`${mode}: a bridge that names no kinds sends nothing and takes nothing in`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make()
+        const first = yield* makeBus
+        const second = yield* makeBus
+        const idle = yield* bridge(first, { servers: server.url, mode, source: "first" })
+        const numbers = yield* seen(first)
+        const others = yield* seen(second)
+        yield* bridge(second, {
+          servers: server.url,
+          mode,
+          source: "second",
+          export: ["DoorOpened"],
+          import: ["DoorOpened"]
+        })
+        const third = yield* makeBus
+        yield* bridge(third, { servers: server.url, mode, source: "third", export: ["DoorOpened"] })
+        yield* first.publish(door(1))
+        yield* second.publish(door(2))
+        yield* third.publish(door(3))
+        yield* eventuallyTrue(() => others.includes(3))
+        assert.deepStrictEqual([numbers, others], [[1], [2, 3]])
+        const health = yield* idle.health
+        assert.deepStrictEqual([health.status, health.export.offered, health.import.received], ["connected", 0, 0])
+      }))
+  }
+
+  it.live("jetstream: the lag is what the stream still has when the last event was delivered", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      const first = yield* makeBus
+      const out = yield* bridge(first, {
+        servers: server.url,
+        source: "first",
+        export: ["DoorOpened"],
+        bufferSize: 4096
+      })
+      yield* first.publishAll(doors(0, 2000))
+      yield* eventually(out.health, (health) => health.export.exported === 2000)
+      const second = yield* makeBus
+      const proxy = yield* NatsServer.proxy(server)
+      // Less than all of it is asked for ahead, so some is left when the connection stands still after the first event.
+      yield* second.on("DoorOpened", () => proxy.hold, { name: "hold" })
+      const into = yield* bridge(second, { servers: proxy.url, source: "second", import: ["DoorOpened"] })
+      const { import: { imported, lag } } = yield* eventually(into.health, (health) => health.import.imported > 0)
+      assert.strictEqual(imported + lag, 2000)
+      assert.isAbove(lag, 0)
+    }))
 
   it.live("jetstream: an import goes on where it stopped, with what came meanwhile", () =>
     Effect.gen(function*() {
