@@ -117,7 +117,8 @@ export interface Options<Kind extends string = string, in Event extends EventBus
   /**
    * JetStream: acknowledge an imported event only when the subscription of this name has handled it, so that an event whose
    * process died is delivered again. Default: acknowledge when the bus has accepted it. The subscription must be there
-   * before the bridge, and drop the newest when it overflows.
+   * before the bridge, be made with `on`, and drop the newest when it overflows. (Of one made with `subscribe` nobody could
+   * say more than that an event was taken.)
    */
   readonly handledBy?: string | undefined
   /** Events that may wait to be sent. Default 1024. */
