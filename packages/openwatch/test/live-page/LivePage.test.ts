@@ -121,7 +121,7 @@ describe("the live page of openwatch run", () => {
       const { stop, url } = yield* OpenWatch.start(folder)
       const address = yield* url
       const { host } = new URL(address)
-      yield* connect(address, `GET /api/events HTTP/1.1\r\nHost: ${host}\r\n\r\n`, "retry:")
+      yield* connect(address, `GET /api/events HTTP/1.1\r\nHost: ${host}\r\n\r\n`, "text/event-stream")
       yield* connect(address, "", "")
       yield* connect(address, "GET / HTTP/1.1\r\nHost:", "")
       // Node itself gives up on such connections after a minute.
