@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import type { Live } from "./Live.ts"
 
 export const Login = ({ live }: { live: Live }) => {
@@ -6,7 +6,7 @@ export const Login = ({ live }: { live: Live }) => {
   const [isBusy, setIsBusy] = useState(false)
   const token = useRef<HTMLInputElement>(null)
   // What had the focus before is gone; a keyboard would start at the top of the document.
-  useEffect(() => token.current!.focus(), [])
+  useLayoutEffect(() => token.current!.focus(), [])
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
     setIsBusy(true)
