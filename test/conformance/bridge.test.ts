@@ -4,7 +4,7 @@
  */
 import { describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Conformance } from "@openwatch/event-bus/testing"
+import { Conformance } from "@openwatch/event-bus-conformance"
 import { Effect, Schema, Stream } from "effect"
 import { MessageChannel } from "node:worker_threads"
 

@@ -1,6 +1,6 @@
 import { describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Conformance } from "@openwatch/event-bus/testing"
+import { Conformance } from "@openwatch/event-bus-conformance"
 
 const harness: Conformance.Harness = {
   make: (options) => EventBus.make({ ...options, events: Conformance.events }),

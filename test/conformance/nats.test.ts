@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
+import { Conformance } from "@openwatch/event-bus-conformance"
 import { NatsBridge } from "@openwatch/event-bus-nats"
-import { Conformance } from "@openwatch/event-bus/testing"
 import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import * as NatsServer from "../../packages/event-bus-nats/test/NatsServer.ts"
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Conformance } from "@openwatch/event-bus/testing"
+import { Conformance } from "@openwatch/event-bus-conformance"
 import { Effect, Exit } from "effect"
 import { failures, type StockOptions, stockPubSub, withEnd, withLazyStreams } from "./stock-pubsub.ts"
 

@@ -2,7 +2,7 @@
  * Effect's own `PubSub` as people build a bus on it: one `PubSub` that all subscribers share, filters behind it, streams
  * and handlers from its subscriptions. What it fails of the suite is why the event bus exists.
  */
-import type { Conformance } from "@openwatch/event-bus/testing"
+import type { Conformance } from "@openwatch/event-bus-conformance"
 import { Cause, Effect, Exit, Latch, PubSub, Scope, Stream } from "effect"
 
 /** How the bus is built, where there is a choice. */

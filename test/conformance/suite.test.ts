@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Conformance } from "@openwatch/event-bus/testing"
+import { Conformance } from "@openwatch/event-bus-conformance"
 import { Effect, Exit, type Scope } from "effect"
 
 const make = (options: Conformance.BusOptions) => EventBus.make({ ...options, events: Conformance.events })

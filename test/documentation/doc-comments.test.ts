@@ -50,11 +50,13 @@ const undocumented = (path: string, wanted?: ReadonlySet<string>): ReadonlyArray
 }
 
 describe("public modules", () => {
-  const manifest = JSON.parse(readFileSync(join(root, "packages/event-bus/package.json"), "utf8"))
-  for (const [name, targets] of Object.entries<Record<string, string>>(manifest.exports)) {
-    const source = targets["@openwatch/source"]
-    if (source === undefined) continue
-    it(`every export of ${join("@openwatch/event-bus", name)} has a doc comment`, () =>
-      assert.deepStrictEqual(undocumented(join(root, "packages/event-bus", source)), []))
+  for (const folder of ["event-bus", "event-bus-conformance"]) {
+    const manifest = JSON.parse(readFileSync(join(root, "packages", folder, "package.json"), "utf8"))
+    for (const [name, targets] of Object.entries<Record<string, string>>(manifest.exports)) {
+      const source = targets["@openwatch/source"]
+      if (source === undefined) continue
+      it(`every export of ${join(manifest.name, name)} has a doc comment`, () =>
+        assert.deepStrictEqual(undocumented(join(root, "packages", folder, source)), []))
+    }
   }
 })

@@ -1,7 +1,6 @@
 /**
- * For tests of applications and of bridges.
+ * For tests of applications.
  *
  * @module
  */
-export * as Conformance from "./Conformance.ts"
 export * as EventBusTest from "./EventBusTest.ts"

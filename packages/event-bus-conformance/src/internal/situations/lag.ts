@@ -1,5 +1,5 @@
-import { red, reds } from "./events.ts"
-import { begin, came, forEachPolicy, gives, holds, makeBus, publishEach, settle, situation, topic } from "./stage.ts"
+import { red, reds } from "../events.ts"
+import { begin, came, forEachPolicy, gives, holds, makeBus, publishEach, settle, situation, topic } from "../stage.ts"
 
 export const lag = topic(
   "Lag and recovery",

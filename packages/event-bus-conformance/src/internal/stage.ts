@@ -1,6 +1,7 @@
 /**
  * Where situations are played: a scheduler that knows when nothing is left to happen, and the words that situations are written in.
  */
+import type { Loss, Overflow } from "@openwatch/event-bus"
 import { Cause, Context, Data, Effect, Exit, Fiber, Logger, Random, Scheduler, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type {
@@ -12,8 +13,7 @@ import type {
   SubscribeOptions,
   TestedBus,
   TestedSubscription
-} from "../../Conformance.ts"
-import type { Loss, Overflow } from "../../Subscription.ts"
+} from "../Conformance.ts"
 import type { Event } from "./events.ts"
 
 /**
@@ -97,7 +97,7 @@ export class Stage extends Context.Service<Stage, {
   readonly scheduler: CountingScheduler
   /** Counts what a bridge has to carry. */
   readonly sent: { count: number }
-}>()("@openwatch/event-bus/Conformance/Stage") {}
+}>()("@openwatch/event-bus-conformance/Stage") {}
 
 export type Steps = () => Generator<Effect.Effect<unknown, ConformanceFailure, Stage | Scope.Scope>, void, never>
 

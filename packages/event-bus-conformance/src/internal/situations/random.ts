@@ -1,6 +1,6 @@
+import type { Overflow } from "@openwatch/event-bus"
 import { Effect, Fiber, Random } from "effect"
-import type { Overflow } from "../../Subscription.ts"
-import { blue, type Event, green, type Kind, red } from "./events.ts"
+import { blue, type Event, green, type Kind, red } from "../events.ts"
 import {
   begin,
   type Begun,
@@ -20,7 +20,7 @@ import {
   type StagedSubscription,
   type Steps,
   topic
-} from "./stage.ts"
+} from "../stage.ts"
 
 const allKinds = ["Red", "Green", "Blue"] as const satisfies ReadonlyArray<Kind>
 

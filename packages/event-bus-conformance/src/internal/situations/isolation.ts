@@ -1,5 +1,5 @@
 import { Effect, Fiber, Latch } from "effect"
-import { type Event, red, reds } from "./events.ts"
+import { type Event, red, reds } from "../events.ts"
 import {
   begin,
   came,
@@ -13,7 +13,7 @@ import {
   settle,
   situation,
   topic
-} from "./stage.ts"
+} from "../stage.ts"
 
 export const isolation = topic(
   "Isolation",

@@ -1,6 +1,6 @@
 import { Effect, Stream } from "effect"
-import { type Event, green, red, reds } from "./events.ts"
-import { type ConformanceFailure, expect, makeBus, settle, situation, type Stage, topic } from "./stage.ts"
+import { type Event, green, red, reds } from "../events.ts"
+import { type ConformanceFailure, expect, makeBus, settle, situation, type Stage, topic } from "../stage.ts"
 
 /** Publishes, and expects that nothing of the subscriber's has run when publishing returned. */
 const runsLater = (

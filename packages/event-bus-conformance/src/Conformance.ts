@@ -20,7 +20,7 @@
  *
  * ```ts
  * import { EventBus } from "@openwatch/event-bus"
- * import { Conformance } from "@openwatch/event-bus/testing"
+ * import { Conformance } from "@openwatch/event-bus-conformance"
  * import { Effect } from "effect"
  *
  * const harness: Conformance.Harness = {
@@ -34,28 +34,27 @@
  * }
  * ```
  */
+import type { EventBus, Loss, Overflow, SubscriptionSnapshot } from "@openwatch/event-bus"
 import type { Cause, Duration, Effect, Scope, Stream } from "effect"
-import type { Metrics } from "./EventBus.ts"
-import { comings } from "./internal/conformance/comings.ts"
-import { counters } from "./internal/conformance/counters.ts"
-import { delivery } from "./internal/conformance/delivery.ts"
-import type { Event, Kind } from "./internal/conformance/events.ts"
-import { inline } from "./internal/conformance/inline.ts"
-import { isolation } from "./internal/conformance/isolation.ts"
-import { kinds } from "./internal/conformance/kinds.ts"
-import { lag } from "./internal/conformance/lag.ts"
-import { losses } from "./internal/conformance/losses.ts"
-import { order } from "./internal/conformance/order.ts"
-import { random } from "./internal/conformance/random.ts"
-import { replay } from "./internal/conformance/replay.ts"
-import { shutdown } from "./internal/conformance/shutdown.ts"
-import type { ConformanceFailure } from "./internal/conformance/stage.ts"
-import { takes } from "./internal/conformance/takes.ts"
-import { unsubscribing } from "./internal/conformance/unsubscribing.ts"
-import type { Loss, Overflow, SubscriptionSnapshot } from "./Subscription.ts"
+import type { Event, Kind } from "./internal/events.ts"
+import { comings } from "./internal/situations/comings.ts"
+import { counters } from "./internal/situations/counters.ts"
+import { delivery } from "./internal/situations/delivery.ts"
+import { inline } from "./internal/situations/inline.ts"
+import { isolation } from "./internal/situations/isolation.ts"
+import { kinds } from "./internal/situations/kinds.ts"
+import { lag } from "./internal/situations/lag.ts"
+import { losses } from "./internal/situations/losses.ts"
+import { order } from "./internal/situations/order.ts"
+import { random } from "./internal/situations/random.ts"
+import { replay } from "./internal/situations/replay.ts"
+import { shutdown } from "./internal/situations/shutdown.ts"
+import { takes } from "./internal/situations/takes.ts"
+import { unsubscribing } from "./internal/situations/unsubscribing.ts"
+import type { ConformanceFailure } from "./internal/stage.ts"
 
-export { Blue, type Event, events, Green, type Kind, Red } from "./internal/conformance/events.ts"
-export { ConformanceFailure } from "./internal/conformance/stage.ts"
+export { Blue, type Event, events, Green, type Kind, Red } from "./internal/events.ts"
+export { ConformanceFailure } from "./internal/stage.ts"
 
 /**
  * What a bus may or may not offer.
@@ -156,7 +155,7 @@ export interface TestedBus {
   /** With the capability `"publishUnsafe"`. */
   readonly publishUnsafe?: (event: Event) => void
   /** With the capability `"metrics"`. */
-  readonly metrics?: Effect.Effect<Omit<Metrics, "publishedByKind">>
+  readonly metrics?: Effect.Effect<Omit<EventBus.Metrics, "publishedByKind">>
   /** With the capability `"handlers"`. */
   readonly on?: (
     kinds: ReadonlyArray<Kind>,

@@ -1,6 +1,6 @@
+import type { Loss } from "@openwatch/event-bus"
 import { Effect, Latch, Stream } from "effect"
-import type { Loss } from "../../Subscription.ts"
-import { red, reds } from "./events.ts"
+import { red, reds } from "../events.ts"
 import {
   collect,
   expect,
@@ -12,7 +12,7 @@ import {
   settle,
   situation,
   topic
-} from "./stage.ts"
+} from "../stage.ts"
 
 const lossOf = (dropped: number, since: number, until: number) => ({ dropped, since, until })
 

@@ -1,5 +1,5 @@
-import { blue, green, red, reds } from "./events.ts"
-import { expect, gives, holds, makeBus, publishEach, settle, situation, topic } from "./stage.ts"
+import { blue, green, red, reds } from "../events.ts"
+import { expect, gives, holds, makeBus, publishEach, settle, situation, topic } from "../stage.ts"
 
 export const replay = topic(
   "Replay",

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { green, red, reds } from "./events.ts"
+import { green, red, reds } from "../events.ts"
 import {
   expect,
   forEachPolicy,
@@ -12,7 +12,7 @@ import {
   situation,
   type StagedSubscription,
   topic
-} from "./stage.ts"
+} from "../stage.ts"
 
 export const comings = topic(
   "Coming and going",

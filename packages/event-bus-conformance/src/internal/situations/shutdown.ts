@@ -1,6 +1,6 @@
 import { Effect, Latch, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { type Event, red, reds } from "./events.ts"
+import { type Event, red, reds } from "../events.ts"
 import {
   begin,
   came,
@@ -17,7 +17,7 @@ import {
   show,
   situation,
   topic
-} from "./stage.ts"
+} from "../stage.ts"
 
 export const shutdown = topic(
   "Shutdown",

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { blue, green, red, reds } from "./events.ts"
+import { blue, green, red, reds } from "../events.ts"
 import {
   begin,
   came,
@@ -14,7 +14,7 @@ import {
   show,
   situation,
   topic
-} from "./stage.ts"
+} from "../stage.ts"
 
 export const order = topic(
   "Order",

@@ -1,5 +1,5 @@
-import { blue, green, red } from "./events.ts"
-import { begin, came, forEachPolicy, holds, makeBus, publishEach, situation, topic } from "./stage.ts"
+import { blue, green, red } from "../events.ts"
+import { begin, came, forEachPolicy, holds, makeBus, publishEach, situation, topic } from "../stage.ts"
 
 export const kinds = topic(
   "Kinds",

@@ -1,5 +1,5 @@
 import { Effect, Scope } from "effect"
-import { type Event, red, reds } from "./events.ts"
+import { type Event, red, reds } from "../events.ts"
 import {
   begin,
   came,
@@ -16,7 +16,7 @@ import {
   show,
   situation,
   topic
-} from "./stage.ts"
+} from "../stage.ts"
 
 export const unsubscribing = topic(
   "Unsubscribing",
