@@ -29,6 +29,7 @@ export default defineConfig({
       suite("inspector", "packages/inspector/test"),
       suite("openwatch", "packages/openwatch/test"),
       suite("acceptance", "test/acceptance"),
+      suite("api-report", "test/api-report"),
       suite("conformance", "test/conformance"),
       suite("documentation", "test/documentation"),
       suite("spec-coverage", "test/spec-coverage")
