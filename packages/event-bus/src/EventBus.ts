@@ -40,7 +40,7 @@
  * await Effect.runPromise(program)
  * ```
  */
-import type { Cause, DateTime, Duration, Schedule, Scope } from "effect"
+import type { Cause, DateTime, Duration, PubSub, Schedule, Scope } from "effect"
 import { Context, Effect, Layer, Schema } from "effect"
 import { BusImpl, scoped } from "./internal/bus.ts"
 import * as internalCallbacks from "./internal/callbacks.ts"
@@ -204,6 +204,18 @@ export interface EventBus<in out Event extends AnyEvent> {
     ) => Effect.Effect<unknown, E, R>,
     options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, R2>
   ) => Effect.Effect<SubscriptionHandle, never, R | R2 | Scope.Scope>
+  /**
+   * The bus as an Effect `PubSub` of some kinds, for whatever takes one: `Stream.fromPubSub`, `Stream.runIntoPubSub`,
+   * `PubSub.subscribe`, a library's parameter.
+   *
+   * Publishing on it is publishing on the bus; an event of another kind is a defect. Each subscription to it is a
+   * subscription of the bus with these options. It ends, as one of a `PubSub` that is shut down does, once the bus is shut
+   * down and its buffer is empty. `PubSub.shutdown` and `PubSub.end` on it end what is subscribed to it, not the bus.
+   * `PubSub.capacity` is the `bufferSize`, `PubSub.size` what its furthest-behind subscription has pending.
+   */
+  readonly asPubSub: <const Kind extends Event["_tag"]>(
+    options: SubscribeOptions<Kind>
+  ) => Effect.Effect<PubSub.PubSub<Extract<Event, { readonly _tag: Kind }>>>
   /** The counters of the bus, all of one moment. */
   readonly metrics: Effect.Effect<Metrics<Event["_tag"]>>
   /** The counters of each subscription that is not closed. */

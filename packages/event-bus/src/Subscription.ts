@@ -15,7 +15,7 @@
  * When the bus is shut down, what is pending can still be taken; then takes fail with `Cause.Done` and streams end. When
  * the subscription itself is closed, what is pending is discarded, and they do so at once.
  */
-import type { Cause, DateTime, Effect, Stream } from "effect"
+import type { Cause, DateTime, Effect, PubSub, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 
 /**
@@ -115,7 +115,7 @@ export interface Loss {
  * await Effect.runPromise(Effect.scoped(program))
  * ```
  */
-export interface Subscription<out E> {
+export interface Subscription<out E> extends PubSub.Subscription<E> {
   /** As it was given, or the kinds joined by `+`. */
   readonly name: string
   /** The oldest pending event; waits for one. */

@@ -1,17 +1,21 @@
 /**
  * The bus: storage, subscriptions and counters behind the `EventBus` interface.
  */
-import { Context, Effect, Fiber, Latch, Scheduler, Scope, Tracer } from "effect"
+import { Context, Effect, Fiber, PubSub, Scheduler, Scope, Tracer } from "effect"
 import type { AnyEvent, EventBus, HandlerOptions, Metrics, Options, SubscribeOptions } from "../EventBus.ts"
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
 import { type Handler, Handling } from "./handling.ts"
+import { type Intake, makeHub, makeView } from "./hub.ts"
 import { report, type Series } from "./metrics.ts"
 import { makeSchedule, withAsyncScheduler } from "./scheduler.ts"
 import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { type Stored, Traced } from "./traced.ts"
 import {
-  refuseEvent,
+  list,
+  readKind,
+  refuse,
+  refuseKind,
   requireCount,
   requireDuration,
   requireKinds,
@@ -79,14 +83,15 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   private readonly overflow: Overflow
   private readonly replay: number
   readonly storage: Storage<string, Stored>
+  /** What is published goes through it, and what is subscribed to is its storage. */
+  readonly hub: PubSub.PubSub<AnyEvent>
   /** The subscriptions that are not closed, each with what ends its metrics. */
   readonly open = new Map<SubscriptionImpl, () => void>()
   private readonly context: Context.Context<never>
+  private readonly scheduler: Scheduler.Scheduler
   private readonly endMetrics: () => void
   private readonly handlings = new Set<Handling>()
   private readonly idleChecks = new Set<() => void>()
-  private readonly shutdownLatch = Latch.makeUnsafe()
-  private isShutdown = false
   /** What the closed subscriptions came to. */
   private readonly closed = { delivered: 0, dropped: 0, failures: 0, pending: 0 }
 
@@ -97,9 +102,18 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
     this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
     this.context = Context.omit(Tracer.ParentSpan)(withAsyncScheduler(context))
-    this.schedule = makeSchedule(Context.get(this.context, Scheduler.Scheduler).makeDispatcher())
+    this.scheduler = Context.get(this.context, Scheduler.Scheduler)
+    this.schedule = makeSchedule(this.scheduler.makeDispatcher())
     this.run = Effect.runForkWith(this.context)
     this.storage = new Storage(kinds, this.replay, this.schedule)
+    this.hub = makeHub(
+      this.intake(kinds, {
+        // Each subscription has a buffer of its own.
+        capacity: Number.POSITIVE_INFINITY,
+        subscribe: () => refuse(name, `a subscription names its kinds; the kinds are ${list(kinds)}`)
+      }),
+      Effect.sync(() => this.end())
+    )
     const reports = [
       report(this.context, this, { bus: name }, series),
       ...kinds.map((kind) => report(this.context, this, { bus: name, kind }, seriesOfKind(kind)))
@@ -110,19 +124,47 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
 
   readonly publishAll = (events: Iterable<AnyEvent>): Effect.Effect<void> =>
-    Effect.sync(() => {
-      if (this.isShutdown) return
-      const all = Array.from(events)
-      for (const event of all) this.route(event)
-      for (const event of all) this.publishUnsafe(event)
-    })
+    Effect.asVoid(PubSub.publishAll(this.hub, events))
 
   readonly publishUnsafe = (event: AnyEvent): void => {
-    if (this.isShutdown) return
-    const route = this.route(event)
+    PubSub.publishUnsafe(this.hub, event)
+  }
+
+  /** What is published on the bus through a `PubSub`: on the hub, where all of its kinds are allowed, or on a view. */
+  private intake(
+    kinds: ReadonlyArray<string>,
+    rest: Pick<Intake, "capacity" | "subscribe">
+  ): Intake {
+    return {
+      ...rest,
+      accept: (event) => {
+        if (this.isShutdown) return false
+        this.append(this.route(event, kinds), event)
+        return true
+      },
+      acceptAll: (events) => {
+        const all = Array.from(events)
+        // A `_tag` is read once: one that can no longer be read, or changes, must not stop a batch half-way.
+        const routes = all.map((event) => this.route(event, kinds))
+        if (this.isShutdown) return false
+        for (let i = 0; i < all.length; i++) this.append(routes[i]!, all[i]!)
+        return true
+      }
+    }
+  }
+
+  private append(route: Route<Stored>, event: AnyEvent): void {
     const span = Fiber.getCurrent()?.cache.span
     this.storage.publish(route, span === undefined ? event : this.trace(event, span))
     this.onPublished?.(event)
+  }
+
+  private end(): void {
+    for (const subscription of this.open.keys()) subscription.endUnsafe()
+  }
+
+  private get isShutdown(): boolean {
+    return PubSub.isShutdownUnsafe(this.hub)
   }
 
   private trace(event: AnyEvent, span: Tracer.AnySpan): Stored {
@@ -136,12 +178,21 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
 
   readonly subscribe = (options: SubscribeOptions<string>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
-      const subscription = this.subscribeUnsafe(options, fiber.context as Context.Context<Scope.Scope>)
+      const subscription = this.subscribeUnsafe(options, childScope(fiber))
       return Effect.as(
         Scope.addFinalizer(subscription.scope, Effect.sync(() => subscription.closeUnsafe())),
         subscription
       )
     }))
+
+  readonly asPubSub = (options: SubscribeOptions<string>): Effect.Effect<PubSub.PubSub<any>> =>
+    Effect.sync(() => {
+      const { bufferSize, kinds } = this.complete(options)
+      return makeView(this.intake(kinds, {
+        capacity: bufferSize,
+        subscribe: () => this.subscribeUnsafe(options, Scope.makeUnsafe)
+      }))
+    })
 
   readonly on = (
     kinds: string | ReadonlyArray<string>,
@@ -153,7 +204,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       const drain = options.drain === undefined ? undefined : requireDuration(this.name, "drain", options.drain)
       const subscription = this.subscribeUnsafe(
         { ...options, kinds: typeof kinds === "string" ? [kinds] : kinds },
-        fiber.context as Context.Context<Scope.Scope>
+        childScope(fiber)
       )
       const handling = new Handling(
         this,
@@ -181,17 +232,12 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     Array.from(this.open.keys(), (subscription) => subscription.snapshotUnsafe())
   )
 
-  readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
-    if (this.isShutdown) return
-    this.isShutdown = true
-    for (const subscription of this.open.keys()) subscription.endUnsafe()
-    // What waits for it is somebody else's code: it does not run inside `shutdown`.
-    this.schedule(() => this.shutdownLatch.openUnsafe())
-  })
-
-  readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() =>
-    this.isShutdown ? Effect.void : this.shutdownLatch.await
+  // What waits for it is somebody else's code: it is woken by the scheduler of the bus, not by that of the caller.
+  readonly shutdown: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.provideService(PubSub.shutdown(this.hub), Scheduler.Scheduler, this.scheduler)
   )
+
+  readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() => PubSub.awaitShutdown(this.hub))
 
   onClosed(subscription: SubscriptionImpl): void {
     this.open.get(subscription)?.()
@@ -255,10 +301,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     return sum
   }
 
-  private subscribeUnsafe(
-    options: SubscribeOptions<string>,
-    context: Context.Context<Scope.Scope>
-  ): SubscriptionImpl {
+  private complete(options: SubscribeOptions<string>) {
     const kinds = requireKinds(this.name, this.kinds, options.kinds)
     const overflow = requireOverflow(this.name, options.overflow ?? this.overflow)
     const bufferSize = requirePositiveInteger(this.name, "bufferSize", options.bufferSize ?? this.bufferSize)
@@ -269,10 +312,18 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       Math.min(this.replay, bufferSize),
       ` (the bus keeps ${this.replay} of each kind, the buffer holds ${bufferSize})`
     )
-    const scope = Scope.forkUnsafe(Context.get(context, Scope.Scope))
+    return { name: options.name ?? kinds.join("+"), kinds, overflow, bufferSize, replay }
+  }
+
+  private subscribeUnsafe(
+    options: SubscribeOptions<string>,
+    makeScope: () => Scope.Closeable
+  ): SubscriptionImpl {
+    const { bufferSize, kinds, name, overflow, replay } = this.complete(options)
+    const scope = makeScope()
     const subscription = new SubscriptionImpl(
       this,
-      { name: options.name ?? kinds.join("+"), kinds, overflow },
+      { name, kinds, overflow },
       this.storage.subscribe({ kinds, bufferSize, overflow, replay: this.isShutdown ? 0 : replay }),
       scope
     )
@@ -284,11 +335,19 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     return subscription
   }
 
-  private route(event: AnyEvent): Route<Stored> {
-    const route = typeof event === "object" && event !== null ? this.storage.route(event._tag) : undefined
-    return route ?? refuseEvent(this.name, this.kinds, event)
+  /** The route of an event of one of these kinds, which are all of the bus or some. */
+  private route(event: AnyEvent, kinds: ReadonlyArray<string>): Route<Stored> {
+    const kind = readKind(this.name, event)
+    const route = this.storage.route(kind as string)
+    return route === undefined || (kinds !== this.kinds && !kinds.includes(route.kind))
+      ? refuseKind(this.name, kinds, kind)
+      : route
   }
 }
+
+/** Made once the options are known to be good. */
+const childScope = (fiber: Fiber.Fiber<any, any>) => (): Scope.Closeable =>
+  Scope.forkUnsafe(Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope))
 
 /** Makes a bus, and closes it with the scope. */
 export const scoped = <Bus extends BusImpl>(

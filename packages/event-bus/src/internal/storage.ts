@@ -17,14 +17,12 @@
  * Nothing points backwards: a chunk that every cursor has left is garbage. So that a cursor which nobody reads does not
  * hold the log, each append settles one cursor of its lane, in turn.
  *
- * Everything here is synchronous and free of Effect: `schedule` is the only way out.
+ * Everything here is synchronous and runs no effects: `schedule` is the only way out.
  */
+import { Empty } from "effect/MutableList"
 
-/** What `poll` answers when nothing is waiting. */
-export const Empty: unique symbol = Symbol("@openwatch/event-bus/Empty")
-
-/** See `Empty`. */
-export type Empty = typeof Empty
+/** What `poll` answers when nothing is waiting: what Effect's `PubSub` expects then. */
+export { Empty }
 
 /** Told that something was lost since the losses were last collected, once until they are collected. */
 export interface LossListener {
@@ -422,6 +420,7 @@ export class Cursor<A> {
 
 /** Where the events of one kind go. */
 export interface Route<A> {
+  readonly kind: string
   published: number
   unmatched: number
   lanes: Array<Lane<A>>
@@ -452,7 +451,7 @@ export class Storage<K extends string, A> {
   constructor(kinds: ReadonlyArray<K>, replay: number, schedule: (task: () => void) => void) {
     this.replay = replay
     this.schedule = schedule
-    for (const kind of kinds) this.routes.set(kind, { published: 0, unmatched: 0, lanes: [], history: [] })
+    for (const kind of kinds) this.routes.set(kind, { kind, published: 0, unmatched: 0, lanes: [], history: [] })
   }
 
   /** The route of a kind, if it is of the set. */

@@ -1,10 +1,11 @@
 /**
  * A subscription: a cursor of the storage, with Effect's face.
  */
-import { Cause, Effect, Exit, type Fiber, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, type Fiber, type PubSub, Scope, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
+import { PubSubSubscription } from "./backing.ts"
 import { Gathering, LossWarning, pull } from "./losses.ts"
 import type { Series } from "./metrics.ts"
 import { type Cursor, Empty, type LossListener } from "./storage.ts"
@@ -15,6 +16,7 @@ export interface Host {
   readonly name: string
   /** True once an event was published inside a span: from then on what is stored may be `Traced`. */
   readonly isTraced: boolean
+  readonly hub: PubSub.PubSub<AnyEvent>
   readonly schedule: (task: () => void) => void
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** Called once, when the counters of a subscription will not change any more. */
@@ -61,7 +63,7 @@ export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
 
 const noHandlers: Handlers = { running: 0, failures: 0, isActive: false }
 
-export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
+export class SubscriptionImpl extends PubSubSubscription implements Subscription<AnyEvent>, LossListener {
   readonly name: string
   readonly kinds: ReadonlyArray<string>
   readonly overflow: Overflow
@@ -69,7 +71,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
   /** A child of the subscriber's scope, so that unsubscribing leaves nothing behind in that one. */
   readonly scope: Scope.Closeable
   handlers: Handlers = noHandlers
-  private readonly host: Host
+  protected readonly host: Host
   private isClosed = false
   /** All that was lost so far. */
   private lost: Gathering | undefined = undefined
@@ -82,6 +84,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
     cursor: Cursor<Stored>,
     scope: Scope.Closeable
   ) {
+    super()
     this.host = host
     this.name = options.name
     this.kinds = options.kinds
@@ -104,7 +107,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
       Effect.suspend(() => {
         if (this.cursor.isEnded) return Cause.done()
         const limit = atLeastZero(n)
-        return Effect.succeed(limit === 0 || (this.cursor.isOpen && this.cursor.isAwaited) ? [] : this.pollUpTo(limit))
+        return Effect.succeed(limit === 0 || (this.cursor.isOpen && this.isAwaited) ? [] : this.pollUpTo(limit))
       })
   }
 
@@ -209,6 +212,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
   finish(): void {
     if (this.isClosed || !this.cursor.isEnded || this.handlers.isActive) return
     this.isClosed = true
+    this.endTakes()
     this.host.onClosed(this)
     this.gatherings?.forEach((gathering) => gathering.notify())
   }
@@ -252,14 +256,14 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
     return gathering
   }
 
-  private poll(): AnyEvent | Empty {
+  poll(): AnyEvent | Empty {
     const item = this.cursor.poll()
     if (item === Empty) return Empty
     if (!this.cursor.isOpen) this.finish()
     return this.host.isTraced ? eventOf(item) : item as AnyEvent
   }
 
-  private pollUpTo(n: number): Array<AnyEvent> {
+  pollUpTo(n: number): Array<AnyEvent> {
     const items = this.cursor.pollUpTo(n)
     if (!this.cursor.isOpen) this.finish()
     return this.host.isTraced ? items.map(eventOf) : items as Array<AnyEvent>
@@ -275,7 +279,7 @@ export class SubscriptionImpl implements Subscription<AnyEvent>, LossListener {
     return Effect.suspend(() => {
       const { cursor } = this
       if (cursor.isEnded) return Cause.done()
-      if (!cursor.isAwaited && (cursor.pending >= count || !cursor.isOpen)) return Effect.succeed(poll() as A)
+      if (!this.isAwaited && (cursor.pending >= count || !cursor.isOpen)) return Effect.succeed(poll() as A)
       return Effect.callback<A, Cause.Done>((resume) => {
         const waiter = {
           count,

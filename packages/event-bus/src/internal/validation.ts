@@ -4,11 +4,18 @@
 import { Duration, Option, Schema, SchemaAST } from "effect"
 import type { EventSchemas, KindsOf } from "../EventBus.ts"
 
-const quote = (value: unknown): string => typeof value === "string" ? JSON.stringify(value) : String(value)
+const quote = (value: unknown): string => {
+  if (typeof value === "string") return JSON.stringify(value)
+  try {
+    return String(value)
+  } catch {
+    return `a value of type ${typeof value}`
+  }
+}
 
-const list = (values: ReadonlyArray<string>): string => values.map(quote).join(", ")
+export const list = (values: ReadonlyArray<string>): string => values.map(quote).join(", ")
 
-const refuse = (bus: string, what: string): never => {
+export const refuse = (bus: string, what: string): never => {
   throw new TypeError(`EventBus ${quote(bus)}: ${what}`)
 }
 
@@ -65,12 +72,20 @@ export const requireKinds = (
   return Array.from(new Set(kinds))
 }
 
-export const refuseEvent = (bus: string, allowed: ReadonlyArray<string>, event: unknown): never => {
-  const tag = typeof event === "object" && event !== null && "_tag" in event ? event._tag : undefined
-  return refuse(
-    bus,
-    tag === undefined
-      ? `what was published is no event: it has no _tag; the kinds are ${list(allowed)}`
-      : `cannot publish an event with the _tag ${quote(tag)}; the kinds are ${list(allowed)}`
-  )
+/** The `_tag` of what is published, whatever that is. It is read once. */
+export const readKind = (bus: string, event: unknown): unknown => {
+  if (typeof event !== "object" || event === null) return undefined
+  try {
+    return (event as { readonly _tag?: unknown })._tag
+  } catch (cause) {
+    throw new TypeError(`EventBus ${quote(bus)}: what was published cannot be read: its _tag throws`, { cause })
+  }
 }
+
+export const refuseKind = (bus: string, allowed: ReadonlyArray<string>, kind: unknown): never =>
+  refuse(
+    bus,
+    kind === undefined
+      ? `what was published is no event: it has no _tag; the kinds are ${list(allowed)}`
+      : `cannot publish an event with the _tag ${quote(kind)}; the kinds are ${list(allowed)}`
+  )

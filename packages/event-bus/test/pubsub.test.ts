@@ -1,0 +1,165 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventBus } from "@openwatch/event-bus"
+import { DateTime, Effect, Exit, Fiber, PubSub, Schema, Stream } from "effect"
+
+class A extends Schema.TaggedClass<A>()("A", { n: Schema.Number, occurredAt: Schema.DateTimeUtc }) {}
+class B extends Schema.TaggedClass<B>()("B", { n: Schema.Number, occurredAt: Schema.DateTimeUtc }) {}
+const occurredAt = DateTime.makeUnsafe(0)
+const a = (n: number) => new A({ n, occurredAt })
+const b = (n: number) => new B({ n, occurredAt })
+const numbers = (events: Iterable<A | B>) => Array.from(events, ({ n }) => n)
+const make = EventBus.make({ name: "bus", events: [A, B], replay: 4 })
+const turns = Effect.andThen(Effect.yieldNow, Effect.andThen(Effect.yieldNow, Effect.yieldNow))
+const isInterrupted = <X, E, R>(effect: Effect.Effect<X, E, R>) => Effect.map(Effect.exit(effect), Exit.hasInterrupts)
+
+describe("a subscription is a PubSub.Subscription", () => {
+  it.effect("takes of PubSub take in order, and are counted", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const waiting = yield* Effect.forkChild(PubSub.take(s))
+      yield* turns
+      yield* bus.publishAll([a(1), b(9), a(2), a(3), a(4)])
+      assert.strictEqual((yield* Fiber.join(waiting)).n, 1)
+      assert.deepStrictEqual(numbers(yield* PubSub.takeUpTo(s, 1)), [2])
+      assert.strictEqual(yield* PubSub.remaining(s), 2)
+      assert.deepStrictEqual(numbers(yield* PubSub.takeAll(s)), [3, 4])
+      const { offered, pending, taken } = yield* s.snapshot
+      assert.deepStrictEqual([offered, taken, pending], [4, 4, 0])
+    }))
+
+  it.effect("takers of PubSub and of the bus wait in one line", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const got: Array<string> = []
+      const taker = (name: string, take: Effect.Effect<A, unknown>) =>
+        Effect.forkChild(Effect.map(take, ({ n }) => got.push(`${name} ${n}`)), { startImmediately: true })
+      yield* taker("bus", s.take)
+      yield* taker("PubSub", PubSub.take(s))
+      yield* taker("bus again", s.take)
+      yield* bus.publishAll([a(1), a(2), a(3)])
+      assert.deepStrictEqual(got, [])
+      yield* turns
+      assert.deepStrictEqual(got, ["bus 1", "PubSub 2", "bus again 3"])
+    }))
+
+  it.effect("a taker of PubSub that is interrupted holds nothing up", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const taker = yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
+      yield* Fiber.interrupt(taker)
+      yield* bus.publish(a(1))
+      assert.deepStrictEqual(numbers(yield* s.takeUpTo(1)), [1])
+    }))
+
+  it.effect("its stream ends after what was pending at shutdown; then takes are interrupted", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const idle = yield* bus.subscribe({ kinds: ["B"] })
+      const waiting = yield* Effect.forkChild(isInterrupted(PubSub.take(idle)), { startImmediately: true })
+      yield* bus.publishAll([a(1), a(2)])
+      yield* bus.shutdown
+      assert.deepStrictEqual(numbers(yield* Stream.runCollect(Stream.fromSubscription(s))), [1, 2])
+      assert.isTrue(yield* isInterrupted(PubSub.take(s)))
+      assert.isTrue(yield* Fiber.join(waiting))
+    }))
+})
+
+describe("the bus as a PubSub", () => {
+  it.effect("a subscription to it is one of the bus, with its own buffer and policy", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"], bufferSize: 2, overflow: "sliding", name: "page" })
+      const page = yield* Effect.forkChild(Stream.runCollect(Stream.fromPubSub(hub)))
+      yield* turns
+      assert.deepStrictEqual((yield* bus.subscriptions).map(({ name }) => name), ["page"])
+      yield* bus.publishAll([a(1), b(9), a(2), a(3)])
+      assert.deepStrictEqual([PubSub.sizeUnsafe(hub), PubSub.capacity(hub), yield* PubSub.isFull(hub)], [2, 2, true])
+      yield* bus.shutdown
+      assert.deepStrictEqual(numbers(yield* Fiber.join(page)), [2, 3])
+      const { deliveredCount, droppedCount } = yield* bus.metrics
+      assert.deepStrictEqual([deliveredCount, droppedCount], [2, 1])
+      assert.deepStrictEqual(yield* bus.subscriptions, [])
+    }))
+
+  it.effect("what is published on it is published on the bus, and runs nobody", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"] })
+      const s = yield* PubSub.subscribe(hub)
+      let taken = 0
+      yield* Effect.forkChild(Effect.map(PubSub.take(s), () => taken++), { startImmediately: true })
+      assert.isTrue(yield* PubSub.publish(hub, a(1)))
+      assert.strictEqual(taken, 0)
+      yield* turns
+      assert.strictEqual(taken, 1)
+      assert.strictEqual((yield* bus.metrics).publishedCount, 1)
+    }))
+
+  it.effect("an event of another kind is refused, and nothing of its batch is published", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"] })
+      const exit = yield* Effect.exit(PubSub.publishAll(hub, [a(1), b(1) as never]))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.strictEqual((yield* bus.metrics).publishedCount, 0)
+    }))
+
+  it.effect("shutting it down ends what is subscribed to it, not the bus", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"] })
+      const gone = yield* PubSub.subscribe(hub)
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      yield* Stream.runIntoPubSub(Stream.make(a(1), a(2)), hub, { shutdownOnEnd: true })
+      assert.isTrue(yield* isInterrupted(PubSub.take(gone)))
+      assert.isFalse(yield* PubSub.publish(hub, a(3)))
+      yield* bus.publish(a(4))
+      assert.deepStrictEqual(numbers(yield* s.takeAll), [1, 2, 4])
+      assert.strictEqual((yield* bus.subscriptions).length, 1)
+    }))
+
+  it.effect("after the bus is shut down it refuses, and its subscriptions end when they are empty", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"] })
+      const s = yield* PubSub.subscribe(hub)
+      yield* PubSub.publish(hub, a(1))
+      yield* bus.shutdown
+      assert.isFalse(yield* PubSub.publish(hub, a(2)))
+      assert.isFalse(PubSub.publishUnsafe(hub, a(2)))
+      assert.isFalse(yield* PubSub.publishAll(hub, [a(2)]))
+      assert.strictEqual((yield* PubSub.take(s)).n, 1)
+      assert.isTrue(yield* isInterrupted(PubSub.take(s)))
+    }))
+
+  it.effect("PubSub.end comes after what is pending, for those who wait, those who do not and those who come late", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"], replay: 1 })
+      const s = yield* PubSub.subscribe(hub)
+      const w = yield* PubSub.subscribe(hub)
+      const three = yield* Effect.forkChild(Effect.all([PubSub.take(w), PubSub.take(w), PubSub.take(w)]), {
+        startImmediately: true
+      })
+      yield* bus.publishAll([a(1), a(2)])
+      assert.isTrue(yield* PubSub.end(hub, a(99)))
+      yield* bus.publish(a(3))
+      assert.deepStrictEqual(numbers(yield* Fiber.join(three)), [1, 2, 99])
+      assert.deepStrictEqual(numbers([yield* PubSub.take(s), yield* PubSub.take(s), yield* PubSub.take(s)]), [1, 2, 99])
+      const late = yield* PubSub.subscribe(hub)
+      assert.deepStrictEqual(numbers([yield* PubSub.take(late), yield* PubSub.take(late)]), [3, 99])
+    }))
+
+  it.effect("the last events come first, in the buffer", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      yield* bus.publishAll([a(1), a(2), a(3)])
+      const hub = yield* bus.asPubSub({ kinds: ["A"], replay: 2 })
+      const s = yield* PubSub.subscribe(hub)
+      assert.deepStrictEqual(numbers(yield* PubSub.takeAll(s)), [2, 3])
+    }))
+})
