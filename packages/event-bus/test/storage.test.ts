@@ -9,6 +9,13 @@ const { STORAGE_SEED, STORAGE_SEQUENCES = "10000" } = process.env
 const kinds = ["A", "B", "C"] as const
 type Kind = (typeof kinds)[number]
 
+/** The items are numbers; their fields, of several types, are made of them. */
+const eventOf = (item: number): object => ({
+  parity: item % 2 === 0 ? "even" : "odd",
+  third: item % 3 === 0 ? Number.NaN : item % 3,
+  isFifth: item % 5 === 0
+})
+
 /** Subscriptions and waiters are named by their place among those there are, counted round and round. */
 type Step =
   | { readonly type: "subscribe"; readonly isElsewhere: boolean; readonly options: CursorOptions<Kind> }
@@ -24,6 +31,8 @@ interface Scenario {
   readonly replay: number
   /** What most subscriptions are to, so that they share a log. */
   readonly kinds: ReadonlyArray<Kind>
+  /** What most of them ask for. */
+  readonly where: CursorOptions<Kind>["where"]
   /** Events in that log before the first step: where the ends of its chunks are met. */
   readonly start: number
   readonly steps: ReadonlyArray<Step>
@@ -44,10 +53,29 @@ const step = (
 
 const subscription = fc.nat(3)
 
+const where = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(undefined) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<CursorOptions<Kind>["where"]>(
+      {},
+      { parity: "even" },
+      { parity: "odd" },
+      { parity: "neither" },
+      { third: Number.NaN },
+      { third: "1" },
+      { third: 1, parity: "even" },
+      { parity: "even", third: 2 },
+      { third: 1, isFifth: false, parity: "odd" }
+    )
+  }
+)
+
 const subscribe = step(12, ["subscribe"], {
   isElsewhere: fc.constantFrom(false, false, false, true),
   options: fc.record({
     kinds: fc.subarray([...kinds]),
+    where,
     bufferSize: size,
     overflow: fc.constantFrom("dropping", "sliding"),
     replay: fc.nat(5)
@@ -79,7 +107,8 @@ const waitingStep: fc.Arbitrary<Step> = fc.oneof(
 const scenario: fc.Arbitrary<Scenario> = fc.record({
   replay: fc.nat(5),
   kinds: fc.subarray([...kinds], { minLength: 1 }),
-  start: fc.tuple(fc.constantFrom(128, 256, 512), fc.integer({ min: -8, max: 1 })).map(([a, b]) => a + b),
+  where,
+  start: fc.tuple(fc.constantFrom(8, 40, 168, 424, 680), fc.integer({ min: -8, max: 1 })).map(([a, b]) => a + b),
   steps: fc.oneof(
     { weight: 3, arbitrary: fc.array(anyStep, { maxLength: 30, size: "max" }) },
     { weight: 1, arbitrary: fc.array(waitingStep, { maxLength: 30, size: "max" }) }
@@ -138,8 +167,8 @@ class Subscription {
 const compare = (scenario: Scenario): void => {
   const { replay } = scenario
   const tasks: Array<() => void> = []
-  const fast = new Storage<Kind, number>(kinds, replay, (task) => void tasks.push(task))
-  const plain = new PlainStorage<Kind, number>(replay)
+  const fast = new Storage<Kind, number>(kinds, replay, (task) => void tasks.push(task), eventOf)
+  const plain = new PlainStorage<Kind, number>(replay, eventOf)
   const subscriptions: Array<Subscription> = []
   let items = 0
   let waiting = 0
@@ -184,7 +213,7 @@ const compare = (scenario: Scenario): void => {
     waiters.push({ name, count, stop: () => fast.cancel(waiter) })
   }
 
-  subscribe({ kinds: scenario.kinds, bufferSize: 1, overflow: "dropping", replay: 0 })
+  subscribe({ kinds: scenario.kinds, where: scenario.where, bufferSize: 1, overflow: "dropping", replay: 0 })
   publish(scenario.kinds[0]!, scenario.start)
 
   for (const step of scenario.steps) {
@@ -193,6 +222,7 @@ const compare = (scenario: Scenario): void => {
         subscribe({
           ...step.options,
           kinds: step.isElsewhere ? step.options.kinds : scenario.kinds,
+          where: step.isElsewhere ? step.options.where : scenario.where,
           replay: Math.min(step.options.replay, replay, step.options.bufferSize)
         })
         break
@@ -279,8 +309,8 @@ describe("the storage does what a stock PubSub for each subscription does", () =
   )
 
   it("for a crowd that shares a log and that nobody looks at", () => {
-    const fast = new Storage<Kind, number>(kinds, 0, () => {})
-    const plain = new PlainStorage<Kind, number>(0)
+    const fast = new Storage<Kind, number>(kinds, 0, () => {}, eventOf)
+    const plain = new PlainStorage<Kind, number>(0, eventOf)
     const crowd = Array.from({ length: 600 }, (_, index) => {
       const options: CursorOptions<Kind> = {
         kinds: ["A"],
@@ -314,7 +344,7 @@ const eventsHeldBy = (root: object): number => {
 }
 
 it("events of a thousand chunks are taken at once, in order", () => {
-  const storage = new Storage<"A", number>(["A"], 0, () => {})
+  const storage = new Storage<"A", number>(["A"], 0, () => {}, eventOf)
   const cursor = storage.subscribe({ kinds: ["A"], bufferSize: 300_000, overflow: "dropping", replay: 0 })
   const items = Array.from({ length: 300_000 }, (_, item) => item)
   for (const item of items) storage.publish(storage.route("A")!, item)
@@ -322,7 +352,7 @@ it("events of a thousand chunks are taken at once, in order", () => {
 })
 
 it("cursors that join all the time do not keep a stuck one from being settled", () => {
-  const storage = new Storage<"A", number>(["A"], 0, () => {})
+  const storage = new Storage<"A", number>(["A"], 0, () => {}, eventOf)
   const options = { kinds: ["A"], bufferSize: 1, overflow: "dropping", replay: 0 } as const
   const stuck = storage.subscribe(options)
   let losses = 0
@@ -334,9 +364,25 @@ it("cursors that join all the time do not keep a stuck one from being settled", 
   assert.strictEqual(losses, 1)
 })
 
+it("of keyed subscriptions that have closed nothing stays", () => {
+  const storage = new Storage<Kind, number>(kinds, 0, () => {}, eventOf)
+  const cursors = Array.from({ length: 100 }, (_, i) =>
+    storage.subscribe({
+      kinds: i % 2 === 0 ? ["A"] : ["A", "B"],
+      // What is looked for is symbols.
+      where: { first: Symbol(), second: Symbol() },
+      bufferSize: 1,
+      overflow: "dropping",
+      replay: 0
+    }))
+  assert.strictEqual(eventsHeldBy(storage), 200)
+  for (const cursor of cursors) cursor.close()
+  assert.strictEqual(eventsHeldBy(storage), 0)
+})
+
 describe("of a million events the storage holds few", () => {
   const setup = (count: number, bufferSize: number, overflow: "dropping" | "sliding") => {
-    const storage = new Storage<"A", symbol>(["A"], 0, () => {})
+    const storage = new Storage<"A", symbol>(["A"], 0, () => {}, Object)
     const cursors = Array.from(
       { length: count },
       () => storage.subscribe({ kinds: ["A"], bufferSize, overflow, replay: 0 })

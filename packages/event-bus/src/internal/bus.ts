@@ -10,7 +10,7 @@ import { report, type Series } from "./metrics.ts"
 import { makeSchedule, withAsyncScheduler } from "./scheduler.ts"
 import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
-import { type Stored, Traced } from "./traced.ts"
+import { eventOf, type Stored, Traced } from "./traced.ts"
 import {
   list,
   readKind,
@@ -105,7 +105,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.scheduler = Context.get(this.context, Scheduler.Scheduler)
     this.schedule = makeSchedule(this.scheduler.makeDispatcher())
     this.run = Effect.runForkWith(this.context)
-    this.storage = new Storage(kinds, this.replay, this.schedule)
+    this.storage = new Storage(kinds, this.replay, this.schedule, eventOf)
     this.hub = makeHub(
       this.intake(kinds, {
         // Each subscription has a buffer of its own.
@@ -139,7 +139,8 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       ...rest,
       accept: (event) => {
         if (this.isShutdown) return false
-        this.append(this.route(event, kinds), event)
+        this.storage.publish(this.route(event, kinds), this.stored(event))
+        this.onPublished?.(event)
         return true
       },
       acceptAll: (events) => {
@@ -147,16 +148,21 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         // A `_tag` is read once: one that can no longer be read, or changes, must not stop a batch half-way.
         const routes = all.map((event) => this.route(event, kinds))
         if (this.isShutdown) return false
-        for (let i = 0; i < all.length; i++) this.append(routes[i]!, all[i]!)
+        const items = all.map((event) => this.stored(event))
+        // So are the fields that somebody asked for.
+        const keyed = items.map((item, i) => this.storage.match(routes[i]!, item))
+        for (let i = 0; i < all.length; i++) {
+          this.storage.append(routes[i]!, items[i]!, keyed[i]!)
+          this.onPublished?.(all[i]!)
+        }
         return true
       }
     }
   }
 
-  private append(route: Route<Stored>, event: AnyEvent): void {
+  private stored(event: AnyEvent): Stored {
     const span = Fiber.getCurrent()?.cache.span
-    this.storage.publish(route, span === undefined ? event : this.trace(event, span))
-    this.onPublished?.(event)
+    return span === undefined ? event : this.trace(event, span)
   }
 
   private end(): void {

@@ -1,9 +1,9 @@
 /**
  * The storage of a bus: what is kept between `publish` and `take`.
  *
- * Subscriptions to the same set of kinds share a `Lane`: an append-only log, a linked list of chunks. Publishing appends
- * one reference to each lane that carries the kind, however many subscriptions stand behind it. A subscription is a
- * `Cursor`: a position in the log. Of the events behind its position it accepts what its buffer and its overflow policy
+ * Subscriptions to the same set of kinds (and with the same `where`) share a `Lane`: an append-only log, a linked list of
+ * chunks. Publishing appends one reference to each lane that carries the kind, however many subscriptions stand behind
+ * it. A subscription is a `Cursor`: a position in the log. Of the events behind its position it accepts what its buffer and its overflow policy
  * allow, and it decides that late, when somebody looks (*settling*). Between two takes the number of waiting events only
  * grows, so deciding late decides exactly what deciding at every publish would have.
  *
@@ -15,11 +15,15 @@
  * ```
  *
  * Nothing points backwards: a chunk that every cursor has left is garbage. So that a cursor which nobody reads does not
- * hold the log, each append settles one cursor of its lane, in turn.
+ * hold the log, each append settles one cursor of its lane, in turn, whenever one of them may be full.
+ *
+ * Lanes without a `where` are in the list of each of their kinds. Those with one are in an index: an event is looked up
+ * once for each set of fields in use, and never compared with one `where` after the other.
  *
  * Everything here is synchronous and runs no effects: `schedule` is the only way out.
  */
 import { Empty } from "effect/MutableList"
+import { Index, type Key, keyOf, matches } from "./keys.ts"
 
 /** What `poll` answers when nothing is waiting: what Effect's `PubSub` expects then. */
 export { Empty }
@@ -36,7 +40,9 @@ export interface Lost<A> {
   readonly last: A
 }
 
-const chunkLength = 256
+/** The lengths of the chunks of a lane: a lane of its own for one page of many sees few events, and must not weigh much. */
+const firstChunkLength = 8
+const lastChunkLength = 256
 
 /** Somebody who waits for some number of events, at most a full buffer, or for the end of the cursor. */
 export interface Waiter {
@@ -47,16 +53,26 @@ export interface Waiter {
 interface Chunk<A> {
   /** Position in the log of the first item. */
   readonly start: number
-  /** `chunkLength` slots from the beginning: growing an array by and by costs more than the rest of a publish. */
+  /** All of its slots from the beginning: growing an array by and by costs more than the rest of a publish. */
   readonly items: Array<A>
   next: Chunk<A> | undefined
 }
 
-/** What a cursor that reads no more points at, so that it holds no part of the log. */
-const nothing: Chunk<never> = { start: 0, items: [], next: undefined }
+/** A log begins with a chunk without slots: the first one that has some is made for the first event. */
+const emptyChunk = (start: number): Chunk<never> => ({ start, items: [], next: undefined })
 
-// oxlint-disable-next-line no-new-array -- a length is what is meant
-const makeChunk = <A>(start: number): Chunk<A> => ({ start, items: new Array(chunkLength), next: undefined })
+/** What a cursor that reads no more points at, so that it holds no part of the log. */
+const nothing = emptyChunk(0)
+
+const makeChunk = <A>(start: number, length: number): Chunk<A> => ({
+  start,
+  // oxlint-disable-next-line no-new-array -- a length is what is meant
+  items: new Array(length),
+  next: undefined
+})
+
+/** Never added to: whoever comes first makes a list. */
+const nobody: Array<never> = []
 
 /** Takes out the item at `index`. The last one, which is the answer, moves there. */
 const removeAt = <T>(items: Array<T>, index: number): T => {
@@ -65,41 +81,65 @@ const removeAt = <T>(items: Array<T>, index: number): T => {
   return last
 }
 
-/** The log that all subscriptions to one set of kinds read. */
+/** What a lane needs of its storage. */
+interface Host<A> {
+  readonly schedule: (task: () => void) => void
+  /** Called when nobody reads the lane any more. */
+  readonly remove: (lane: Lane<A>) => void
+}
+
+/** The log that all subscriptions to one set of kinds, with one `where`, read. */
 class Lane<A> {
   /** Events appended so far: the position of the next one. */
   head = 0
-  tail: Chunk<A> = makeChunk(0)
-  readonly cursors: Array<Cursor<A>> = []
-  readonly schedule: (task: () => void) => void
-  private waiting: Array<Cursor<A>> = []
+  tail: Chunk<A> = emptyChunk(0)
+  /** No cursor loses anything until the log is longer than this. */
+  private calmUntil = Number.POSITIVE_INFINITY
+  private waiting: Array<Cursor<A>> = nobody
+  cursors: Array<Cursor<A>> = nobody
+  /** In alphabetical order. */
+  readonly kinds: ReadonlyArray<string>
+  readonly key: Key | undefined
+  readonly host: Host<A>
   private isWakeScheduled = false
   private nextToSettle = 0
-  private readonly onUnread: () => void
+  /** `calmUntil` as far as the cursors know that were settled since all of them were. */
+  private nextCalmUntil = Number.POSITIVE_INFINITY
+  private wake: (() => void) | undefined = undefined
 
-  constructor(schedule: (task: () => void) => void, onUnread: () => void) {
-    this.schedule = schedule
-    this.onUnread = onUnread
+  constructor(host: Host<A>, kinds: ReadonlyArray<string>, key: Key | undefined) {
+    this.host = host
+    this.kinds = kinds
+    this.key = key
   }
 
   append(item: A): void {
-    let offset = this.head - this.tail.start
-    if (offset === chunkLength) {
-      const chunk = makeChunk<A>(this.head)
-      this.tail.next = chunk
-      this.tail = chunk
+    let { tail } = this
+    let offset = this.head - tail.start
+    if (offset === tail.items.length) {
+      tail = this.extend()
       offset = 0
     }
-    this.tail.items[offset] = item
+    tail.items[offset] = item
     this.head++
-    // From the last to the first: those that join meanwhile do not put off the others.
-    if (this.nextToSettle === 0 || this.nextToSettle > this.cursors.length) this.nextToSettle = this.cursors.length
-    this.cursors[--this.nextToSettle]!.settle()
+    if (this.head > this.calmUntil) this.settleNext()
     if (this.waiting.length > 0) this.scheduleWake()
   }
 
+  join(cursor: Cursor<A>): void {
+    cursor.index = this.cursors.length
+    // Most keyed lanes have one reader, and what `push` grows has room for sixteen more.
+    if (cursor.index === 0) this.cursors = [cursor]
+    else this.cursors.push(cursor)
+    this.calmUntil = Math.min(this.calmUntil, cursor.fullAt)
+    this.nextCalmUntil = Math.min(this.nextCalmUntil, cursor.fullAt)
+  }
+
   wait(cursor: Cursor<A>): void {
-    if (this.waiting[cursor.waitingIndex] !== cursor) cursor.waitingIndex = this.waiting.push(cursor) - 1
+    if (this.waiting[cursor.waitingIndex] === cursor) return
+    cursor.waitingIndex = this.waiting.length
+    if (cursor.waitingIndex === 0) this.waiting = [cursor]
+    else this.waiting.push(cursor)
   }
 
   remove(cursor: Cursor<A>): void {
@@ -109,21 +149,42 @@ class Lane<A> {
     }
     if (this.cursors.length > 0) return
     // Who keeps a closed cursor keeps its lane.
-    this.tail = nothing
-    this.onUnread()
+    this.tail = emptyChunk(this.head)
+    this.calmUntil = Number.POSITIVE_INFINITY
+    this.host.remove(this)
+  }
+
+  /** Each chunk is larger than the one before: who sees few events does not pay for many. */
+  private extend(): Chunk<A> {
+    const { length } = this.tail.items
+    const chunk = makeChunk<A>(this.head, length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
+    this.tail.next = chunk
+    this.tail = chunk
+    return chunk
+  }
+
+  private settleNext(): void {
+    // From the last to the first: those that join meanwhile do not put off the others.
+    if (this.nextToSettle === 0 || this.nextToSettle > this.cursors.length) {
+      this.nextToSettle = this.cursors.length
+      this.nextCalmUntil = Number.POSITIVE_INFINITY
+    }
+    const cursor = this.cursors[--this.nextToSettle]!
+    cursor.settle()
+    this.nextCalmUntil = Math.min(this.nextCalmUntil, cursor.fullAt)
+    if (this.nextToSettle === 0) this.calmUntil = this.nextCalmUntil
   }
 
   private scheduleWake(): void {
     if (this.isWakeScheduled) return
     this.isWakeScheduled = true
-    this.schedule(this.wake)
-  }
-
-  private readonly wake = (): void => {
-    this.isWakeScheduled = false
-    const waking = this.waiting
-    this.waiting = []
-    for (const cursor of waking) cursor.wake()
+    this.wake ??= () => {
+      this.isWakeScheduled = false
+      const waking = this.waiting
+      this.waiting = nobody
+      for (const cursor of waking) cursor.wake()
+    }
+    this.host.schedule(this.wake)
   }
 }
 
@@ -137,7 +198,7 @@ export class Cursor<A> {
   discarded = 0
   losses: LossListener | undefined = undefined
   /** Index in `lane.cursors`; meaningless once closed. */
-  index: number
+  index = 0
   /** Index in the lane's list of cursors that wait; meaningless when this one is not there. */
   waitingIndex = 0
   private readonly lane: Lane<A>
@@ -166,7 +227,7 @@ export class Cursor<A> {
     this.chunk = lane.tail
     this.backlog = replayed
     this.backlogCount = this.replayed = replayed.length
-    this.index = lane.cursors.push(this) - 1
+    lane.join(this)
   }
 
   /** Events that matched while the subscription was open: `delivered + dropped`. */
@@ -205,6 +266,11 @@ export class Cursor<A> {
   get isWakeDue(): boolean {
     const waiters = this.waiters
     return waiters !== undefined && waiters.length > 0 && (this.unsettled >= waiters[0]!.count || !this.isOpen)
+  }
+
+  /** How long the log may get before an event is lost, if none is taken: while open, taking only adds to it. */
+  get fullAt(): number {
+    return this.position + this.capacity - this.backlogCount
   }
 
   private get end(): number {
@@ -286,7 +352,7 @@ export class Cursor<A> {
         first.run()
       } catch (error) {
         // What a taker's continuation throws must not reach the other takers: it has a turn of its own.
-        this.lane.schedule(() => {
+        this.lane.host.schedule(() => {
           throw error
         })
       }
@@ -323,15 +389,15 @@ export class Cursor<A> {
   }
 
   private scheduleWake(): void {
-    this.lane.schedule(() => this.wake())
+    this.lane.host.schedule(() => this.wake())
   }
 
   /** The event of the log at the position. There is one, as many chunks further as it may be. */
   private current(): A {
     let chunk = this.chunk
-    if (this.position - chunk.start >= chunkLength) {
+    if (this.position - chunk.start >= chunk.items.length) {
       do chunk = chunk.next!
-      while (this.position - chunk.start >= chunkLength)
+      while (this.position - chunk.start >= chunk.items.length)
       this.chunk = chunk
     }
     return chunk.items[this.position - chunk.start]!
@@ -347,9 +413,10 @@ export class Cursor<A> {
   private read(count: number): Array<A> {
     const slices: Array<Array<A>> = []
     while (count > 0) {
-      if (this.position - this.chunk.start === chunkLength) this.chunk = this.chunk.next!
-      const from = this.position - this.chunk.start
-      const slice = this.chunk.items.slice(from, Math.min(from + count, chunkLength))
+      if (this.position - this.chunk.start === this.chunk.items.length) this.chunk = this.chunk.next!
+      const { items, start } = this.chunk
+      const from = this.position - start
+      const slice = items.slice(from, Math.min(from + count, items.length))
       this.position += slice.length
       count -= slice.length
       slices.push(slice)
@@ -423,7 +490,10 @@ export interface Route<A> {
   readonly kind: string
   published: number
   unmatched: number
-  lanes: Array<Lane<A>>
+  /** Those that receive all events of the kind. */
+  readonly lanes: Array<Lane<A>>
+  /** Those that receive some of them, by what they ask for: an index for each set of fields. */
+  readonly indexes: Array<Index<Lane<A>>>
   /** A ring of the last `replay` events, each with its number in the order of all. */
   readonly history: Array<{ readonly sequence: number; readonly item: A }>
 }
@@ -431,6 +501,8 @@ export interface Route<A> {
 /** What a cursor is made with. */
 export interface CursorOptions<K> {
   readonly kinds: ReadonlyArray<K>
+  /** The values that fields of an event must have. All events of the kinds must have these fields. */
+  readonly where?: Readonly<Record<string, unknown>> | undefined
   /** Events that may be pending at most. */
   readonly bufferSize: number
   readonly overflow: "dropping" | "sliding"
@@ -438,20 +510,31 @@ export interface CursorOptions<K> {
   readonly replay: number
 }
 
-/** Lanes, and which kinds go to which. */
-export class Storage<K extends string, A> {
+/** Lanes, and which events go to which. */
+export class Storage<K extends string, A> implements Host<A> {
+  readonly schedule: (task: () => void) => void
+  private readonly eventOf: (item: A) => object
   private readonly routes = new Map<string, Route<A>>()
+  /** Those without a `where`. */
   private readonly lanes = new Map<string, Lane<A>>()
-  private readonly schedule: (task: () => void) => void
   private readonly replay: number
   private sequence = 0
   private lastKind: string | undefined = undefined
   private lastRoute: Route<A> | undefined = undefined
 
-  constructor(kinds: ReadonlyArray<K>, replay: number, schedule: (task: () => void) => void) {
+  constructor(
+    kinds: ReadonlyArray<K>,
+    replay: number,
+    schedule: (task: () => void) => void,
+    /** What has the fields that a `where` names. */
+    eventOf: (item: A) => object
+  ) {
     this.replay = replay
     this.schedule = schedule
-    for (const kind of kinds) this.routes.set(kind, { kind, published: 0, unmatched: 0, lanes: [], history: [] })
+    this.eventOf = eventOf
+    for (const kind of kinds) {
+      this.routes.set(kind, { kind, published: 0, unmatched: 0, lanes: [], indexes: [], history: [] })
+    }
   }
 
   /** The route of a kind, if it is of the set. */
@@ -466,12 +549,33 @@ export class Storage<K extends string, A> {
     return route
   }
 
-  /** Appends to every lane that carries the kind of the route. */
+  /** Appends to every lane that carries the kind of the route, and whose `where` the event matches. */
   publish(route: Route<A>, item: A): void {
+    this.append(route, item, this.match(route, item))
+  }
+
+  /**
+   * The lanes whose `where` the event matches. They are found before anything is appended: an event is somebody else's
+   * object, and if reading it throws, nothing of it is published.
+   */
+  match({ indexes }: Route<A>, item: A): ReadonlyArray<Lane<A>> {
+    if (indexes.length === 0) return nobody
+    const event = this.eventOf(item)
+    let found = indexes[0]!.find(event)
+    for (let i = 1; i < indexes.length; i++) {
+      const more = indexes[i]!.find(event)
+      if (more.length > 0) found = found.length === 0 ? more : found.concat(more)
+    }
+    return found
+  }
+
+  /** Appends to the lanes that receive all events of the kind, and to these. */
+  append(route: Route<A>, item: A, keyed: ReadonlyArray<Lane<A>>): void {
     route.published++
-    const lanes = route.lanes
-    if (lanes.length === 0) route.unmatched++
+    const { lanes } = route
+    if (lanes.length === 0 && keyed.length === 0) route.unmatched++
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
+    for (let i = 0; i < keyed.length; i++) keyed[i]!.append(item)
     if (this.replay > 0) {
       route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
     }
@@ -489,31 +593,69 @@ export class Storage<K extends string, A> {
 
   subscribe(options: CursorOptions<K>): Cursor<A> {
     const kinds = Array.from(new Set(options.kinds)).toSorted()
-    const key = JSON.stringify(kinds)
-    let lane = this.lanes.get(key)
-    if (lane === undefined) {
-      const made = lane = new Lane<A>(this.schedule, () => this.remove(key, made, kinds))
-      this.lanes.set(key, lane)
-      for (const kind of kinds) this.routes.get(kind)!.lanes.push(lane)
-    }
-    return new Cursor(lane, options.bufferSize, options.overflow === "sliding", this.last(kinds, options.replay))
+    const key = keyOf(options.where)
+    // First, as it reads events: they are somebody else's objects, and may throw.
+    const replayed = this.last(kinds, key, options.replay)
+    const lane = key === undefined ? this.laneOf(kinds) : this.keyedLaneOf(kinds, key)
+    return new Cursor(lane, options.bufferSize, options.overflow === "sliding", replayed)
   }
 
   /** A lane that nobody reads is not written. */
-  private remove(key: string, lane: Lane<A>, kinds: ReadonlyArray<K>): void {
-    this.lanes.delete(key)
+  remove(lane: Lane<A>): void {
+    const { key, kinds } = lane
+    if (key === undefined) this.lanes.delete(JSON.stringify(kinds))
     for (const kind of kinds) {
-      const route = this.routes.get(kind)!
-      route.lanes.splice(route.lanes.indexOf(lane), 1)
+      const { indexes, lanes } = this.routes.get(kind)!
+      if (key === undefined) lanes.splice(lanes.indexOf(lane), 1)
+      else {
+        const index = indexOf(indexes, key)!
+        index.remove(key.values, lane)
+        if (index.isEmpty) indexes.splice(indexes.indexOf(index), 1)
+      }
     }
   }
 
-  private last(kinds: ReadonlyArray<K>, count: number): Array<A> {
+  private laneOf(kinds: ReadonlyArray<K>): Lane<A> {
+    const name = JSON.stringify(kinds)
+    let lane = this.lanes.get(name)
+    if (lane === undefined) {
+      this.lanes.set(name, lane = new Lane<A>(this, kinds, undefined))
+      for (const kind of kinds) this.routes.get(kind)!.lanes.push(lane)
+    }
+    return lane
+  }
+
+  private keyedLaneOf(kinds: ReadonlyArray<K>, key: Key): Lane<A> {
+    const [first] = kinds
+    // To no kinds: it is written by nobody.
+    if (first === undefined) return this.laneOf(kinds)
+    const sameWhere = indexOf(this.routes.get(first)!.indexes, key)?.at(key.values)
+    const existing = sameWhere?.find((lane) => isSame(lane.kinds, kinds))
+    if (existing !== undefined) return existing
+    const lane = new Lane<A>(this, kinds, key)
+    for (const kind of kinds) {
+      const { indexes } = this.routes.get(kind)!
+      let index = indexOf(indexes, key)
+      if (index === undefined) indexes.push(index = new Index(key.fields))
+      index.add(key.values, lane)
+    }
+    return lane
+  }
+
+  private last(kinds: ReadonlyArray<K>, key: Key | undefined, count: number): Array<A> {
     if (count === 0) return []
     return kinds
       .flatMap((kind) => this.routes.get(kind)!.history)
+      .filter(({ item }) => key === undefined || matches(key, this.eventOf(item)))
       .toSorted((a, b) => a.sequence - b.sequence)
       .slice(-count)
       .map((entry) => entry.item)
   }
 }
+
+const isSame = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean =>
+  a.length === b.length && a.every((name, i) => name === b[i])
+
+/** The index of the set of fields, if there is one. */
+const indexOf = <A>(indexes: ReadonlyArray<Index<Lane<A>>>, key: Key): Index<Lane<A>> | undefined =>
+  indexes.find(({ fields }) => isSame(fields, key.fields))

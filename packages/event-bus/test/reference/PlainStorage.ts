@@ -14,6 +14,7 @@ export class PlainCursor<K, A> {
   discarded = 0
   private lost: Lost<A> | undefined = undefined
   readonly kinds: ReadonlySet<K>
+  private readonly where: ReadonlyArray<readonly [field: string, wanted: ReadonlyMap<unknown, true>]>
   private readonly isSliding: boolean
   /** Everything that was offered. */
   private readonly items: Array<A> = []
@@ -21,8 +22,9 @@ export class PlainCursor<K, A> {
   private readonly subscription: PubSub.Subscription<A>
   private readonly scope = Scope.makeUnsafe()
 
-  constructor({ bufferSize, kinds, overflow }: CursorOptions<K>) {
+  constructor({ bufferSize, kinds, overflow, where = {} }: CursorOptions<K>) {
     this.kinds = new Set(kinds)
+    this.where = Object.entries(where).map(([field, value]) => [field, new Map([[value, true]])])
     this.isSliding = overflow === "sliding"
     this.pubsub = Effect.runSync(this.isSliding ? PubSub.sliding<A>(bufferSize) : PubSub.dropping<A>(bufferSize))
     this.subscription = Effect.runSync(Scope.provide(PubSub.subscribe(this.pubsub), this.scope))
@@ -42,6 +44,14 @@ export class PlainCursor<K, A> {
 
   get isEnded(): boolean {
     return !this.isOpen && this.pending === 0
+  }
+
+  receives(kind: K, event: object): boolean {
+    return this.isOpen && this.matches(kind, event)
+  }
+
+  matches(kind: K, event: object): boolean {
+    return this.kinds.has(kind) && this.where.every(([field, wanted]) => wanted.has(Reflect.get(event, field)))
   }
 
   offer(item: A): void {
@@ -93,12 +103,15 @@ export class PlainStorage<K extends string, A> {
   private readonly cursors: Array<PlainCursor<K, A>> = []
   private readonly events: Array<{ readonly kind: K; readonly item: A; readonly isMatched: boolean }> = []
 
-  constructor(replay: number) {
+  private readonly eventOf: (item: A) => object
+
+  constructor(replay: number, eventOf: (item: A) => object) {
     this.replay = replay
+    this.eventOf = eventOf
   }
 
   publish(kind: K, item: A): void {
-    const matching = this.cursors.filter((cursor) => cursor.isOpen && cursor.kinds.has(kind))
+    const matching = this.cursors.filter((cursor) => cursor.receives(kind, this.eventOf(item)))
     for (const cursor of matching) cursor.offer(item)
     this.events.push({ kind, item, isMatched: matching.length > 0 })
   }
@@ -113,16 +126,19 @@ export class PlainStorage<K extends string, A> {
 
   subscribe(options: CursorOptions<K>): PlainCursor<K, A> {
     const cursor = new PlainCursor<K, A>(options)
-    for (const item of this.last(cursor.kinds, options.replay)) cursor.offer(item)
+    for (const item of this.last(cursor, options.replay)) cursor.offer(item)
     this.cursors.push(cursor)
     return cursor
   }
 
-  private last(kinds: ReadonlySet<K>, count: number): Array<A> {
+  private last(cursor: PlainCursor<K, A>, count: number): Array<A> {
     if (count === 0) return []
     const kept = new Set(
-      Array.from(kinds).flatMap((kind) => this.events.filter((event) => event.kind === kind).slice(-this.replay))
+      Array.from(cursor.kinds).flatMap((kind) => this.events.filter((event) => event.kind === kind).slice(-this.replay))
     )
-    return this.events.filter((event) => kept.has(event)).slice(-count).map(({ item }) => item)
+    return this.events
+      .filter((event) => kept.has(event) && cursor.matches(event.kind, this.eventOf(event.item)))
+      .slice(-count)
+      .map(({ item }) => item)
   }
 }
