@@ -42,6 +42,7 @@ import { counters } from "./internal/situations/counters.ts"
 import { delivery } from "./internal/situations/delivery.ts"
 import { inline } from "./internal/situations/inline.ts"
 import { isolation } from "./internal/situations/isolation.ts"
+import { keyed } from "./internal/situations/keyed.ts"
 import { kinds } from "./internal/situations/kinds.ts"
 import { lag } from "./internal/situations/lag.ts"
 import { losses } from "./internal/situations/losses.ts"
@@ -66,6 +67,7 @@ export { ConformanceFailure } from "./internal/stage.ts"
  * - `"buffers"`: `subscribe` takes a `bufferSize` and an `overflow` of its own.
  * - `"counters"`: subscriptions have a `snapshot`. `"metrics"`: the bus has `metrics`.
  * - `"losses"`: subscriptions have `losses`.
+ * - `"where"`: `subscribe` takes the values that fields of the events must have.
  * - `"replay"`: a bus that keeps the last events of each kind for subscriptions that ask for them.
  * - `"handlers"`: `on`. `"drain"`: its option of that name.
  */
@@ -78,6 +80,7 @@ export type Capability =
   | "counters"
   | "metrics"
   | "losses"
+  | "where"
   | "replay"
   | "handlers"
   | "drain"
@@ -92,6 +95,7 @@ export const capabilities: ReadonlyArray<Capability> = [
   "counters",
   "metrics",
   "losses",
+  "where",
   "replay",
   "handlers",
   "drain"
@@ -118,6 +122,8 @@ export interface SubscribeOptions {
   readonly overflow?: Overflow
   /** Only with the capability `"replay"`. */
   readonly replay?: number
+  /** Only with the capability `"where"`. */
+  readonly where?: { readonly n: number }
 }
 
 /** The counters that situations read. */
@@ -206,6 +212,7 @@ export const situations: ReadonlyArray<Situation> = [
   ...isolation,
   ...inline,
   ...kinds,
+  ...keyed,
   ...takes,
   ...comings,
   ...unsubscribing,

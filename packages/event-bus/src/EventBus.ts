@@ -84,6 +84,22 @@ export type EventOf<Events extends EventSchemas> = Events[number]["Type"]
  */
 export type KindsOf<Events extends EventSchemas> = { readonly [I in keyof Events]: Events[I]["Type"]["_tag"] }
 
+type KeyableField<Event, Field extends keyof Event> = Field extends "_tag" ? never
+  : [Event[Field]] extends [string | number | boolean] ? Field
+  : never
+
+/**
+ * The fields of events that a `where` may name: those of string, number or boolean values (branded ones too) that all of
+ * the events have.
+ */
+export type Keyable<Event> = [Event] extends [never] ? never : KeyableField<Event, keyof Event>
+
+/**
+ * Fields, and the values that they must have.
+ */
+export type Where<Event> = [Keyable<Event>] extends [never] ? { readonly [field: string]: never }
+  : { readonly [Field in Keyable<Event>]?: Event[Field] }
+
 // -----------------------------------------------------------------------------
 // The bus
 // -----------------------------------------------------------------------------
@@ -134,17 +150,36 @@ export interface BufferOptions {
 }
 
 /**
- * What to subscribe to, and how.
+ * Which kinds a `PubSub` of the bus carries, and how subscriptions to it are made.
  */
-export interface SubscribeOptions<Kind extends string> extends BufferOptions {
+export interface PubSubOptions<Kind extends string> extends BufferOptions {
   /** The kinds to receive. `[]` receives nothing: there is no wildcard. */
   readonly kinds: ReadonlyArray<Kind>
 }
 
 /**
+ * How a subscription is made that receives all events of its kinds, or some.
+ */
+export interface MatchOptions<Event> extends BufferOptions {
+  /**
+   * Only events whose fields have these values, equal as the keys of a `Map` are. An event that does not match is not
+   * offered: it takes no place in the buffer. However many subscriptions have a `where`, a publish looks an event up once for
+   * each set of fields in use.
+   *
+   * The fields are those of the events' schemas; a getter of an event's class is none. Default: all events of the kinds.
+   */
+  readonly where?: Where<Event> | undefined
+}
+
+/**
+ * What to subscribe to, and how.
+ */
+export interface SubscribeOptions<Kind extends string, Event> extends PubSubOptions<Kind>, MatchOptions<Event> {}
+
+/**
  * How events are handled by `on`.
  */
-export interface HandlerOptions<Event, E, R> extends BufferOptions {
+export interface HandlerOptions<Event, E, R> extends MatchOptions<Event> {
   /** Events handled at a time: a positive integer. 1, the default, handles them in order; above it there is no order. */
   readonly concurrency?: number | undefined
   /** When a handler that failed is tried again. Not applied to defects. Later events wait in the buffer meanwhile. */
@@ -184,7 +219,7 @@ export interface EventBus<in out Event extends AnyEvent> {
    * ended already.
    */
   readonly subscribe: <const Kind extends Event["_tag"]>(
-    options: SubscribeOptions<Kind>
+    options: SubscribeOptions<Kind, Extract<Event, { readonly _tag: Kind }>>
   ) => Effect.Effect<Subscription<Extract<Event, { readonly _tag: Kind }>>, never, Scope.Scope>
   /**
    * Runs `handler` for each event of the kind, or kinds, in a supervised fiber until the scope closes. Live when this
@@ -214,7 +249,7 @@ export interface EventBus<in out Event extends AnyEvent> {
    * `PubSub.capacity` is the `bufferSize`, `PubSub.size` what its furthest-behind subscription has pending.
    */
   readonly asPubSub: <const Kind extends Event["_tag"]>(
-    options: SubscribeOptions<Kind>
+    options: PubSubOptions<Kind>
   ) => Effect.Effect<PubSub.PubSub<Extract<Event, { readonly _tag: Kind }>>>
   /** The counters of the bus, all of one moment. */
   readonly metrics: Effect.Effect<Metrics<Event["_tag"]>>
@@ -276,8 +311,11 @@ export const make = <const Events extends EventSchemas>(
 ): Effect.Effect<EventBus<EventOf<Events>>, never, Scope.Scope> =>
   Effect.suspend(() => {
     const name = options.name ?? "EventBus"
-    const kinds = kindsOf(name, options.events)
-    return scoped((context) => new BusImpl(name, kinds, options, context)) as Effect.Effect<any, never, Scope.Scope>
+    return scoped((context) => new BusImpl(name, options.events, options, context)) as Effect.Effect<
+      any,
+      never,
+      Scope.Scope
+    >
   })
 
 /**
@@ -360,7 +398,7 @@ export interface Callbacks<in out Event extends AnyEvent> {
   readonly subscribe: <const Kind extends Event["_tag"]>(
     kinds: Kind | ReadonlyArray<Kind>,
     callback: (event: Extract<Event, { readonly _tag: Kind }>) => void | PromiseLike<void>,
-    options?: BufferOptions & {
+    options?: MatchOptions<Extract<Event, { readonly _tag: Kind }>> & {
       /** Callbacks waited for at a time: a positive integer. Default 1. */
       readonly concurrency?: number | undefined
     }
@@ -372,7 +410,7 @@ export interface Callbacks<in out Event extends AnyEvent> {
    */
   readonly events: <const Kind extends Event["_tag"]>(
     kinds: Kind | ReadonlyArray<Kind>,
-    options?: BufferOptions
+    options?: MatchOptions<Extract<Event, { readonly _tag: Kind }>>
   ) => Events<Extract<Event, { readonly _tag: Kind }>>
 }
 

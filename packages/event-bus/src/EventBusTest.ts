@@ -48,8 +48,8 @@ class RecordingBus extends BusImpl {
   readonly recorded: Array<Published<AnyEvent>> = []
   private readonly clock: Clock.Clock
 
-  constructor(name: string, kinds: ReadonlyArray<string>, options: Options, context: Context.Context<never>) {
-    super(name, kinds, options, context)
+  constructor(name: string, events: EventSchemas, options: Options, context: Context.Context<never>) {
+    super(name, events, options, context)
     this.clock = Context.get(context, Clock.Clock)
   }
 
@@ -92,7 +92,7 @@ export const layer = <Self, Id extends string, Events extends EventSchemas>(
   Layer.effect(
     service,
     scoped((context) =>
-      new RecordingBus(service.key, service.kinds as ReadonlyArray<string>, options, context)
+      new RecordingBus(service.key, service.Event.members, options, context)
     ) as unknown as Effect.Effect<EventBus<EventOf<Events>>>
   )
 

@@ -43,6 +43,8 @@ export interface SubscriptionSnapshot {
   readonly name: string
   /** What it receives, as given, each kind once: the same array in all snapshots of one subscription, and in no other's. */
   readonly kinds: ReadonlyArray<string>
+  /** The values that fields of its events have. Absent where it was not given. */
+  readonly where?: Readonly<Record<string, string | number | boolean>>
   /** Events that may be pending at most. */
   readonly bufferSize: number
   /** What it loses when that many are pending. */

@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Fiber, Logger, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { BusModel, type Outcome, type SubscriptionModel } from "./reference/BusModel.ts"
-import { A, B, C, type Event, type Kind, kinds, makeEvent } from "./reference/events.ts"
+import { A, B, C, type Event, type Kind, kinds, makeEvent, wheres } from "./reference/events.ts"
 
 /** `LAWS_SEED`, as a failure prints it, for the same interleavings again; `LAWS_INTERLEAVINGS=100000` for a longer run. */
 const { LAWS_INTERLEAVINGS = "500", LAWS_SEED } = process.env
@@ -25,6 +25,7 @@ interface Taking {
 interface Subscriber {
   readonly before: Pause
   readonly kinds: ReadonlyArray<Kind>
+  readonly where: EventBus.Where<Event> | undefined
   readonly bufferSize: number
   readonly overflow: Overflow
   /** What each of its takers does, over and over. */
@@ -68,6 +69,7 @@ const taking: fc.Arbitrary<Taking> = fc.record({
 const subscriber: fc.Arbitrary<Subscriber> = fc.record({
   before: pause,
   kinds: fc.subarray([...kinds], { minLength: 1 }),
+  where: fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, fc.constantFrom(...wheres)),
   bufferSize: fc.constantFrom(1, 2, 3, 8, 128),
   overflow: fc.constantFrom("dropping", "sliding"),
   takers: fc.array(fc.array(taking, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 3 }),
@@ -131,11 +133,11 @@ const interleave = Effect.fnUntraced(function*({ looks, publishers, shutsDownAt,
   })
 
   const subscribe = Effect.fnUntraced(function*(subscriber: Subscriber, index: number) {
-    const { before, bufferSize, interruptedAt, kinds, overflow, unsubscribesAt } = subscriber
+    const { before, bufferSize, interruptedAt, kinds, overflow, unsubscribesAt, where } = subscriber
     yield* stand(before)
     const name = `subscription ${index}`
-    const own = model.subscribe(name, kinds, bufferSize, overflow)
-    const subscription = yield* bus.subscribe({ name, kinds, bufferSize, overflow })
+    const own = model.subscribe(name, kinds, bufferSize, overflow, where)
+    const subscription = yield* bus.subscribe({ name, kinds, where, bufferSize, overflow })
     const waiting: Array<{ readonly min: number }> = []
     subscriptions.push({ real: subscription, model: own })
     queues.push({ model: own, waiting })

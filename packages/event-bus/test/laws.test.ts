@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, type Fiber, Logger, Option, Scheduler } from "effe
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { BusModel, type Outcome, type SubscriptionModel, type TakeModel } from "./reference/BusModel.ts"
-import { A, B, C, type Event, type Kind, kinds, makeEvent } from "./reference/events.ts"
+import { A, B, C, type Event, type Kind, kinds, makeEvent, wheres } from "./reference/events.ts"
 
 /** `LAWS_SEED`, as a failure prints it, for the same sequences again; `LAWS_SEQUENCES=100000` for a longer run. */
 const { LAWS_SEED, LAWS_SEQUENCES = "2000" } = process.env
@@ -13,6 +13,7 @@ type Step =
   | {
     readonly type: "subscribe"
     readonly kinds: ReadonlyArray<Kind>
+    readonly where: EventBus.Where<Event> | undefined
     readonly bufferSize: number
     readonly overflow: Overflow
   }
@@ -44,6 +45,7 @@ const subscription = fc.nat(5)
 const subscribe = (bufferSize: fc.Arbitrary<number>) =>
   step(10, ["subscribe"], {
     kinds: fc.subarray([...kinds]),
+    where: fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, fc.constantFrom(...wheres)),
     bufferSize,
     overflow: fc.constantFrom("dropping", "sliding")
   })
@@ -148,10 +150,12 @@ const compare = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
     switch (step.type) {
       case "subscribe": {
         const { bufferSize, kinds, overflow } = step
+        // No field is common to no events.
+        const where = kinds.length === 0 ? undefined : step.where
         const name = `subscription ${subscriptions.length}`
         subscriptions.push({
-          real: yield* bus.subscribe({ name, kinds, bufferSize, overflow }),
-          model: model.subscribe(name, kinds, bufferSize, overflow)
+          real: yield* bus.subscribe({ name, kinds, where, bufferSize, overflow }),
+          model: model.subscribe(name, kinds, bufferSize, overflow, where)
         })
         break
       }

@@ -115,6 +115,11 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
   )
 })
 
+const offer = <K extends string, A>(storage: Storage<K, A>, kind: K, item: A): void => {
+  const route = storage.route(kind)!
+  storage.publish(route, item, storage.match(route, item))
+}
+
 /** What is thrown by a taker, not by an assertion. */
 const takerFailure = new Error("The taker failed")
 
@@ -181,7 +186,7 @@ const compare = (scenario: Scenario): void => {
   const publish = (kind: Kind, count: number): void => {
     for (let i = 0; i < count; i++) {
       const item = ++items
-      fast.publish(fast.route(kind)!, item)
+      offer(fast, kind, item)
       plain.publish(kind, item)
     }
   }
@@ -321,7 +326,7 @@ describe("the storage does what a stock PubSub for each subscription does", () =
       return new Subscription(fast.subscribe(options), plain.subscribe(options))
     })
     for (let item = 1; item <= 700; item++) {
-      fast.publish(fast.route("A")!, item)
+      offer(fast, "A", item)
       plain.publish("A", item)
     }
     for (const subscription of crowd) {
@@ -347,7 +352,7 @@ it("events of a thousand chunks are taken at once, in order", () => {
   const storage = new Storage<"A", number>(["A"], 0, () => {}, eventOf)
   const cursor = storage.subscribe({ kinds: ["A"], bufferSize: 300_000, overflow: "dropping", replay: 0 })
   const items = Array.from({ length: 300_000 }, (_, item) => item)
-  for (const item of items) storage.publish(storage.route("A")!, item)
+  for (const item of items) offer(storage, "A", item)
   assert.deepStrictEqual(cursor.pollUpTo(Number.POSITIVE_INFINITY), items)
 })
 
@@ -358,7 +363,7 @@ it("cursors that join all the time do not keep a stuck one from being settled", 
   let losses = 0
   stuck.losses = { onLoss: () => losses++ }
   for (let item = 0; item < 100; item++) {
-    storage.publish(storage.route("A")!, item)
+    offer(storage, "A", item)
     storage.subscribe(options)
   }
   assert.strictEqual(losses, 1)
@@ -387,10 +392,9 @@ describe("of a million events the storage holds few", () => {
       { length: count },
       () => storage.subscribe({ kinds: ["A"], bufferSize, overflow, replay: 0 })
     )
-    const route = storage.route("A")!
     const publish = (times: number, then: () => void = () => {}) => {
       for (let i = 0; i < times; i++) {
-        storage.publish(route, Symbol())
+        offer(storage, "A", Symbol())
         then()
       }
     }

@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
 import { Cause, DateTime, Effect, Exit, Schema, type Scope } from "effect"
-import { Ping, ping, Pong } from "./fixture.ts"
+import { Pong } from "./fixture.ts"
+
+/** Its getter is a field of the class, not of the schema. */
+class Ping extends Schema.TaggedClass<Ping>()("Ping", { n: Schema.Int, occurredAt: Schema.DateTimeUtc }) {
+  get isLarge(): boolean {
+    return this.n > 100
+  }
+}
+
+const ping = (n: number): Ping => new Ping({ n, occurredAt: DateTime.makeUnsafe(n) })
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
 
@@ -67,6 +76,56 @@ describe("bad input is a defect that names the bus, the option and what is allow
       "concurrency 0",
       (bus) => bus.on("Ping", () => Effect.void, { concurrency: 0 }),
       "EventBus \"test\": concurrency must be a positive integer, but is 0"
+    ],
+    [
+      "a where that names an unknown field",
+      (bus) => bus.subscribe({ kinds: ["Ping", "Pong"], where: untyped({ n: 1, host: "a" }) }),
+      "EventBus \"test\": where names \"host\"; the fields that all of the events have, and that hold a string, a number or a boolean, are \"n\""
+    ],
+    [
+      "a where that names __proto__",
+      (bus) => bus.subscribe({ kinds: ["Ping"], where: untyped(JSON.parse(`{ "__proto__": 1 }`)) }),
+      "EventBus \"test\": where names \"__proto__\"; the fields that all of the events have, and that hold a string, a number or a boolean, are \"n\""
+    ],
+    [
+      "a where that names the _tag",
+      (bus) => bus.on("Ping", () => Effect.void, { where: untyped({ _tag: "Ping" }) }),
+      "EventBus \"test\": where names \"_tag\"; the fields that all of the events have, and that hold a string, a number or a boolean, are \"n\""
+    ],
+    [
+      "a where that names a getter",
+      (bus) => bus.subscribe({ kinds: ["Ping"], where: untyped({ isLarge: true }) }),
+      "EventBus \"test\": where names \"isLarge\"; the fields that all of the events have, and that hold a string, a number or a boolean, are \"n\""
+    ],
+    [
+      "a where that names a field of objects",
+      (bus) => bus.subscribe({ kinds: ["Ping"], where: untyped({ occurredAt: ping(1).occurredAt }) }),
+      "EventBus \"test\": where names \"occurredAt\"; the fields that all of the events have, and that hold a string, a number or a boolean, are \"n\""
+    ],
+    [
+      "a where of no kinds",
+      (bus) => bus.subscribe({ kinds: [], where: untyped({ n: 1 }) }),
+      "EventBus \"test\": where names \"n\"; the events have no field in common that holds a string, a number or a boolean"
+    ],
+    [
+      "a where with the value undefined",
+      (bus) => bus.subscribe({ kinds: ["Ping"], where: untyped({ n: undefined }) }),
+      "EventBus \"test\": where.n must be a string, a number or a boolean, but is undefined"
+    ],
+    [
+      "a where with an object for a value",
+      (bus) => bus.subscribe({ kinds: ["Ping"], where: untyped({ n: Object.create(null) }) }),
+      "EventBus \"test\": where.n must be a string, a number or a boolean, but is a value of type object"
+    ],
+    [
+      "a where that is no object",
+      (bus) => bus.subscribe({ kinds: ["Ping"], where: untyped(null) }),
+      "EventBus \"test\": where must be an object of fields and their values, but is null"
+    ],
+    [
+      "a where for a PubSub",
+      (bus) => bus.asPubSub(untyped({ kinds: ["Ping"], where: { n: 1 } })),
+      "EventBus \"test\": asPubSub has no where; subscribe has"
     ],
     [
       "publishing a foreign event",

@@ -95,6 +95,53 @@ describe("subscribe", () => {
     bus.subscribe({})
   })
 
+  it("matches fields that all of its kinds have", () => {
+    const HostId = Schema.String.pipe(Schema.brand("HostId"))
+    class Checked extends Schema.TaggedClass<Checked>()("Checked", {
+      hostId: HostId,
+      level: Schema.Literals(["ok", "warning"]),
+      score: Schema.Finite,
+      isFirst: Schema.Boolean,
+      note: Schema.optional(Schema.String),
+      tags: Schema.Array(Schema.String),
+      occurredAt: Schema.DateTimeUtc
+    }) {}
+    class Gone extends Schema.TaggedClass<Gone>()("Gone", {
+      hostId: HostId,
+      score: Schema.NullOr(Schema.Finite),
+      occurredAt: Schema.DateTimeUtc
+    }) {}
+    expectTypeOf<EventBus.Keyable<Checked>>().toEqualTypeOf<"hostId" | "level" | "score" | "isFirst">()
+    expectTypeOf<EventBus.Keyable<Checked | Gone>>().toEqualTypeOf<"hostId">()
+    expectTypeOf<EventBus.Keyable<never>>().toEqualTypeOf<never>()
+
+    const hosts = null as unknown as EventBus.EventBus<Checked | Gone>
+    const hostId = HostId.make("a")
+    expectTypeOf(hosts.subscribe({ kinds: ["Checked", "Gone"], where: { hostId } })).toEqualTypeOf<
+      Effect.Effect<Subscription<Checked | Gone>, never, Scope.Scope>
+    >()
+    hosts.on("Checked", () => Effect.void, { where: { hostId, level: "ok", isFirst: true, score: 1 } })
+    hosts.on(["Checked", "Gone"], () => Effect.void, { where: { hostId } })
+    // @ts-expect-error a string is no HostId
+    hosts.subscribe({ kinds: ["Checked"], where: { hostId: "a" } })
+    // @ts-expect-error no such field
+    hosts.subscribe({ kinds: ["Checked"], where: { host: hostId } })
+    // @ts-expect-error not of both kinds
+    hosts.subscribe({ kinds: ["Checked", "Gone"], where: { level: "ok" } })
+    // @ts-expect-error the level is one of two
+    hosts.on("Checked", () => Effect.void, { where: { level: "error" } })
+    // @ts-expect-error the kind is kinds'
+    hosts.subscribe({ kinds: ["Checked"], where: { _tag: "Checked" } })
+    // @ts-expect-error it may be absent
+    hosts.subscribe({ kinds: ["Checked"], where: { note: "new" } })
+    // @ts-expect-error undefined is no value
+    hosts.subscribe({ kinds: ["Checked"], where: { hostId: undefined } })
+    // @ts-expect-error no field is common to no events
+    hosts.subscribe({ kinds: [], where: { hostId } })
+    // @ts-expect-error a PubSub has no where
+    hosts.asPubSub({ kinds: ["Checked"], where: { hostId } })
+  })
+
   it("gives takes that end with Done", () => {
     expectTypeOf<Subscription<Ping>["take"]>().toEqualTypeOf<Effect.Effect<Ping, Cause.Done>>()
     expectTypeOf<Subscription<Ping>["takeAll"]>().toEqualTypeOf<Effect.Effect<[Ping, ...Array<Ping>], Cause.Done>>()
@@ -197,6 +244,10 @@ describe("outside Effect", () => {
         expectTypeOf(event).toEqualTypeOf<Ping>()
       })
       expectTypeOf(callbacks.events(["Pong"])).toEqualTypeOf<EventBus.Events<Pong>>()
+      callbacks.subscribe("Ping", () => {}, { where: { n: 1 } })
+      callbacks.events("Pong", { where: { to: "a" } })
+      // @ts-expect-error no such field
+      callbacks.subscribe("Ping", () => {}, { where: { to: "a" } })
       // @ts-expect-error no such kind
       callbacks.subscribe("Pung", () => {})
     })

@@ -2,7 +2,16 @@
  * The bus: storage, subscriptions and counters behind the `EventBus` interface.
  */
 import { Context, Effect, Fiber, PubSub, Scheduler, Scope, Tracer } from "effect"
-import type { AnyEvent, EventBus, HandlerOptions, Metrics, Options, SubscribeOptions } from "../EventBus.ts"
+import type {
+  AnyEvent,
+  EventBus,
+  EventSchemas,
+  HandlerOptions,
+  Metrics,
+  Options,
+  PubSubOptions,
+  SubscribeOptions
+} from "../EventBus.ts"
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
 import { type Handler, Handling } from "./handling.ts"
 import { type Intake, makeHub, makeView } from "./hub.ts"
@@ -12,6 +21,7 @@ import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { eventOf, type Stored, Traced } from "./traced.ts"
 import {
+  kindsOf,
   list,
   readKind,
   refuse,
@@ -20,7 +30,9 @@ import {
   requireDuration,
   requireKinds,
   requireOverflow,
-  requirePositiveInteger
+  requirePositiveInteger,
+  requireWhere,
+  unreadable
 } from "./validation.ts"
 
 /** What is reported of one kind, for all buses of one name. */
@@ -75,6 +87,7 @@ const series: ReadonlyArray<Series<BusImpl>> = [
 
 export class BusImpl implements EventBus<AnyEvent>, Host {
   readonly name: string
+  readonly events: EventSchemas
   readonly kinds: ReadonlyArray<string>
   isTraced = false
   readonly schedule: (task: () => void) => void
@@ -95,8 +108,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   /** What the closed subscriptions came to. */
   private readonly closed = { delivered: 0, dropped: 0, failures: 0, pending: 0 }
 
-  constructor(name: string, kinds: ReadonlyArray<string>, options: Options, context: Context.Context<never>) {
+  constructor(name: string, events: EventSchemas, options: Options, context: Context.Context<never>) {
+    const kinds: ReadonlyArray<string> = kindsOf(name, events)
     this.name = name
+    this.events = events
     this.kinds = kinds
     this.bufferSize = requirePositiveInteger(name, "bufferSize", options.bufferSize ?? 1024)
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
@@ -139,7 +154,9 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       ...rest,
       accept: (event) => {
         if (this.isShutdown) return false
-        this.storage.publish(this.route(event, kinds), this.stored(event))
+        const route = this.route(event, kinds)
+        const item = this.stored(event)
+        this.storage.publish(route, item, this.match(route, item))
         this.onPublished?.(event)
         return true
       },
@@ -150,13 +167,22 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         if (this.isShutdown) return false
         const items = all.map((event) => this.stored(event))
         // So are the fields that somebody asked for.
-        const keyed = items.map((item, i) => this.storage.match(routes[i]!, item))
+        const keyed = items.map((item, i) => this.match(routes[i]!, item))
         for (let i = 0; i < all.length; i++) {
-          this.storage.append(routes[i]!, items[i]!, keyed[i]!)
+          this.storage.publish(routes[i]!, items[i]!, keyed[i]!)
           this.onPublished?.(all[i]!)
         }
         return true
       }
+    }
+  }
+
+  /** Who has asked for it by its fields. */
+  private match(route: Route<Stored>, item: Stored): ReturnType<Storage<string, Stored>["match"]> {
+    try {
+      return this.storage.match(route, item)
+    } catch (cause) {
+      throw unreadable(this.name, "a field that a where names", cause)
     }
   }
 
@@ -182,7 +208,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   /** For a bus that records. */
   protected onPublished?(event: AnyEvent): void
 
-  readonly subscribe = (options: SubscribeOptions<string>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
+  readonly subscribe = (options: SubscribeOptions<string, any>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
       const subscription = this.subscribeUnsafe(options, childScope(fiber))
       return Effect.as(
@@ -191,8 +217,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       )
     }))
 
-  readonly asPubSub = (options: SubscribeOptions<string>): Effect.Effect<PubSub.PubSub<any>> =>
+  readonly asPubSub = (options: PubSubOptions<string>): Effect.Effect<PubSub.PubSub<any>> =>
     Effect.sync(() => {
+      if ((options as { readonly where?: unknown }).where !== undefined) {
+        refuse(this.name, "asPubSub has no where; subscribe has")
+      }
       const { bufferSize, kinds } = this.complete(options)
       return makeView(this.intake(kinds, {
         capacity: bufferSize,
@@ -307,8 +336,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     return sum
   }
 
-  private complete(options: SubscribeOptions<string>) {
+  private complete(options: SubscribeOptions<string, any>) {
     const kinds = requireKinds(this.name, this.kinds, options.kinds)
+    const where = options.where === undefined
+      ? undefined
+      : requireWhere(this.name, this.events.filter((_, i) => kinds.includes(this.kinds[i]!)), options.where)
     const overflow = requireOverflow(this.name, options.overflow ?? this.overflow)
     const bufferSize = requirePositiveInteger(this.name, "bufferSize", options.bufferSize ?? this.bufferSize)
     const replay = requireCount(
@@ -318,20 +350,26 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
       Math.min(this.replay, bufferSize),
       ` (the bus keeps ${this.replay} of each kind, the buffer holds ${bufferSize})`
     )
-    return { name: options.name ?? kinds.join("+"), kinds, overflow, bufferSize, replay }
+    return { name: options.name ?? kinds.join("+"), kinds, where, overflow, bufferSize, replay }
   }
 
   private subscribeUnsafe(
-    options: SubscribeOptions<string>,
+    options: SubscribeOptions<string, any>,
     makeScope: () => Scope.Closeable
   ): SubscriptionImpl {
-    const { bufferSize, kinds, name, overflow, replay } = this.complete(options)
-    const scope = makeScope()
+    const { bufferSize, kinds, name, overflow, replay, where } = this.complete(options)
+    const cursor = this.storage.subscribe({
+      kinds,
+      where,
+      bufferSize,
+      overflow,
+      replay: this.isShutdown ? 0 : replay
+    })
     const subscription = new SubscriptionImpl(
       this,
-      { name, kinds, overflow },
-      this.storage.subscribe({ kinds, bufferSize, overflow, replay: this.isShutdown ? 0 : replay }),
-      scope
+      { name, kinds, overflow, ...(where && { where }) },
+      cursor,
+      makeScope()
     )
     this.open.set(
       subscription,
@@ -352,8 +390,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
 }
 
 /** Made once the options are known to be good. */
-const childScope = (fiber: Fiber.Fiber<any, any>) => (): Scope.Closeable =>
-  Scope.forkUnsafe(Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope))
+const childScope = (fiber: Fiber.Fiber<any, any>): () => Scope.Closeable => {
+  const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
+  return () => Scope.forkUnsafe(scope)
+}
 
 /** Makes a bus, and closes it with the scope. */
 export const scoped = <Bus extends BusImpl>(

@@ -549,14 +549,9 @@ export class Storage<K extends string, A> implements Host<A> {
     return route
   }
 
-  /** Appends to every lane that carries the kind of the route, and whose `where` the event matches. */
-  publish(route: Route<A>, item: A): void {
-    this.append(route, item, this.match(route, item))
-  }
-
   /**
-   * The lanes whose `where` the event matches. They are found before anything is appended: an event is somebody else's
-   * object, and if reading it throws, nothing of it is published.
+   * The lanes whose `where` the event matches. Apart from `publish`, and before it: an event is somebody else's object, and
+   * if reading it throws, nothing of it (or of its batch) is published.
    */
   match({ indexes }: Route<A>, item: A): ReadonlyArray<Lane<A>> {
     if (indexes.length === 0) return nobody
@@ -569,8 +564,8 @@ export class Storage<K extends string, A> implements Host<A> {
     return found
   }
 
-  /** Appends to the lanes that receive all events of the kind, and to these. */
-  append(route: Route<A>, item: A, keyed: ReadonlyArray<Lane<A>>): void {
+  /** Appends to the lanes that receive all events of the kind, and to those that `match` has found. */
+  publish(route: Route<A>, item: A, keyed: ReadonlyArray<Lane<A>>): void {
     route.published++
     const { lanes } = route
     if (lanes.length === 0 && keyed.length === 0) route.unmatched++

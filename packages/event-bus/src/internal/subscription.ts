@@ -66,6 +66,7 @@ const noHandlers: Handlers = { running: 0, failures: 0, isActive: false }
 export class SubscriptionImpl extends PubSubSubscription implements Subscription<AnyEvent>, LossListener {
   readonly name: string
   readonly kinds: ReadonlyArray<string>
+  readonly where: SubscriptionSnapshot["where"]
   readonly overflow: Overflow
   readonly cursor: Cursor<Stored>
   /** A child of the subscriber's scope, so that unsubscribing leaves nothing behind in that one. */
@@ -80,7 +81,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
 
   constructor(
     host: Host,
-    options: { readonly name: string; readonly kinds: ReadonlyArray<string>; readonly overflow: Overflow },
+    options: Pick<SubscriptionSnapshot, "kinds" | "name" | "overflow" | "where">,
     cursor: Cursor<Stored>,
     scope: Scope.Closeable
   ) {
@@ -88,6 +89,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     this.host = host
     this.name = options.name
     this.kinds = options.kinds
+    this.where = options.where
     this.overflow = options.overflow
     this.cursor = cursor
     this.scope = scope
@@ -169,6 +171,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     return {
       name: this.name,
       kinds: this.kinds,
+      ...(this.where === undefined ? {} : { where: this.where }),
       bufferSize: cursor.capacity,
       overflow: this.overflow,
       state: this.state,

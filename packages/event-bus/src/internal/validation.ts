@@ -2,7 +2,7 @@
  * Bad input: what is refused, and what the message says. Everything here is a mistake in a program, so it is a defect.
  */
 import { Duration, Option, Schema, SchemaAST } from "effect"
-import type { EventSchemas, KindsOf } from "../EventBus.ts"
+import type { EventSchema, EventSchemas, KindsOf } from "../EventBus.ts"
 
 const quote = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value)
@@ -72,15 +72,79 @@ export const requireKinds = (
   return Array.from(new Set(kinds))
 }
 
+const isScalar = (ast: SchemaAST.AST): boolean => {
+  switch (ast._tag) {
+    case "String":
+    case "Number":
+    case "Boolean":
+    case "TemplateLiteral":
+    case "Enum":
+      return true
+    case "Literal":
+      return typeof ast.literal !== "bigint"
+    case "Union":
+      return ast.types.every(isScalar)
+    case "Suspend":
+      return isScalar(ast.thunk())
+    default:
+      return false
+  }
+}
+
+/** Whether every event has the field, with a string, a number or a boolean in it. */
+const isKeyable = ({ fields }: EventSchema, field: string): boolean => {
+  const schema = field !== "_tag" && Object.hasOwn(fields, field) ? (fields as Schema.Struct.Fields)[field] : undefined
+  if (schema === undefined) return false
+  const type = SchemaAST.toType(schema.ast)
+  return !SchemaAST.isOptional(type) && isScalar(type)
+}
+
+const isValue = (value: unknown): value is string | number | boolean =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+
+/** `where` of a subscription to these events, read once. */
+export const requireWhere = (
+  bus: string,
+  events: EventSchemas,
+  where: Readonly<Record<string, unknown>>
+): Readonly<Record<string, string | number | boolean>> => {
+  if (typeof where !== "object" || where === null) {
+    refuse(bus, `where must be an object of fields and their values, but is ${quote(where)}`)
+  }
+  const entries = Object.entries(where).map(([field, value]) => {
+    if (events.length === 0 || !events.every((event) => isKeyable(event, field))) refuseField(bus, events, field)
+    if (!isValue(value)) {
+      return refuse(bus, `where.${field} must be a string, a number or a boolean, but is ${quote(value)}`)
+    }
+    return [field, value] as const
+  })
+  return Object.freeze(Object.fromEntries(entries))
+}
+
+const refuseField = (bus: string, events: EventSchemas, field: string): never => {
+  const allowed = Object.keys(events[0]?.fields ?? {}).filter((name) => events.every((event) => isKeyable(event, name)))
+  return refuse(
+    bus,
+    `where names ${quote(field)}; ${
+      allowed.length === 0
+        ? "the events have no field in common that holds a string, a number or a boolean"
+        : `the fields that all of the events have, and that hold a string, a number or a boolean, are ${list(allowed)}`
+    }`
+  )
+}
+
 /** The `_tag` of what is published, whatever that is. It is read once. */
 export const readKind = (bus: string, event: unknown): unknown => {
   if (typeof event !== "object" || event === null) return undefined
   try {
     return (event as { readonly _tag?: unknown })._tag
   } catch (cause) {
-    throw new TypeError(`EventBus ${quote(bus)}: what was published cannot be read: its _tag throws`, { cause })
+    throw unreadable(bus, "its _tag", cause)
   }
 }
+
+export const unreadable = (bus: string, what: string, cause: unknown): TypeError =>
+  new TypeError(`EventBus ${quote(bus)}: what was published cannot be read: ${what} throws`, { cause })
 
 export const refuseKind = (bus: string, allowed: ReadonlyArray<string>, kind: unknown): never =>
   refuse(

@@ -3,6 +3,7 @@
  * the next turn.
  */
 import type { EventBus, Overflow, SubscriptionSnapshot } from "@openwatch/event-bus"
+import { type Event, isEven } from "./events.ts"
 
 /** What has become of a take: it waits, it has failed with `Cause.Done`, or it has these events. */
 export type Outcome = "waits" | "done" | ReadonlyArray<number>
@@ -26,6 +27,7 @@ export class SubscriptionModel {
   private readonly name: string
   private readonly kinds: ReadonlyArray<string>
   private readonly overflow: Overflow
+  private readonly where: EventBus.Where<Event> | undefined
   private readonly pending: Array<number> = []
   private isOpen = true
   private offered = 0
@@ -33,7 +35,14 @@ export class SubscriptionModel {
   private taken = 0
   private discarded = 0
 
-  constructor(name: string, kinds: ReadonlyArray<string>, bufferSize: number, overflow: Overflow) {
+  constructor(
+    name: string,
+    kinds: ReadonlyArray<string>,
+    bufferSize: number,
+    overflow: Overflow,
+    where: EventBus.Where<Event> | undefined
+  ) {
+    this.where = where
     this.name = name
     this.kinds = kinds
     this.bufferSize = bufferSize
@@ -44,6 +53,7 @@ export class SubscriptionModel {
     return {
       name: this.name,
       kinds: this.kinds,
+      ...(this.where === undefined ? {} : { where: this.where }),
       bufferSize: this.bufferSize,
       overflow: this.overflow,
       state: this.isOpen ? "open" : this.isEnded ? "closed" : "draining",
@@ -58,8 +68,9 @@ export class SubscriptionModel {
     }
   }
 
-  receives(kind: string): boolean {
-    return this.isOpen && this.kinds.includes(kind)
+  receives(kind: string, event: number): boolean {
+    const { isEven: evenness = isEven(event), n = event } = this.where ?? {}
+    return this.isOpen && this.kinds.includes(kind) && n === event && evenness === isEven(event)
   }
 
   offer(event: number): void {
@@ -145,13 +156,19 @@ export class BusModel {
   publish(kind: string, event: number): void {
     if (this.isShutdown) return
     this.publishedByKind[kind]!++
-    const receivers = this.subscriptions.filter((subscription) => subscription.receives(kind))
+    const receivers = this.subscriptions.filter((subscription) => subscription.receives(kind, event))
     if (receivers.length === 0) this.noSubscribersCount++
     for (const receiver of receivers) receiver.offer(event)
   }
 
-  subscribe(name: string, kinds: ReadonlyArray<string>, bufferSize: number, overflow: Overflow): SubscriptionModel {
-    const subscription = new SubscriptionModel(name, kinds, bufferSize, overflow)
+  subscribe(
+    name: string,
+    kinds: ReadonlyArray<string>,
+    bufferSize: number,
+    overflow: Overflow,
+    where: EventBus.Where<Event> | undefined
+  ): SubscriptionModel {
+    const subscription = new SubscriptionModel(name, kinds, bufferSize, overflow, where)
     if (this.isShutdown) subscription.close()
     this.subscriptions.push(subscription)
     return subscription

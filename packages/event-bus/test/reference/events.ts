@@ -1,8 +1,11 @@
+import type { EventBus } from "@openwatch/event-bus"
 import { DateTime, Schema } from "effect"
 
-export class A extends Schema.TaggedClass<A>()("A", { n: Schema.Int, occurredAt: Schema.DateTimeUtc }) {}
-export class B extends Schema.TaggedClass<B>()("B", { n: Schema.Int, occurredAt: Schema.DateTimeUtc }) {}
-export class C extends Schema.TaggedClass<C>()("C", { n: Schema.Int, occurredAt: Schema.DateTimeUtc }) {}
+const fields = { n: Schema.Int, isEven: Schema.Boolean, occurredAt: Schema.DateTimeUtc }
+
+export class A extends Schema.TaggedClass<A>()("A", fields) {}
+export class B extends Schema.TaggedClass<B>()("B", fields) {}
+export class C extends Schema.TaggedClass<C>()("C", fields) {}
 
 const events = { A, B, C }
 
@@ -12,4 +15,16 @@ export const kinds: ReadonlyArray<Kind> = ["A", "B", "C"]
 
 const occurredAt = DateTime.makeUnsafe(0)
 
-export const makeEvent = (kind: Kind, n: number): Event => new events[kind]({ n, occurredAt })
+export const isEven = (n: number): boolean => n % 2 === 0
+
+export const makeEvent = (kind: Kind, n: number): Event => new events[kind]({ n, isEven: isEven(n), occurredAt })
+
+/** What keyed subscriptions ask for. */
+export const wheres = [
+  { isEven: true },
+  { isEven: false },
+  { n: 3 },
+  { n: 4, isEven: true },
+  { isEven: true, n: 5 },
+  {}
+] satisfies ReadonlyArray<EventBus.Where<Event>>
