@@ -32,6 +32,7 @@ export default defineConfig({
       suite("api-report", "test/api-report"),
       suite("conformance", "test/conformance"),
       suite("documentation", "test/documentation"),
+      suite("exploration", "test/exploration"),
       suite("spec-coverage", "test/spec-coverage")
     ]
   }
