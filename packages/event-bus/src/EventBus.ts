@@ -130,6 +130,8 @@ export interface Options {
   readonly overflow?: Overflow | undefined
   /** How many of the last events of *each* kind are kept for subscriptions that ask for them. Default 0. */
   readonly replay?: number | undefined
+  /** `drain` of handlers that do not say otherwise. Default: none, they are interrupted at once. */
+  readonly drain?: Duration.Input | undefined
 }
 
 /**
@@ -179,7 +181,7 @@ export interface SubscribeOptions<Kind extends string, Event> extends PubSubOpti
 /**
  * How events are handled by `on`.
  */
-export interface HandlerOptions<Event, E, R> extends MatchOptions<Event> {
+export interface HandlerOptions<Event, E, R, R2 = R> extends MatchOptions<Event> {
   /** Events handled at a time: a positive integer. 1, the default, handles them in order; above it there is no order. */
   readonly concurrency?: number | undefined
   /** When a handler that failed is tried again. Not applied to defects. Later events wait in the buffer meanwhile. */
@@ -188,11 +190,11 @@ export interface HandlerOptions<Event, E, R> extends MatchOptions<Event> {
    * Runs once for each event that is given up, with the cause of the last try. It cannot fail; if it dies, that is logged and
    * the next event is handled.
    */
-  readonly onFailure?: ((event: Event, cause: Cause.Cause<E>) => Effect.Effect<unknown, never, R>) | undefined
+  readonly onFailure?: ((event: Event, cause: Cause.Cause<E>) => Effect.Effect<unknown, never, R2>) | undefined
   /**
    * How long the handler may go on when the scope closes, by `Clock`: no more events are accepted, the pending ones are
-   * handled, then the handler is interrupted and the rest discarded. Default: it is interrupted at once. `unsubscribe`
-   * does not drain, nor does a handler that closes its own scope.
+   * handled, then the handler is interrupted and the rest discarded. Default: the bus's, or else it is interrupted at once.
+   * `unsubscribe` does not drain, nor does a handler that closes its own scope.
    */
   readonly drain?: Duration.Input | undefined
 }
@@ -225,20 +227,23 @@ export interface EventBus<in out Event extends AnyEvent> {
    * Runs `handler` for each event of the kind, or kinds, in a supervised fiber until the scope closes. Live when this
    * returns. A handler that fails, dies or throws is logged and counted, and the next event is handled.
    *
-   * A fiber that the handler forks counts as the handler, also when it outlives it: unsubscribing from there waits for
-   * no handler. What a handler acquires in the scope stays there as long as the subscription; wrap it in `Effect.scoped` to
-   * release it with the event.
+   * What the handler acquires in its `Scope` is released with the event. What should outlive the event is forked into a scope
+   * captured outside of the handler.
+   *
+   * The handler may unsubscribe itself, close the scope it runs in, or shut the bus down. It never waits for itself: it
+   * finishes its event, and no other starts. The same holds for a fiber that it forks. A fiber that is to close the whole
+   * application is forked outside of the handler.
    *
    * For an event that was published inside a span, the handler runs in a root span (kind `consumer`) that links to it.
    */
-  readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
+  readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never, R3 = never>(
     kinds: Kind | ReadonlyArray<Kind>,
     handler: (
       event: Extract<Event, { readonly _tag: Kind }>,
       handle: SubscriptionHandle
     ) => Effect.Effect<unknown, E, R>,
-    options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, R2>
-  ) => Effect.Effect<SubscriptionHandle, never, R | R2 | Scope.Scope>
+    options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, R2, R3>
+  ) => Effect.Effect<SubscriptionHandle, never, Exclude<R | R2 | R3, Scope.Scope> | Scope.Scope>
   /**
    * The bus as an Effect `PubSub` of some kinds, for whatever takes one: `Stream.fromPubSub`, `Stream.runIntoPubSub`,
    * `PubSub.subscribe`, a library's parameter.
@@ -277,8 +282,8 @@ export interface EventBus<in out Event extends AnyEvent> {
  *
  * **Details**
  *
- * When the scope closes, the bus is shut down, every `on` subscription that is left is closed as by its own scope, side
- * by side, and waited for.
+ * When the scope closes, the bus is shut down. Then every `on` subscription that is left is closed as by its own scope, all
+ * side by side, and waited for. A subscription without `drain` loses what is pending then, with a warning in the log.
  *
  * **Example** (A bus within a scope)
  *

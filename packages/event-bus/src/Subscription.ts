@@ -36,7 +36,8 @@ export type State = "open" | "draining" | "closed"
 /**
  * The counters of one subscription, all of one moment.
  *
- * Always `offered = delivered + dropped` and `delivered = taken + pending + discarded`.
+ * Always `offered = delivered + dropped` and `delivered = taken + pending + discarded`. Where there is a handler also
+ * `taken = handled + failures + interrupted + running`.
  */
 export interface SubscriptionSnapshot {
   /** As it was given, or the kinds joined by `+`. Several subscriptions may have one name. */
@@ -62,10 +63,21 @@ export interface SubscriptionSnapshot {
   readonly pending: number
   /** Events that were pending when the subscription closed. */
   readonly discarded: number
-  /** Handlers running now; 0 for a subscription without handler. */
+  /**
+   * Events being handled now: until the handler, its scope and its `onFailure` have ended. 0 for a subscription without handler.
+   */
   readonly running: number
   /** Events whose handler failed and was given up. */
   readonly failures: number
+  /** Events whose handler succeeded. Absent for a subscription without handler. */
+  readonly handled?: number
+  /** Events whose handler was interrupted: by the closing of the subscription, or by itself. Absent without handler. */
+  readonly interrupted?: number
+  /**
+   * How many of the events taken first have all ended, however they did. With `concurrency` a later one may have ended as
+   * well. Absent without handler.
+   */
+  readonly settled?: number
 }
 
 /**
@@ -74,9 +86,12 @@ export interface SubscriptionSnapshot {
 export interface Loss {
   /** How many. */
   readonly dropped: number
-  /** `occurredAt` of the first event lost. */
+  /**
+   * `occurredAt` of the first event lost. If it can no longer be read (a revoked Proxy, a getter that throws), that of the
+   * last one, or else the time at which the loss was noticed.
+   */
   readonly since: DateTime.Utc
-  /** `occurredAt` of the last event lost. */
+  /** `occurredAt` of the last event lost. If it can no longer be read, the same as `since`. */
   readonly until: DateTime.Utc
 }
 

@@ -1,5 +1,5 @@
 import { NodeHttpServer } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
 import { Effect, Exit, Layer, Metric, Scope } from "effect"
 import { FetchHttpClient, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -43,6 +43,7 @@ describe("metrics, scraped by Prometheus", () => {
       yield* settle
       assert.deepStrictEqual(yield* scrape, [
         `event_bus_delivered_total{bus="house"} 5`,
+        `event_bus_discarded_total{bus="house"} 0`,
         `event_bus_dropped_total{bus="house"} 1`,
         `event_bus_handler_failures_total{bus="house"} 1`,
         `event_bus_no_subscribers_total{bus="house",kind="Ping"} 0`,
@@ -52,6 +53,8 @@ describe("metrics, scraped by Prometheus", () => {
         `event_bus_published_total{bus="house",kind="Pong"} 1`,
         `event_bus_subscription_delivered_total{bus="house",subscription="router"} 3`,
         `event_bus_subscription_delivered_total{bus="house",subscription="stuck"} 2`,
+        `event_bus_subscription_discarded_total{bus="house",subscription="router"} 0`,
+        `event_bus_subscription_discarded_total{bus="house",subscription="stuck"} 0`,
         `event_bus_subscription_dropped_total{bus="house",subscription="router"} 0`,
         `event_bus_subscription_dropped_total{bus="house",subscription="stuck"} 1`,
         `event_bus_subscription_handler_failures_total{bus="house",subscription="router"} 1`,
@@ -76,6 +79,7 @@ describe("metrics, scraped by Prometheus", () => {
       yield* pages[0]!.take
       assert.deepStrictEqual(yield* series, [
         `event_bus_subscription_delivered_total{bus="house",subscription="page"} 6`,
+        `event_bus_subscription_discarded_total{bus="house",subscription="page"} 0`,
         `event_bus_subscription_dropped_total{bus="house",subscription="page"} 3`,
         `event_bus_subscription_handler_failures_total{bus="house",subscription="page"} 0`,
         `event_bus_subscription_pending{bus="house",subscription="page"} 5`
@@ -85,6 +89,7 @@ describe("metrics, scraped by Prometheus", () => {
       yield* pages[0]!.unsubscribe
       assert.deepStrictEqual(yield* series, [
         `event_bus_subscription_delivered_total{bus="house",subscription="page"} 6`,
+        `event_bus_subscription_discarded_total{bus="house",subscription="page"} 3`,
         `event_bus_subscription_dropped_total{bus="house",subscription="page"} 3`,
         `event_bus_subscription_handler_failures_total{bus="house",subscription="page"} 0`,
         `event_bus_subscription_pending{bus="house",subscription="page"} 2`
@@ -110,6 +115,22 @@ describe("metrics, scraped by Prometheus", () => {
       assert.deepStrictEqual(yield* scrape, [])
     })))
 })
+
+it.live("buses of one name from two copies of the package report their sum", () =>
+  served(Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const bus = yield* makeBus()
+    vi.resetModules()
+    const copy = yield* Effect.promise(() => import("@openwatch/event-bus"))
+    assert.notStrictEqual(copy.EventBus, EventBus)
+    const other = yield* Scope.provide(copy.EventBus.make({ name: "house", events: [Ping, Pong] }), scope)
+    yield* bus.publish(ping(1))
+    yield* other.publishAll([ping(2), ping(3)])
+    assert.include(yield* scrape, `event_bus_published_total{bus="house",kind="Ping"} 3`)
+    yield* Scope.close(scope, Exit.void)
+    yield* bus.publish(ping(4))
+    assert.include(yield* scrape, `event_bus_published_total{bus="house",kind="Ping"} 4`)
+  })))
 
 it.live("buses of one name may have different kinds", () =>
   served(Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /**
  * The bus: storage, subscriptions and counters behind the `EventBus` interface.
  */
-import { Context, Effect, Fiber, PubSub, Scheduler, Scope, Tracer } from "effect"
+import { Clock, Context, DateTime, type Duration, Effect, Fiber, PubSub, Scheduler, Scope, Tracer } from "effect"
 import type {
   AnyEvent,
   EventBus,
@@ -19,6 +19,7 @@ import { report, type Series } from "./metrics.ts"
 import { makeSchedule, withAsyncScheduler } from "./scheduler.ts"
 import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
+import type { Supervision } from "./supervision.ts"
 import { eventOf, type Stored, Traced } from "./traced.ts"
 import {
   kindsOf,
@@ -66,6 +67,12 @@ const series: ReadonlyArray<Series<BusImpl>> = [
     read: (bus) => bus.sum("dropped")
   },
   {
+    id: "event_bus_discarded_total",
+    description: "Events that were pending when their subscription was closed, over all subscriptions",
+    isTotal: true,
+    read: (bus) => bus.sum("discarded")
+  },
+  {
     id: "event_bus_handler_failures_total",
     description: "Events whose handler failed and was given up, over all subscriptions",
     isTotal: true,
@@ -92,9 +99,11 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   isTraced = false
   readonly schedule: (task: () => void) => void
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly now: () => DateTime.Utc
   private readonly bufferSize: number
   private readonly overflow: Overflow
   private readonly replay: number
+  private readonly drain: Duration.Duration | undefined
   readonly storage: Storage<string, Stored>
   /** What is published goes through it, and what is subscribed to is its storage. */
   readonly hub: PubSub.PubSub<AnyEvent>
@@ -103,10 +112,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   private readonly context: Context.Context<never>
   private readonly scheduler: Scheduler.Scheduler
   private readonly endMetrics: () => void
-  private readonly handlings = new Set<Handling>()
+  private readonly supervisions = new Set<Supervision>()
   private readonly idleChecks = new Set<() => void>()
   /** What the closed subscriptions came to. */
-  private readonly closed = { delivered: 0, dropped: 0, failures: 0, pending: 0 }
+  private readonly closed = { delivered: 0, discarded: 0, dropped: 0, failures: 0, pending: 0 }
 
   constructor(name: string, events: EventSchemas, options: Options, context: Context.Context<never>) {
     const kinds: ReadonlyArray<string> = kindsOf(name, events)
@@ -116,10 +125,13 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.bufferSize = requirePositiveInteger(name, "bufferSize", options.bufferSize ?? 1024)
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
     this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
+    this.drain = options.drain === undefined ? undefined : requireDuration(name, "drain", options.drain)
     this.context = Context.omit(Tracer.ParentSpan)(withAsyncScheduler(context))
     this.scheduler = Context.get(this.context, Scheduler.Scheduler)
     this.schedule = makeSchedule(this.scheduler.makeDispatcher())
     this.run = Effect.runForkWith(this.context)
+    const clock = Context.get(this.context, Clock.Clock)
+    this.now = () => DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
     this.storage = new Storage(kinds, this.replay, this.schedule, eventOf)
     this.hub = makeHub(
       this.intake(kinds, {
@@ -236,7 +248,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   ): Effect.Effect<SubscriptionHandle, never, any> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
       const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
-      const drain = options.drain === undefined ? undefined : requireDuration(this.name, "drain", options.drain)
+      const drain = options.drain === undefined ? this.drain : requireDuration(this.name, "drain", options.drain)
       const subscription = this.subscribeUnsafe(
         { ...options, kinds: typeof kinds === "string" ? [kinds] : kinds },
         childScope(fiber)
@@ -248,7 +260,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         withAsyncScheduler(fiber.context)
       )
       // After shutdown it has ended already, and nobody would take it out again.
-      if (!this.isShutdown) this.handlings.add(handling)
+      if (!this.isShutdown) this.supervisions.add(handling)
       return Effect.as(Scope.addFinalizer(subscription.scope, handling.release), handling.handle)
     }))
 
@@ -279,19 +291,21 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     this.open.delete(subscription)
     this.closed.delivered += subscription.cursor.delivered
     this.closed.dropped += subscription.cursor.dropped
-    this.closed.failures += subscription.handlers.failures
-    if (subscription.handlers instanceof Handling) this.handlings.delete(subscription.handlers)
+    this.closed.discarded += subscription.cursor.discarded
+    const { supervision } = subscription
+    if (supervision === undefined) return
+    this.closed.failures += supervision.failures
+    this.supervisions.delete(supervision)
   }
 
   /** What the closing of the bus's scope does. */
   readonly close: Effect.Effect<void> = Effect.andThen(
     this.shutdown,
-    Effect.suspend(() =>
-      Effect.forEach(Array.from(this.handlings), (handling) => handling.release, {
-        concurrency: "unbounded",
-        discard: true
-      })
-    )
+    Effect.suspend(() => {
+      // All begin before the first is waited for. In one fiber: that of a handler, perhaps, which ends the waits when it is interrupted.
+      const waits = Array.from(this.supervisions, (supervision) => supervision.releaseUnsafe())
+      return Effect.forEach(waits, Effect.exit, { discard: true })
+    })
   ).pipe(Effect.andThen(Effect.sync(() => this.endMetrics())))
 
   /** Completes when no handler has anything to do, and no taker waits for an event that is there. */
@@ -300,9 +314,9 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
     const check = (): void => {
       if (!isWanted) return
       let isIdle = true
-      for (const { cursor, handlers } of this.open.keys()) {
-        if (cursor.pending === 0 && handlers.running === 0) continue
-        if (handlers.isActive) {
+      for (const { cursor, supervision } of this.open.keys()) {
+        if (cursor.pending === 0 && (supervision === undefined || supervision.running === 0)) continue
+        if (supervision?.isActive === true) {
           this.idleChecks.add(check)
           return
         }
@@ -328,10 +342,10 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   }
 
   /** One counter over all subscriptions that ever were. */
-  sum(counter: "delivered" | "dropped" | "failures" | "pending"): number {
+  sum(counter: "delivered" | "discarded" | "dropped" | "failures" | "pending"): number {
     let sum = this.closed[counter]
-    for (const { cursor, handlers } of this.open.keys()) {
-      sum += counter === "failures" ? handlers.failures : cursor[counter]
+    for (const { cursor, supervision } of this.open.keys()) {
+      sum += counter === "failures" ? supervision?.failures ?? 0 : cursor[counter]
     }
     return sum
   }

@@ -1,46 +1,44 @@
 /**
  * What `on` runs: fibers that take events of a subscription and call its handler, and outlive the handler's failures.
  */
-import { Cause, Context, type Duration, Effect, Exit, Fiber, Latch, type Schedule, Scope, Tracer } from "effect"
+import { Cause, Context, type Duration, Effect, Exit, type Fiber, type Schedule, Scope } from "effect"
 import type { AnyEvent } from "../EventBus.ts"
 import type { SubscriptionHandle } from "../Subscription.ts"
-import { quietly } from "./losses.ts"
 import { Empty, type Waiter } from "./storage.ts"
-import type { Handlers, Host, SubscriptionImpl } from "./subscription.ts"
-import { eventOf, type Stored, Traced } from "./traced.ts"
+import type { Host, SubscriptionImpl } from "./subscription.ts"
+import { CurrentWorker, Supervision, type Worker as CurrentFiber } from "./supervision.ts"
+import { eventOf, readLate, type Stored, Traced } from "./traced.ts"
 
 /**
  * What `on` was given. The types of its failures are forgotten; what it requires is in the context that its fibers run
  * with.
  */
 export interface Handler {
-  readonly handle: (event: AnyEvent, handle: SubscriptionHandle) => Effect.Effect<unknown, unknown>
+  readonly handle: (event: AnyEvent, handle: SubscriptionHandle) => Effect.Effect<unknown, unknown, Scope.Scope>
   readonly concurrency: number
   readonly retry: Schedule.Schedule<unknown> | undefined
-  readonly onFailure: ((event: AnyEvent, cause: Cause.Cause<any>) => Effect.Effect<unknown>) | undefined
+  readonly onFailure:
+    | ((event: AnyEvent, cause: Cause.Cause<any>) => Effect.Effect<unknown, never, Scope.Scope>)
+    | undefined
   readonly drain: Duration.Duration | undefined
 }
 
-/**
- * The worker in whose handler a fiber runs: a handler must not wait for itself. The fibers that a handler forks inherit it;
- * one that outlives its event cannot be told from those of the worker's next event.
- */
-const CurrentWorker = Context.Reference<Worker | undefined>("@openwatch/event-bus/CurrentWorker", {
-  defaultValue: () => undefined
-})
-
 /** One fiber that handles one event at a time, and waits for the next. */
-class Worker implements Waiter {
+class Worker implements CurrentFiber, Waiter {
   readonly count = 1
-  readonly handling: Handling
-  /** What its handler is busy with. */
+  readonly supervision: Handling
+  /** What it is busy with, until all of it has ended: the handler, its scope and `onFailure`. */
   item: Stored | undefined = undefined
+  /** The number of that event among those taken. */
+  number = 0
+  /** What the handler acquires is released with its event. */
+  scope = Scope.makeUnsafe()
   fiber: Fiber.Fiber<void> | undefined = undefined
   /** Ends the wait. */
   resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
 
-  constructor(handling: Handling) {
-    this.handling = handling
+  constructor(supervision: Handling) {
+    this.supervision = supervision
   }
 
   run(): void {
@@ -48,17 +46,9 @@ class Worker implements Waiter {
   }
 }
 
-export class Handling implements Handlers {
-  failures = 0
-  readonly handle: SubscriptionHandle
-  private readonly subscription: SubscriptionImpl
-  private readonly host: Host
+export class Handling extends Supervision {
   private readonly handler: Handler
-  private readonly context: Context.Context<never>
-  private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly workers = new Set<Worker>()
-  private readonly ended = Latch.makeUnsafe()
-  private isClosed = false
 
   constructor(
     host: Host,
@@ -66,18 +56,8 @@ export class Handling implements Handlers {
     handler: Handler,
     context: Context.Context<never>
   ) {
-    this.host = host
-    this.subscription = subscription
+    super(host, subscription, handler.drain, context)
     this.handler = handler
-    this.context = Context.omit(Tracer.ParentSpan)(context)
-    this.run = Effect.runForkWith(this.context)
-    this.handle = {
-      name: subscription.name,
-      snapshot: subscription.snapshot,
-      losses: subscription.losses,
-      unsubscribe: Effect.uninterruptible(Effect.suspend(() => this.close()))
-    }
-    subscription.handlers = this
     for (let i = 0; i < handler.concurrency; i++) this.start()
   }
 
@@ -91,91 +71,80 @@ export class Handling implements Handlers {
     return running
   }
 
-  /** What the closing of the subscriber's scope does: drains, where that was asked for, then closes. */
-  readonly release: Effect.Effect<void> = Effect.suspend(() => {
-    const { drain } = this.handler
-    if (drain === undefined || this.currentWorker() !== undefined) return this.close()
-    this.subscription.drainUnsafe()
-    const deadline = this.run(Effect.andThen(Effect.sleep(drain), Effect.suspend(() => this.close())))
-    return Effect.andThen(this.ended.await, Effect.sync(() => deadline.interruptUnsafe()))
-  })
-
-  /** Discards what is pending and interrupts the handlers, all but the one that asks for it. */
-  private close(): Effect.Effect<void> {
-    this.isClosed = true
-    this.subscription.closeUnsafe()
-    const current = this.currentWorker()
-    for (const worker of this.workers) {
-      if (worker !== current) worker.fiber?.interruptUnsafe()
-    }
-    return current === undefined ? this.ended.await : Effect.void
+  get settled(): number {
+    let settled = this.subscription.cursor.taken
+    for (const { item, number } of this.workers) if (item !== undefined) settled = Math.min(settled, number - 1)
+    return settled
   }
 
-  private currentWorker(): Worker | undefined {
-    const fiber = Fiber.getCurrent()
-    const worker = fiber === undefined ? undefined : Context.get(fiber.context, CurrentWorker)
-    return worker?.handling === this && worker.item !== undefined ? worker : undefined
+  protected interruptFibers(except: CurrentFiber | undefined): void {
+    for (const worker of this.workers) {
+      if (worker !== except) worker.fiber?.interruptUnsafe()
+    }
   }
 
   private start(): void {
     const worker = new Worker(this)
     this.workers.add(worker)
-    const fiber = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))(this.work(worker))
-    worker.fiber = fiber
-    fiber.addObserver((exit) => {
-      this.workers.delete(worker)
-      // Or the waiters of fibers that were interrupted would pile up.
-      this.subscription.cursor.cancel(worker)
-      const { item } = worker
-      // What no guard in the fiber has seen: it was interrupted, or the handler's effect was none.
-      if (item !== undefined && !this.isClosed && Exit.isFailure(exit)) this.run(this.giveUp(item, exit.cause))
-      if (this.subscription.cursor.isEnded) {
-        if (this.workers.size > 0) return
-        this.subscription.finish()
-        // Not before: the subscriber's scope waits for a handler that has unsubscribed itself, and still runs.
-        this.run(Scope.close(this.subscription.scope, Exit.void))
-        this.ended.openUnsafe()
-        this.host.onIdle()
-      } else {
-        // A handler that interrupts the very fiber it runs in ends that fiber, not the subscription.
-        this.start()
-      }
+    const run = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))
+    worker.fiber = run(this.work(worker))
+    worker.fiber.addObserver((exit) => {
+      if (worker.item === undefined) return this.leave(worker)
+      // What nothing in the fiber has seen: it was interrupted, or what the handler returned is no effect.
+      worker.fiber = run(this.conclude(worker, exit))
+      worker.fiber.addObserver(() => this.leave(worker))
     })
+  }
+
+  /** The fiber of a worker has ended. */
+  private leave(worker: Worker): void {
+    this.workers.delete(worker)
+    // Or the waiters of fibers that were interrupted would pile up.
+    this.subscription.cursor.cancel(worker)
+    // A handler that interrupts the very fiber it runs in ends that fiber, not the subscription.
+    if (!this.subscription.cursor.isEnded) this.start()
+    else if (this.workers.size === 0) this.end()
   }
 
   private work(worker: Worker): Effect.Effect<void> {
     const { cursor } = this.subscription
     const isGoing = (): boolean => !cursor.isEnded
-    const done = (): void => {
-      worker.item = undefined
-    }
     // The end of the fiber takes the waiter back: a finalizer would be made anew for each wait.
     const wait = Effect.callback<void>((resume) => {
       worker.resume = resume
       cursor.wait(worker)
       this.host.onIdle()
     })
-    const handleAll = Effect.whileLoop<unknown, unknown, never>({
-      while: isGoing,
+    const handleAll = Effect.whileLoop<unknown, unknown, Scope.Scope>({
+      while: () => worker.item === undefined && !cursor.isEnded,
       body: () => {
         const item = cursor.poll()
         if (item === Empty) return wait
         worker.item = item
+        worker.number = cursor.taken
         return this.call(item)
       },
-      step: done
+      step: () => {
+        // A scope that was added to ends this loop: it is closed, and the next loop has a new one.
+        if (worker.item === undefined || worker.scope.state._tag !== "Empty") return
+        worker.item = undefined
+        this.handled++
+      }
     })
     // One guard around the loop instead of one around each event: what fails pays, what succeeds does not.
-    const guarded = Effect.catchCause(
-      handleAll,
-      (cause) => Effect.andThen(this.recover(worker.item!, cause), Effect.sync(done))
-    )
+    const guarded = Effect.suspend(() => {
+      if (worker.scope.state._tag !== "Empty") worker.scope = Scope.makeUnsafe()
+      return Effect.matchCauseEffect(Scope.provide(handleAll, worker.scope), {
+        onFailure: (cause) => this.recover(worker, cause),
+        onSuccess: () => worker.item === undefined ? Effect.void : this.conclude(worker, Exit.void)
+      })
+    })
     // Waiting comes first: a worker is started inside `on`, where replayed events must not be handled yet.
     return Effect.andThen(wait, Effect.whileLoop({ while: isGoing, body: () => guarded, step: () => {} }))
   }
 
-  private call(item: Stored): Effect.Effect<unknown, unknown> {
-    if (!(item instanceof Traced)) return this.handler.handle(item, this.handle)
+  private call(item: Stored): Effect.Effect<unknown, unknown, Scope.Scope> {
+    if (!this.host.isTraced || !Traced.is(item)) return this.handler.handle(item as AnyEvent, this.handle)
     const { event, span } = item
     return Effect.withSpan(Effect.suspend(() => this.handler.handle(event, this.handle)), `process ${event._tag}`, {
       root: true,
@@ -185,44 +154,80 @@ export class Handling implements Handlers {
     })
   }
 
-  private recover(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+  private recover(worker: Worker, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const { retry } = this.handler
-    if (retry === undefined || !isTyped(cause)) return this.giveUp(item, cause)
+    if (retry === undefined || !isTyped(cause)) return this.conclude(worker, Exit.failCause(cause))
     // The first attempt has failed already: the schedule sees that failure first.
     let isFirst = true
-    const attempt = Effect.suspend(() => {
-      if (!isFirst) return this.call(item)
-      isFirst = false
-      return Effect.failCause(cause)
+    const attempt = Effect.suspend((): Effect.Effect<Exit.Exit<unknown, unknown>> => {
+      if (isFirst) {
+        isFirst = false
+        return closeScope(worker, Exit.failCause(cause))
+      }
+      worker.scope = Scope.makeUnsafe()
+      return Effect.flatMap(
+        Effect.exit(Scope.provide(Effect.suspend(() => this.call(worker.item!)), worker.scope)),
+        (exit) => closeScope(worker, exit)
+      )
     })
-    return Effect.retry(attempt, { schedule: retry, while: () => !this.isClosed }).pipe(
-      Effect.asVoid,
-      Effect.catchCause((cause) => this.giveUp(item, cause))
+    return Effect.matchCauseEffect(
+      Effect.retry(Effect.flatten(attempt), { schedule: retry, while: () => !this.isClosed }),
+      {
+        onFailure: (cause) => this.conclude(worker, Exit.failCause(cause)),
+        onSuccess: () => this.conclude(worker, Exit.void)
+      }
+    )
+  }
+
+  /** The event has ended with the last attempt: it is counted once its scope is closed and `onFailure` has run. */
+  private conclude(worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    const count = (counter: "handled" | "failures" | "interrupted") =>
+      Effect.sync(() => {
+        this[counter]++
+        worker.item = undefined
+      })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(closeScope(worker, exit), (exit) => {
+        if (Exit.isSuccess(exit)) return count("handled")
+        const isInterrupted = Cause.hasInterruptsOnly(exit.cause)
+        return Effect.ensuring(
+          restore(
+            isInterrupted ? this.reportInterruption(worker.item!, exit.cause) : this.giveUp(worker.item!, exit.cause)
+          ),
+          count(isInterrupted ? "interrupted" : "failures")
+        )
+      })
     )
   }
 
   private giveUp(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
-    if (Cause.hasInterruptsOnly(cause)) {
-      return this.annotate(item, Effect.logDebug("An event handler was interrupted", cause))
-    }
-    this.failures++
     const { onFailure } = this.handler
-    const report = this.annotate(item, Effect.logError("An event handler failed", cause))
-    if (onFailure === undefined) return report
+    const kind = kindOf(item)
+    if (onFailure === undefined) return this.annotate(Effect.logError("An event handler failed", cause), { kind })
     return Effect.andThen(
-      report,
+      this.annotate(Effect.logDebug("An event handler failed", cause), { kind }),
       Effect.catchCause(
-        Effect.suspend(() => Effect.asVoid(onFailure(eventOf(item), cause))),
-        (defect) => this.annotate(item, Effect.logError("The onFailure of an event handler failed", defect))
+        Effect.scoped(Effect.suspend(() => Effect.asVoid(onFailure(eventOf(item), cause)))),
+        (defect) => this.annotate(Effect.logError("The onFailure of an event handler failed", defect), { kind })
       )
     )
   }
 
-  private annotate(item: Stored, logging: Effect.Effect<void>): Effect.Effect<void> {
-    const annotations = { bus: this.host.name, subscription: this.subscription.name, kind: eventOf(item)._tag }
-    return quietly(Effect.annotateLogs(logging, annotations))
+  private reportInterruption(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    if (this.isClosed) return Effect.void
+    return this.annotate(Effect.logDebug("An event handler was interrupted", cause), { kind: kindOf(item) })
   }
 }
+
+/** Releases what an attempt has acquired. What fails then is a failure of the attempt. */
+const closeScope = (worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<Exit.Exit<unknown, unknown>> =>
+  Effect.uninterruptible(Effect.map(Effect.exit(Scope.close(worker.scope, exit)), (closing) => {
+    if (Exit.isSuccess(closing)) return exit
+    return Exit.isSuccess(exit) ? closing : Exit.failCause(Cause.combine(exit.cause, closing.cause))
+  }))
+
+/** For logs, which must not fail over an event that can no longer be read. */
+const kindOf = (item: Stored): string => readLate(eventOf(item), "_tag") ?? "(cannot be read)"
 
 /** True for a failure that a schedule may retry: no defect and no interruption in it. */
 const isTyped = (cause: Cause.Cause<unknown>): boolean =>

@@ -4,6 +4,7 @@
 import { Cause, type DateTime, Effect, type Fiber } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { Loss } from "../Subscription.ts"
+import { plural } from "./words.ts"
 
 /** Adds losses up until somebody takes the sum. Adding makes no garbage: a stuck subscription loses all the time. */
 export class Gathering {
@@ -125,7 +126,7 @@ export class LossWarning {
 
   private log(loss: Loss): Effect.Effect<void> {
     return quietly(Effect.annotateLogs(
-      Effect.logWarning(`A full buffer lost ${loss.dropped} ${loss.dropped === 1 ? "event" : "events"}`),
+      Effect.logWarning(`A full buffer lost ${plural(loss.dropped, "event")}`),
       { ...this.annotations, since: loss.since, until: loss.until }
     ))
   }

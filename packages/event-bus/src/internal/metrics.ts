@@ -3,7 +3,7 @@
  *
  * A registry knows a series by its name and attributes, and a second registration of one identity replaces the first.
  * So whatever shares an identity reports as one *group*: the sum over its open members and over what the closed ones
- * came to, until the last of them is closed.
+ * came to, until the last of them is closed. Two copies of this package in one process share the groups.
  */
 import { Context, Metric } from "effect"
 
@@ -18,9 +18,9 @@ export interface Series<Member> {
   readonly read: (member: Member) => number
 }
 
-class Group<Member> {
-  private readonly members = new Set<Member>()
-  private readonly series: ReadonlyArray<Series<Member>>
+class Group {
+  /** Each member with the series of its own copy of the package, which alone can read it. */
+  private readonly members = new Map<unknown, ReadonlyArray<Series<any>>>()
   private readonly closed: Array<number>
   private readonly registrations: ReadonlyArray<Metric.Registration>
   private readonly onEmpty: () => void
@@ -28,10 +28,9 @@ class Group<Member> {
   constructor(
     context: Context.Context<never>,
     attributes: Attributes,
-    series: ReadonlyArray<Series<Member>>,
+    series: ReadonlyArray<Series<any>>,
     onEmpty: () => void
   ) {
-    this.series = series
     this.onEmpty = onEmpty
     this.closed = series.map(() => 0)
     const ignore = (): void => {}
@@ -51,14 +50,16 @@ class Group<Member> {
     })
   }
 
-  add(member: Member): void {
-    this.members.add(member)
+  add<Member>(member: Member, series: ReadonlyArray<Series<Member>>): void {
+    this.members.set(member, series)
   }
 
-  close(member: Member): void {
-    if (!this.members.delete(member)) return
-    this.series.forEach((series, index) => {
-      if (series.isTotal) this.closed[index]! += series.read(member)
+  close(member: unknown): void {
+    const series = this.members.get(member)
+    if (series === undefined) return
+    this.members.delete(member)
+    series.forEach(({ isTotal, read }, index) => {
+      if (isTotal) this.closed[index]! += read(member)
     })
     if (this.members.size > 0) return
     for (const registration of this.registrations) registration.remove()
@@ -66,17 +67,27 @@ class Group<Member> {
   }
 
   private sum(index: number): number {
-    const { read } = this.series[index]!
     let sum = this.closed[index]!
-    for (const member of this.members) sum += read(member)
+    for (const [member, series] of this.members) sum += series[index]!.read(member)
     return sum
   }
 }
 
-const groups = new WeakMap<object, Map<string, Group<any>>>()
+type Groups = WeakMap<object, Map<string, Group>>
+
+/** The groups of each registry. */
+const groupsOf = (registry: object): Map<string, Group> => {
+  const shared = globalThis as { [groupsKey]?: Groups }
+  const all = shared[groupsKey] ??= new WeakMap()
+  const groups = all.get(registry) ?? new Map<string, Group>()
+  all.set(registry, groups)
+  return groups
+}
+
+const groupsKey = Symbol.for("@openwatch/event-bus/metrics")
 
 /**
- * Reports the member until the answer is called. What has the same attributes must have the same series.
+ * Reports the member until the returned function is called. What has the same attributes must have the same series.
  */
 export const report = <Member>(
   context: Context.Context<never>,
@@ -84,16 +95,15 @@ export const report = <Member>(
   attributes: Attributes,
   series: ReadonlyArray<Series<Member>>
 ): () => void => {
-  const registry = Context.get(context, Metric.MetricRegistry)
-  let ofRegistry = groups.get(registry)
-  if (ofRegistry === undefined) groups.set(registry, ofRegistry = new Map())
-  const inRegistry = ofRegistry
-  const key = JSON.stringify([attributes, Context.get(context, Metric.CurrentMetricAttributes)])
-  let group: Group<Member> | undefined = inRegistry.get(key)
-  if (group === undefined) {
-    inRegistry.set(key, group = new Group(context, attributes, series, () => inRegistry.delete(key)))
-  }
-  const joined = group
-  joined.add(member)
-  return () => joined.close(member)
+  const groups = groupsOf(Context.get(context, Metric.MetricRegistry))
+  // Series that another version of the package names differently are another group.
+  const key = JSON.stringify([
+    attributes,
+    Context.get(context, Metric.CurrentMetricAttributes),
+    series.map(({ id }) => id)
+  ])
+  const group = groups.get(key) ?? new Group(context, attributes, series, () => groups.delete(key))
+  groups.set(key, group)
+  group.add(member, series)
+  return () => group.close(member)
 }

@@ -1,15 +1,17 @@
 /**
  * A subscription: a cursor of the storage, with Effect's face.
  */
-import { Cause, Effect, Exit, type Fiber, type PubSub, Scope, Stream } from "effect"
+import { Cause, type DateTime, Effect, Exit, type Fiber, type PubSub, Scope, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
 import { PubSubSubscription } from "./backing.ts"
-import { Gathering, LossWarning, pull } from "./losses.ts"
+import { Gathering, LossWarning, pull, quietly } from "./losses.ts"
 import type { Series } from "./metrics.ts"
 import { type Cursor, Empty, type LossListener } from "./storage.ts"
-import { eventOf, type Stored } from "./traced.ts"
+import type { Supervision } from "./supervision.ts"
+import { eventOf, readLate, type Stored } from "./traced.ts"
+import { plural } from "./words.ts"
 
 /** What a subscription needs of its bus. */
 export interface Host {
@@ -19,18 +21,12 @@ export interface Host {
   readonly hub: PubSub.PubSub<AnyEvent>
   readonly schedule: (task: () => void) => void
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** The time by the bus's `Clock`. */
+  readonly now: () => DateTime.Utc
   /** Called once, when the counters of a subscription will not change any more. */
   readonly onClosed: (subscription: SubscriptionImpl) => void
   /** Called when a handler has found nothing to do. */
   readonly onIdle: () => void
-}
-
-/** What runs the handler of an `on` subscription. */
-export interface Handlers {
-  readonly running: number
-  readonly failures: number
-  /** Some fiber may still handle an event. */
-  readonly isActive: boolean
 }
 
 /** What is reported of subscriptions of one name. */
@@ -48,10 +44,16 @@ export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
     read: ({ cursor }) => cursor.dropped
   },
   {
+    id: "event_bus_subscription_discarded_total",
+    description: "Events that were pending when the subscription was closed",
+    isTotal: true,
+    read: ({ cursor }) => cursor.discarded
+  },
+  {
     id: "event_bus_subscription_handler_failures_total",
     description: "Events whose handler failed and was given up",
     isTotal: true,
-    read: ({ handlers }) => handlers.failures
+    read: ({ supervision }) => supervision?.failures ?? 0
   },
   {
     id: "event_bus_subscription_pending",
@@ -61,8 +63,6 @@ export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
   }
 ]
 
-const noHandlers: Handlers = { running: 0, failures: 0, isActive: false }
-
 export class SubscriptionImpl extends PubSubSubscription implements Subscription<AnyEvent>, LossListener {
   readonly name: string
   readonly kinds: ReadonlyArray<string>
@@ -71,7 +71,8 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   readonly cursor: Cursor<Stored>
   /** A child of the subscriber's scope, so that unsubscribing leaves nothing behind in that one. */
   readonly scope: Scope.Closeable
-  handlers: Handlers = noHandlers
+  /** What runs subscriber code, if this is a subscription of `on` or `consume`. */
+  supervision: Supervision | undefined = undefined
   protected readonly host: Host
   private isClosed = false
   /** All that was lost so far. */
@@ -166,7 +167,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   }
 
   snapshotUnsafe(): SubscriptionSnapshot {
-    const { cursor, handlers } = this
+    const { cursor, supervision } = this
     const delivered = cursor.delivered
     return {
       name: this.name,
@@ -181,8 +182,9 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
       taken: cursor.taken,
       pending: cursor.pending,
       discarded: cursor.discarded,
-      running: handlers.running,
-      failures: handlers.failures
+      running: supervision?.running ?? 0,
+      failures: supervision?.failures ?? 0,
+      ...supervision?.snapshotUnsafe()
     }
   }
 
@@ -213,11 +215,25 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
 
   /** Closes the subscription if it accepts nothing, holds nothing and handles nothing any more. */
   finish(): void {
-    if (this.isClosed || !this.cursor.isEnded || this.handlers.isActive) return
+    if (this.isClosed || !this.cursor.isEnded || this.supervision?.isActive === true) return
     this.isClosed = true
     this.endTakes()
     this.host.onClosed(this)
     this.gatherings?.forEach((gathering) => gathering.notify())
+    if (this.supervision !== undefined) return
+    this.reportDiscarded()
+    // All that the scope would do is done. Closed, it leaves the subscriber's scope, which may live on for long.
+    Scope.closeUnsafe(this.scope, Exit.void)
+  }
+
+  /** What a taker has left behind is its own business, as when a page is closed; what handlers leave behind is a warning. */
+  private reportDiscarded(): void {
+    const { discarded } = this.cursor
+    if (discarded === 0) return
+    this.host.run(quietly(Effect.annotateLogs(
+      Effect.logDebug(`Closing a subscription discarded ${plural(discarded, "pending event")}`),
+      { bus: this.host.name, subscription: this.name, discarded }
+    )))
   }
 
   onLoss(): void {
@@ -240,8 +256,11 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   private collectLosses(): void {
     const lost = this.cursor.collectLosses()
     if (lost === undefined) return
-    const since = eventOf(lost.first).occurredAt
-    const until = eventOf(lost.last).occurredAt
+    const first = readLate(eventOf(lost.first), "occurredAt")
+    const last = readLate(eventOf(lost.last), "occurredAt")
+    // Of events that can no longer be read it is known only that they are lost now.
+    const since = first ?? last ?? this.host.now()
+    const until = last ?? since
     this.lost ??= new Gathering()
     this.lost.add(lost.dropped, since, until)
     this.warning?.gathering.add(lost.dropped, since, until)

@@ -1,0 +1,166 @@
+/**
+ * How the fibers of a subscription end: those of `on` and those of `consume`.
+ *
+ * A close interrupts the fibers and waits for them, with one exception. A close that comes from inside a handler, or from a
+ * fiber forked in one, neither interrupts nor waits for that handler, which would be waiting for it. Where it closes another
+ * subscription it waits for that one, but no longer than until its own fiber is interrupted. So two handlers that close each
+ * other never wait in a circle.
+ */
+import { Clock, Context, type Duration, Effect, Exit, Fiber, Latch, Scope, Tracer } from "effect"
+import type { SubscriptionHandle } from "../Subscription.ts"
+import { quietly } from "./losses.ts"
+import type { Host, SubscriptionImpl } from "./subscription.ts"
+import { plural } from "./words.ts"
+
+/** One fiber in which subscriber code runs. */
+export interface Worker {
+  readonly supervision: Supervision
+}
+
+/**
+ * The worker that the current fiber belongs to. The fibers that a handler forks inherit it. One that outlives its event cannot
+ * be told from those of the worker's next event.
+ */
+export const CurrentWorker = Context.Reference<Worker | undefined>("@openwatch/event-bus/CurrentWorker", {
+  defaultValue: () => undefined
+})
+
+const currentWorker = (): Worker | undefined => {
+  const fiber = Fiber.getCurrent()
+  return fiber === undefined ? undefined : Context.get(fiber.context, CurrentWorker)
+}
+
+/** A drain that takes longer than this, in milliseconds of real time, says so. */
+const longDrain = 1000
+
+export abstract class Supervision {
+  handled = 0
+  failures = 0
+  interrupted = 0
+  readonly handle: SubscriptionHandle
+  protected readonly subscription: SubscriptionImpl
+  protected readonly host: Host
+  protected readonly context: Context.Context<never>
+  protected readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  protected isClosed = false
+  private readonly drain: Duration.Duration | undefined
+  private readonly ended = Latch.makeUnsafe()
+  private deadline: Fiber.Fiber<void> | undefined = undefined
+  private longDrainTimer: ReturnType<typeof setTimeout> | undefined = undefined
+  /** What was interrupted before the subscription was closed. */
+  private interruptedWhileOpen = 0
+
+  constructor(
+    host: Host,
+    subscription: SubscriptionImpl,
+    drain: Duration.Duration | undefined,
+    context: Context.Context<never>
+  ) {
+    this.host = host
+    this.subscription = subscription
+    this.drain = drain
+    this.context = Context.omit(Tracer.ParentSpan, CurrentWorker)(context)
+    this.run = Effect.runForkWith(this.context)
+    this.handle = {
+      name: subscription.name,
+      snapshot: subscription.snapshot,
+      losses: subscription.losses,
+      unsubscribe: Effect.uninterruptible(Effect.suspend(() => this.close(currentWorker())))
+    }
+    subscription.supervision = this
+  }
+
+  abstract readonly isActive: boolean
+  abstract readonly running: number
+  /** How many of the first events taken have all ended. */
+  abstract readonly settled: number
+
+  /** What the snapshot of such a subscription has besides that of any other. */
+  snapshotUnsafe(): { readonly handled: number; readonly interrupted: number; readonly settled: number } {
+    return { handled: this.handled, interrupted: this.interrupted, settled: this.settled }
+  }
+
+  /** Interrupts all fibers but the one of this worker. */
+  protected abstract interruptFibers(except: Worker | undefined): void
+
+  /** What the closing of the subscriber's scope does. */
+  readonly release: Effect.Effect<void> = Effect.suspend(() => this.releaseUnsafe())
+
+  /** Drains where that was asked for, else closes. What it returns waits for the end. */
+  releaseUnsafe(): Effect.Effect<void> {
+    const current = currentWorker()
+    if (this.drain === undefined || this.isClosed || current?.supervision === this) return this.close(current)
+    this.subscription.drainUnsafe()
+    if (this.deadline === undefined && this.isActive) {
+      this.deadline = this.run(Effect.andThen(Effect.sleep(this.drain), Effect.sync(() => this.closeUnsafe(undefined))))
+      this.watchDrain()
+    }
+    if (current === undefined) return this.ended.await
+    return Effect.onInterrupt(
+      Effect.interruptible(this.ended.await),
+      () => Effect.sync(() => this.closeUnsafe(current))
+    )
+  }
+
+  private close(current: Worker | undefined): Effect.Effect<void> {
+    this.closeUnsafe(current)
+    if (current === undefined) return this.ended.await
+    return current.supervision === this ? Effect.void : Effect.interruptible(this.ended.await)
+  }
+
+  /** Discards what is pending and interrupts the handlers, all but the one that asks for it. */
+  private closeUnsafe(current: Worker | undefined): void {
+    if (!this.isClosed) this.interruptedWhileOpen = this.interrupted
+    this.isClosed = true
+    this.subscription.closeUnsafe()
+    this.interruptFibers(current)
+  }
+
+  /** To be called when the last fiber has ended, and no other will start. */
+  protected end(): void {
+    this.deadline?.interruptUnsafe()
+    clearTimeout(this.longDrainTimer)
+    this.subscription.finish()
+    this.warnOfLoss()
+    // Not before: the subscriber's scope waits for a handler that has unsubscribed itself and still runs.
+    this.run(Scope.close(this.subscription.scope, Exit.void))
+    this.ended.openUnsafe()
+    this.host.onIdle()
+  }
+
+  private warnOfLoss(): void {
+    const { discarded } = this.subscription.cursor
+    const interrupted = this.isClosed ? this.interrupted - this.interruptedWhileOpen : 0
+    if (discarded === 0 && interrupted === 0) return
+    this.run(this.annotate(
+      Effect.logWarning(
+        `Closing a subscription discarded ${plural(discarded, "pending event")} and interrupted ${
+          plural(interrupted, "handler")
+        }; to keep them, give it, or the bus, more time to drain: { drain: "10 seconds" }`
+      ),
+      { discarded, interrupted }
+    ))
+  }
+
+  /** Says once that a drain takes long: it may wait for a handler that waits for a clock which nobody moves. */
+  private watchDrain(): void {
+    const clock = Context.get(this.context, Clock.Clock)
+    const start = clock.currentTimeMillisUnsafe()
+    this.longDrainTimer = setTimeout(() => {
+      const { running, subscription: { cursor: { pending } } } = this
+      const still = `A drain still waits for ${plural(running, "handler")} and ${plural(pending, "pending event")}`
+      this.run(this.annotate(
+        clock.currentTimeMillisUnsafe() === start
+          ? Effect.logWarning(`${still}, and Clock stands still: under TestClock, adjust it while the scope closes`)
+          : Effect.logInfo(still),
+        { pending, running }
+      ))
+    }, longDrain)
+  }
+
+  protected annotate(logging: Effect.Effect<void>, annotations: Record<string, unknown>): Effect.Effect<void> {
+    return quietly(
+      Effect.annotateLogs(logging, { bus: this.host.name, subscription: this.subscription.name, ...annotations })
+    )
+  }
+}

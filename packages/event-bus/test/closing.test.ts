@@ -1,0 +1,217 @@
+/** Closing from inside of handlers: nothing waits for itself or in a circle, and `drain` bounds what is left. */
+import { assert, describe, it } from "@effect/vitest"
+import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
+import { Deferred, Effect, Exit, Fiber, Latch, Logger, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
+
+const makeBus = (options: EventBus.Options = {}) => EventBus.make({ name: "test", events: [Ping, Pong], ...options })
+
+const laws = (snapshot: Effect.Success<SubscriptionHandle["snapshot"]>) => {
+  const { handled = 0, failures, interrupted = 0, running, taken } = snapshot
+  assert.strictEqual(taken, handled + failures + interrupted + running)
+}
+
+describe("a fiber that a handler forked", () => {
+  const later = Effect.andThen(settle, settle)
+
+  it.effect("unsubscribes, when its handler has long ended", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const handle = yield* bus.on("Ping", (_, handle) => Effect.forkChild(Effect.andThen(settle, handle.unsubscribe)))
+      yield* bus.publish(ping(1))
+      yield* later
+      const { handled, state } = yield* handle.snapshot
+      assert.deepStrictEqual([state, handled], ["closed", 1])
+    }))
+
+  it.effect("closes the scope of its subscription, which has time to drain", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const scope = yield* Scope.make()
+      const handle = yield* bus.on(
+        "Ping",
+        () => Effect.forkChild(Effect.andThen(settle, Scope.close(scope, Exit.void))),
+        { drain: "100 millis" }
+      ).pipe(Scope.provide(scope))
+      yield* bus.publish(ping(1))
+      yield* later
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+    }))
+
+  it.effect("is in the subscriber's scope when that closes, and unsubscribes meanwhile", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const scope = yield* Scope.make()
+      const gate = yield* Latch.make()
+      const handle = yield* bus.on(
+        "Ping",
+        (_, handle) =>
+          Effect.forkIn(Effect.onInterrupt(gate.await, () => handle.unsubscribe), scope, { startImmediately: true })
+      ).pipe(Scope.provide(scope))
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+    }))
+
+  it.effect("closes the bus's scope", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const bus = yield* Scope.provide(makeBus(), scope)
+      const handle = yield* bus.on(
+        "Ping",
+        () => Effect.forkChild(Effect.andThen(settle, Scope.close(scope, Exit.void)))
+      )
+      yield* bus.publish(ping(1))
+      yield* later
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+    }))
+})
+
+describe("two handlers that close each other", () => {
+  /** Two handlers that meet, and then each run `close` of the other. */
+  const each = (
+    bus: Effect.Success<ReturnType<typeof makeBus>>,
+    options: { readonly drain?: string },
+    close: (other: { readonly scope: Scope.Closeable; readonly handle: SubscriptionHandle }) => Effect.Effect<void>
+  ) =>
+    Effect.gen(function*() {
+      const met = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
+      const subscriptions: Array<{ readonly scope: Scope.Closeable; readonly handle: SubscriptionHandle }> = []
+      for (const me of [0, 1] as const) {
+        const scope = yield* Scope.make()
+        const handle = yield* bus.on("Ping", () =>
+          Effect.gen(function*() {
+            yield* Deferred.succeed(met[me], undefined)
+            yield* Deferred.await(met[1 - me]!)
+            yield* close(subscriptions[1 - me]!)
+          }), options as never).pipe(Scope.provide(scope))
+        subscriptions.push({ scope, handle })
+      }
+      yield* bus.publish(ping(1))
+      yield* settle
+      return Effect.forEach(subscriptions, ({ handle }) => handle.snapshot)
+    })
+
+  it.effect("by unsubscribing: the one that is closed first is interrupted, the other goes on", () =>
+    Effect.gen(function*() {
+      const snapshots = yield* yield* each(yield* makeBus(), {}, ({ handle }) => handle.unsubscribe)
+      assert.deepStrictEqual(snapshots.map(({ running, state }) => [running, state]), [[0, "open"], [0, "closed"]])
+      snapshots.forEach(laws)
+    }))
+
+  it.effect("by closing each other's scopes", () =>
+    Effect.gen(function*() {
+      const snapshots = yield* yield* each(yield* makeBus(), {}, ({ scope }) => Scope.close(scope, Exit.void))
+      assert.deepStrictEqual(snapshots.map(({ running, state }) => [running, state]), [[0, "open"], [0, "closed"]])
+      snapshots.forEach(laws)
+    }))
+
+  for (
+    const [inside, region] of [["interruptible", Effect.interruptible], [
+      "uninterruptible",
+      Effect.uninterruptible
+    ]] as const
+  ) {
+    it.effect(`by closing each other's scopes, with time to drain, ${inside}: they wait no longer than that`, () =>
+      Effect.gen(function*() {
+        const look = yield* each(
+          yield* makeBus(),
+          { drain: "1 second" },
+          ({ scope }) => region(Scope.close(scope, Exit.void))
+        )
+        assert.deepStrictEqual((yield* look).map(({ state }) => state), ["draining", "draining"])
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        const snapshots = yield* look
+        assert.deepStrictEqual(snapshots.map(({ state }) => state), ["closed", "closed"])
+        snapshots.forEach(laws)
+      }))
+  }
+})
+
+it.effect("a drain that a handler waits for ends with that handler: the rest is discarded", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const scope = yield* Scope.make()
+    const slow = yield* bus.on("Ping", () => Effect.never, { name: "slow", drain: "1 hour" }).pipe(Scope.provide(scope))
+    const closer = yield* bus.on("Pong", () => Scope.close(scope, Exit.void), { name: "closer" })
+    yield* bus.publishAll([ping(1), ping(2), pong(3)])
+    yield* settle
+    assert.strictEqual((yield* slow.snapshot).state, "draining")
+    yield* closer.unsubscribe
+    yield* settle
+    const { discarded, interrupted, state } = yield* slow.snapshot
+    assert.deepStrictEqual([state, discarded, interrupted], ["closed", 1, 1])
+  }))
+
+it.effect("closing the bus's scope from a handler ends when that handler is interrupted, and ends all drains with it", () =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const bus = yield* Scope.provide(makeBus({ drain: "1 hour" }), scope)
+    const slow = yield* bus.on("Ping", () => Effect.never, { name: "slow" })
+    const slower = yield* bus.on("Ping", () => Effect.never, { name: "slower" })
+    const closer = yield* bus.on("Pong", () => Scope.close(scope, Exit.void), { name: "closer" })
+    yield* bus.publishAll([ping(1), pong(2)])
+    yield* settle
+    assert.strictEqual((yield* slow.snapshot).state, "draining")
+    yield* closer.unsubscribe
+    yield* settle
+    assert.deepStrictEqual([(yield* slow.snapshot).state, (yield* slower.snapshot).state], ["closed", "closed"])
+  }))
+
+describe("what a close takes away", () => {
+  const logged = <A, E, R>(effect: (lines: Array<string>) => Effect.Effect<A, E, R>) => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
+    return Effect.provide(effect(lines), Logger.layer([logger]))
+  }
+
+  it.effect("from a handler is one warning with both counts and the way to keep them", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const handle = yield* bus.on("Ping", () => Effect.never)
+        yield* bus.publishAll([ping(1), ping(2), ping(3)])
+        yield* settle
+        yield* handle.unsubscribe
+        yield* settle
+        assert.deepStrictEqual(lines, [
+          `Warn Closing a subscription discarded 2 pending events and interrupted 1 handler; to keep them, give it, or the bus, more time to drain: { drain: "10 seconds" }`
+        ])
+      })
+    ))
+
+  it.effect("is not said where there is nothing to say", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const handle = yield* bus.on("Ping", () => Effect.void)
+        yield* bus.publish(ping(1))
+        yield* settle
+        yield* handle.unsubscribe
+        yield* settle
+        assert.deepStrictEqual(lines, [])
+      })
+    ))
+
+  it.effect("is nothing where the bus has time to drain", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const bus = yield* Scope.provide(makeBus({ drain: "10 seconds" }), scope)
+        const handled: Array<number> = []
+        const handle = yield* bus.on("Ping", ({ n }) => Effect.sync(() => handled.push(n)))
+        const hasty = yield* bus.on("Pong", () => Effect.never, { drain: 0 })
+        yield* bus.publishAll([ping(1), ping(2), pong(3)])
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* TestClock.adjust(0)
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(handled, [1, 2])
+        assert.strictEqual((yield* handle.snapshot).discarded, 0)
+        assert.strictEqual((yield* hasty.snapshot).interrupted, 1)
+        assert.strictEqual(lines.length, 1)
+      })
+    ))
+})
