@@ -92,12 +92,18 @@ describe("npm start", () => {
 
       const [, , down, baseline, drifted, moved, list] = stdout.split(/^\$ .*\n/m)
       assert.match(down ?? "", /  high      nobody-home is unreachable\n/)
-      assert.match(baseline ?? "", /of web-01\.example\.org: score 90\.91, the first scan with this profile\n/)
-      assert.match(drifted ?? "", /\nweb-01\.example\.org: score 77\.27, major \(-13\.64 points\)\n/)
-      assert.match(drifted ?? "", /  high      web-01\.example\.org drifted/)
+      assert.match(
+        baseline ?? "",
+        /of web-01\.example\.org, DEBIAN-11\/anssi_np_nt28_high: score 90\.91, the first scan with this profile\n/
+      )
+      assert.match(
+        drifted ?? "",
+        /\nweb-01\.example\.org, DEBIAN-11\/anssi_np_nt28_high: score 77\.27, major \(-13\.64 points\)\n/
+      )
+      assert.match(drifted ?? "", /  high      web-01\.example\.org .*drifted \(major\)/)
       assert.match(moved ?? "", /  info      nobody-home is reachable again\n/)
       assert.match(moved ?? "", /\n5 events published, 0 dropped; 5 received, 3 alerts routed, /)
-      assert.match(list ?? "", /  active    high      web-01\.example\.org drifted/)
+      assert.match(list ?? "", /  active    high      web-01\.example\.org .*drifted \(major\)/)
       assert.match(list ?? "", /  resolved  high      nobody-home is unreachable\n/)
       assert.match(list ?? "", /\nIts live page was at http:\/\/127\.0\.0\.1:\d+\/: in a terminal, /)
       assert.strictEqual(exitCode, 0)

@@ -4,7 +4,11 @@
  * Everything here is pure: which event gives which alert, which alerts it resolves, and what makes two alerts the same.
  */
 import { DateTime, Schema } from "effect"
+import { ChangedRules, type DriftDetected, SeverityCounts } from "../events/DriftDetected.ts"
+import { changeOf, type HeartbeatPulse, Reason } from "../events/HeartbeatPulse.ts"
 import { HostId } from "../events/HostId.ts"
+import { describe as describeHost, NamedHost } from "../events/NamedHost.ts"
+import { describe as describeSeries, keyOf, Series } from "../events/Series.ts"
 import type { SystemEventBus } from "../events/SystemEventBus.ts"
 
 /** An event of the bus. */
@@ -43,15 +47,6 @@ export const severityOf: { readonly [T in AlertType]: Severity } = {
   drift_improvement: "info"
 }
 
-/** The types whose open alerts, of the same host, an alert of this type resolves. */
-export const resolvedBy: { readonly [T in AlertType]: ReadonlyArray<AlertType> } = {
-  host_unreachable: [],
-  host_recovered: ["host_unreachable"],
-  drift_major: [],
-  drift_minor: [],
-  drift_improvement: ["drift_major", "drift_minor"]
-}
-
 /**
  * Whether an alert needs somebody until it is resolved. An alert of severity `info` does not: it is never open, and is
  * stored as resolved.
@@ -61,6 +56,21 @@ export type AlertState = "active" | "resolved"
 /** The state in which an alert of a severity begins. */
 export const initialState = (severity: Severity): AlertState => severity === "info" ? "resolved" : "active"
 
+/** How the score of a series moved. */
+export const AlertDrift = Schema.Struct({
+  series: Schema.optionalKey(Series),
+  /** In percent. */
+  priorScore: Schema.Finite,
+  currentScore: Schema.Finite,
+  /** In percentage points. */
+  scoreDelta: Schema.Finite,
+  /** What the score first fell from and has not come back to since. */
+  fellFrom: Schema.optionalKey(Schema.Finite),
+  becameFailing: SeverityCounts,
+  becamePassing: SeverityCounts,
+  rules: Schema.optionalKey(ChangedRules)
+})
+
 /** An alert, as channels get it. */
 export class Alert extends Schema.Class<Alert>("Alert")({
   /** A UUIDv7 (RFC 9562 section 5.7). The same alert has the same id however often it is sent. */
@@ -68,65 +78,183 @@ export class Alert extends Schema.Class<Alert>("Alert")({
   type: AlertType,
   severity: Severity,
   hostId: HostId,
-  /** One line that tells people what happened, and to which host. */
+  /** What people call the host. */
+  host: Schema.optionalKey(NamedHost),
+  /** One line that tells people what happened, to which host, and why. */
   title: Schema.String,
-  /** What channels are chosen by: `severity`, `alert_type`, `host_id`, and for drift `score_delta`, in points. */
+  /** `type|host|rule`: two alerts with one key tell of the same thing. The rule is the series of a drift, or `flapping`. */
+  dedupKey: Schema.String,
+  /** Why the host does not answer. */
+  reason: Schema.optionalKey(Reason),
+  /** How the score moved. */
+  drift: Schema.optionalKey(AlertDrift),
+  /** The id of the alert that this one ends. */
+  resolves: Schema.optionalKey(Schema.String),
+  /** The id of the alert whose place this one takes: of the same problem, which has become worse. */
+  supersedes: Schema.optionalKey(Schema.String),
+  /** What channels are chosen by: `severity`, `alert_type`, `host_id`, `host`, and for drift `score_delta`, in points. */
   tags: Schema.Record(Schema.String, Schema.String),
   /** When what it tells of happened, by the event. */
   occurredAt: Schema.DateTimeUtc
 }) {}
 
-/** `type|host|rule`: two alerts with one key tell of the same thing. No type has a rule yet, so that part is empty. */
-export const dedupKey = (alert: Alert): string => `${alert.type}|${alert.hostId}|`
-
-const typeOf = (event: Event): AlertType | undefined => {
-  if (event._tag === "DriftDetected") return `drift_${event.driftType}`
-  if (!event.reachable) return "host_unreachable"
-  return event.priorReachable === false ? "host_recovered" : undefined
+/** Open alerts, of one host, that an event ends. */
+export interface Ending {
+  readonly types: ReadonlyArray<AlertType>
+  /** Only those with this third part of the key; all where it is `undefined`. */
+  readonly rule?: string | undefined
 }
+
+/** What follows from an event. */
+export interface Consequence {
+  /** The alert to be raised. */
+  readonly alert: Alert | undefined
+  /** The third part of its key. */
+  readonly rule: string
+  /** The alerts that are over. */
+  readonly ends: Ending | undefined
+  /** Whether the alert is of the same problem as those that it ends, which goes on: then it takes their place. */
+  readonly isWorse: boolean
+  /** The types of alerts that could be ended by one like this: once such a one was raised, this is news again. */
+  readonly couldEnd: Ending | undefined
+}
+
+/** The third part of the key of an alert that tells of a host which keeps changing. */
+export const flappingRule = "flapping"
+
+const drifts: ReadonlyArray<AlertType> = ["drift_major", "drift_minor"]
 
 const rounded = (points: number): string => String(Math.round(points * 100) / 100)
 
-const titleOf = (event: Event, host: string): string => {
-  if (event._tag === "HeartbeatPulse") return `${host} is ${event.reachable ? "reachable again" : "unreachable"}`
-  const verb = event.driftType === "improvement" ? "improved" : `drifted (${event.driftType})`
-  const sign = event.scoreDelta > 0 ? "+" : ""
-  return `${host} ${verb}: ${rounded(event.priorScore)} to ${rounded(event.currentScore)} ` +
-    `(${sign}${rounded(event.scoreDelta)} points)`
+/** What is told of an event: nothing where there is no type. */
+interface Told extends Omit<Consequence, "alert"> {
+  readonly type: AlertType | undefined
+  readonly title: string
 }
 
-/** The alert that an event gives, if it gives one. `host` is what people call the event's host. */
-export const fromEvent = (event: Event, options: { readonly id: string; readonly host: string }): Alert | undefined => {
-  const type = typeOf(event)
-  if (type === undefined) return undefined
+const nothing: Told = { type: undefined, title: "", rule: "", ends: undefined, isWorse: false, couldEnd: undefined }
+
+const tellPulse = (event: HeartbeatPulse, host: string): Told => {
+  const change = changeOf(event)
+  const hostAlerts: Ending = { types: ["host_unreachable"] }
+  const why = event.reason === undefined ? "" : `: ${event.reason.text}`
+  if (change === "removed") return { ...nothing, ends: { types: AllAlertTypes } }
+  if (change === "flapping") {
+    return {
+      type: "host_unreachable",
+      title: `${host} is flapping: it keeps changing, and is ${
+        event.reachable ? "reachable" : "unreachable"
+      } now${why}`,
+      rule: flappingRule,
+      ends: { types: ["host_unreachable"], rule: "" },
+      isWorse: true,
+      couldEnd: undefined
+    }
+  }
+  if (!event.reachable) {
+    return {
+      type: "host_unreachable",
+      title: `${host} is unreachable${why}`,
+      rule: "",
+      ends: change === "steady" ? { types: ["host_unreachable"], rule: flappingRule } : undefined,
+      isWorse: true,
+      couldEnd: undefined
+    }
+  }
+  return event.priorReachable === false || change === "steady"
+    ? {
+      type: "host_recovered",
+      title: `${host} is ${change === "steady" ? "reachable, and steady again" : "reachable again"}`,
+      rule: "",
+      ends: hostAlerts,
+      isWorse: false,
+      couldEnd: hostAlerts
+    }
+    : nothing
+}
+
+const tellDrift = (event: DriftDetected, host: string): Told => {
+  const isBetter = event.driftType === "improvement"
+  const rule = event.series === undefined ? "" : keyOf(event.series)
+  const series = event.series === undefined ? "" : ` in ${describeSeries(event.series)}`
+  const verb = isBetter ? "improved" : `drifted (${event.driftType})`
+  const sign = event.scoreDelta > 0 ? "+" : ""
+  // An event of an earlier version does not say; there every improvement ended what was open.
+  const isBack = event.isBack ?? true
+  const open: Ending = { types: drifts, rule }
+  return {
+    type: `drift_${event.driftType}`,
+    title: `${host} ${verb}${series}: ${rounded(event.priorScore)} to ${rounded(event.currentScore)} ` +
+      `(${sign}${rounded(event.scoreDelta)} points)${
+        isBetter && isBack && event.fellFrom !== undefined ? ", and is back" : ""
+      }`,
+    rule,
+    ends: (isBetter ? isBack : event.series !== undefined) ? open : undefined,
+    isWorse: !isBetter,
+    couldEnd: isBetter ? open : undefined
+  }
+}
+
+/**
+ * What follows from an event. `hostLabel` is what people call its host where the event, of an earlier version, does not
+ * say.
+ */
+export const fromEvent = (
+  event: Event,
+  options: { readonly id: string; readonly hostLabel: string }
+): Consequence => {
+  const label = event.host === undefined ? options.hostLabel : describeHost(event.host)
+  const told = event._tag === "HeartbeatPulse" ? tellPulse(event, label) : tellDrift(event, label)
+  const { title, type, ...consequence } = told
+  if (type === undefined) return { ...consequence, alert: undefined }
   const severity = severityOf[type]
-  return new Alert({
+  const alert = new Alert({
     id: options.id,
     type,
     severity,
     hostId: event.hostId,
-    title: titleOf(event, options.host),
+    ...(event.host === undefined ? {} : { host: event.host }),
+    title,
+    dedupKey: `${type}|${event.hostId}|${consequence.rule}`,
+    ...(event._tag === "HeartbeatPulse"
+      ? event.reason === undefined ? {} : { reason: event.reason }
+      : { drift: driftOf(event) }),
     tags: {
       severity,
       alert_type: type,
       host_id: event.hostId,
+      host: event.host?.name ?? options.hostLabel,
       ...(event._tag === "DriftDetected" ? { score_delta: rounded(event.scoreDelta) } : {})
     },
     occurredAt: event.occurredAt
   })
+  return { ...consequence, alert }
 }
+
+const driftOf = (
+  { becameFailing, becamePassing, currentScore, fellFrom, priorScore, rules, scoreDelta, series }: DriftDetected
+): typeof AlertDrift.Type => ({
+  ...(series === undefined ? {} : { series }),
+  priorScore,
+  currentScore,
+  scoreDelta,
+  ...(fellFrom === undefined ? {} : { fellFrom }),
+  becameFailing,
+  becamePassing,
+  ...(rules === undefined ? {} : { rules })
+})
 
 /** The last stored alert with the same key, as deduplication looks at it. */
 export interface Previous {
   readonly state: AlertState
   readonly occurredAt: DateTime.Utc
-  /** Whether an alert that it resolves was raised after it. */
+  /** Whether an alert that it could end was raised after it. */
   readonly isRaisedAgain: boolean
 }
 
 /**
- * Whether an alert only repeats the previous one: it follows within the time to live, in milliseconds, and what the
- * previous one told of has not ended since.
+ * Whether an alert that ends nothing only repeats the previous one: it follows within the time to live, in milliseconds, and
+ * what the previous one told of has not ended since.
  *
  * A clock that was set back gives an alert that is older than the previous one. As distance is what counts, it mutes
  * repeats for no longer than the time to live.

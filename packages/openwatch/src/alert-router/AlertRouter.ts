@@ -31,7 +31,7 @@ import {
 import { v7 } from "uuid"
 import { AlertStore, type AlertStoreError, type PendingDelivery } from "../alert-store/AlertStore.ts"
 import { AllEventKinds, SystemEventBus } from "../events/SystemEventBus.ts"
-import { type Event, fromEvent, resolvedBy } from "./Alert.ts"
+import { type Event, fromEvent } from "./Alert.ts"
 import { type AlertChannel, AlertChannels, ChannelError, wants } from "./AlertChannel.ts"
 import { HostLabel } from "./HostLabel.ts"
 
@@ -264,15 +264,15 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
 
   const handle = Effect.fnUntraced(function*(event: Event) {
     yield* count("received", receivedTotal)
-    const alert = fromEvent(event, {
+    const consequence = fromEvent(event, {
       id: v7({ msecs: yield* Clock.currentTimeMillis }),
-      host: hostLabel(event.hostId)
+      hostLabel: hostLabel(event.hostId)
     })
+    const { alert } = consequence
     const outcome = yield* untilStored(
       store.submit({
+        ...consequence,
         event,
-        alert,
-        resolves: alert === undefined ? [] : resolvedBy[alert.type],
         channels: alert === undefined
           ? []
           : channels.filter((channel) => wants(channel, alert)).map(({ name }) => name),

@@ -1,5 +1,6 @@
 /**
- * What people call a host. Events know hosts by their ids alone; who knows the inventory provides the names.
+ * What people call a host whose event does not say, as those of an earlier version do not: who knows the inventory provides
+ * the names.
  */
 import { Context } from "effect"
 import type { HostId } from "../events/HostId.ts"

@@ -3,7 +3,7 @@
  */
 import { Context, Data, type Duration, type Effect, type Option } from "effect"
 import type { DateTime } from "effect"
-import type { Alert, AlertState, AlertType, Event } from "../alert-router/Alert.ts"
+import type { Alert, AlertState, Consequence, Event } from "../alert-router/Alert.ts"
 
 /** The store could not do what was asked, and has done nothing of it. */
 export class AlertStoreError extends Data.TaggedError("AlertStoreError")<{
@@ -14,12 +14,8 @@ export class AlertStoreError extends Data.TaggedError("AlertStoreError")<{
 }> {}
 
 /** What the store is asked to take in: an event, and what follows from it. */
-export interface Submission {
+export interface Submission extends Consequence {
   readonly event: Event
-  /** The alert that the event gives; none if `undefined`. */
-  readonly alert: Alert | undefined
-  /** The types whose open alerts, of the same host, end with this event. */
-  readonly resolves: ReadonlyArray<AlertType>
   /** The names of the channels that the alert is for. */
   readonly channels: ReadonlyArray<string>
   /** For how long the alert's repeats are muted. */
@@ -68,9 +64,9 @@ export interface StoredAlert {
 /** Keeps alerts. Once an operation has succeeded, what it stored survives the process and the machine's power. */
 export class AlertStore extends Context.Service<AlertStore, {
   /**
-   * Decides, in one transaction, whether the alert is a repeat; stores it if not, with its deliveries pending; resolves
-   * what ends; and records that the event needs no announcing any more. An event that was decided on before changes
-   * nothing, whatever came since.
+   * In one transaction: resolves what ends; decides whether the alert is a repeat, which one that ends another never is;
+   * stores it if not, with its deliveries pending; and records that the event needs no announcing any more. An event that
+   * was decided on before changes nothing, whatever came since.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Outcome, AlertStoreError>
   /** The oldest alert that the channel is still to get. */

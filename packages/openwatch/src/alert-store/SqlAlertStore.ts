@@ -4,8 +4,8 @@
 import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
-import { Alert, dedupKey, initialState, isRepeat, resolvedBy } from "../alert-router/Alert.ts"
-import type { AlertState, AlertType, Event, Severity } from "../alert-router/Alert.ts"
+import { Alert, initialState, isRepeat } from "../alert-router/Alert.ts"
+import type { AlertState, AlertType, Ending, Event, Severity } from "../alert-router/Alert.ts"
 import { eventIdOf } from "../events/EventId.ts"
 import type { HostId } from "../events/HostId.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
@@ -22,7 +22,9 @@ interface AlertRow {
   readonly type: AlertType
   readonly severity: Severity
   readonly host_id: HostId
+  readonly dedup_key: string
   readonly title: string
+  readonly details: string
   readonly tags: string
   readonly occurred_at: Integer
   readonly state: AlertState
@@ -40,6 +42,12 @@ interface DeliveryRow {
 
 const utc = (millis: Integer): DateTime.Utc => DateTime.makeUnsafe(Number(millis))
 
+/** What an alert says beside what it is found by. */
+type Details = Pick<Alert, "host" | "reason" | "drift" | "resolves" | "supersedes">
+
+const detailsOf = ({ drift, host, reason, resolves, supersedes }: Alert): string =>
+  JSON.stringify({ host, reason, drift, resolves, supersedes })
+
 const alertOf = (row: AlertRow): Alert =>
   new Alert({
     id: row.id,
@@ -47,6 +55,8 @@ const alertOf = (row: AlertRow): Alert =>
     severity: row.severity,
     hostId: row.host_id,
     title: row.title,
+    dedupKey: row.dedup_key,
+    ...(JSON.parse(row.details) as Details),
     tags: JSON.parse(row.tags) as Record<string, string>,
     occurredAt: utc(row.occurred_at)
   })
@@ -84,29 +94,45 @@ const make = Effect.gen(function*() {
       (rows) => rows.length > 0
     )
 
-  const isRaisedAfter = (alert: Alert, seq: Integer) =>
-    resolvedBy[alert.type].length === 0
+  const matching = (hostId: HostId, { rule, types }: Ending) =>
+    sql.and([
+      sql`host_id = ${hostId}`,
+      sql.in("type", types),
+      ...(rule === undefined ? [] : [sql`rule = ${rule}`])
+    ])
+
+  const isRaisedAfter = (hostId: HostId, couldEnd: Ending | undefined, seq: Integer) =>
+    couldEnd === undefined
       ? Effect.succeed(false)
       : Effect.map(
-        sql`SELECT seq FROM alerts WHERE host_id = ${alert.hostId} AND ${sql.in("type", resolvedBy[alert.type])}
-          AND seq > ${seq} LIMIT 1`,
+        sql`SELECT seq FROM alerts WHERE ${matching(hostId, couldEnd)} AND seq > ${seq} LIMIT 1`,
         (rows) => rows.length > 0
       )
 
   /** The previous alert with the same key, if this one only repeats it. */
-  const findRepeated = Effect.fnUntraced(function*(alert: Alert, timeToLive: Duration.Duration) {
-    const [previous] = yield* sql<Pick<AlertRow, "seq" | "state" | "occurred_at">>`
-      SELECT seq, state, occurred_at FROM alerts WHERE dedup_key = ${dedupKey(alert)} ORDER BY seq DESC LIMIT 1`
-    if (previous === undefined) return undefined
-    const repeats = isRepeat(alert, {
-      state: previous.state,
-      occurredAt: utc(previous.occurred_at),
-      isRaisedAgain: yield* isRaisedAfter(alert, previous.seq)
-    }, Duration.toMillis(timeToLive))
-    return repeats ? previous.seq : undefined
+  const findRepeated = Effect.fnUntraced(
+    function*(alert: Alert, { couldEnd, timeToLive }: Pick<Submission, "couldEnd" | "timeToLive">) {
+      const [previous] = yield* sql<Pick<AlertRow, "seq" | "state" | "occurred_at">>`
+        SELECT seq, state, occurred_at FROM alerts WHERE dedup_key = ${alert.dedupKey} ORDER BY seq DESC LIMIT 1`
+      if (previous === undefined) return undefined
+      const repeats = isRepeat(alert, {
+        state: previous.state,
+        occurredAt: utc(previous.occurred_at),
+        isRaisedAgain: yield* isRaisedAfter(alert.hostId, couldEnd, previous.seq)
+      }, Duration.toMillis(timeToLive))
+      return repeats ? previous.seq : undefined
+    }
+  )
+
+  /** Resolves what an event ends. Returns the id of the newest alert of it. */
+  const end = Effect.fnUntraced(function*(event: Event, ends: Ending) {
+    const rows = yield* sql<Pick<AlertRow, "seq" | "id">>`UPDATE alerts
+      SET state = 'resolved', resolved_at = ${DateTime.toEpochMillis(event.occurredAt)}
+      WHERE ${matching(event.hostId, ends)} AND state = 'active' RETURNING seq, id`
+    return rows.toSorted((a, b) => Number(b.seq) - Number(a.seq))[0]?.id
   })
 
-  const insert = Effect.fnUntraced(function*(alert: Alert, channels: ReadonlyArray<string>) {
+  const insert = Effect.fnUntraced(function*(alert: Alert, rule: string, channels: ReadonlyArray<string>) {
     const state = initialState(alert.severity)
     const occurredAt = DateTime.toEpochMillis(alert.occurredAt)
     const [row] = yield* sql<Pick<AlertRow, "seq">>`INSERT INTO alerts ${
@@ -115,8 +141,11 @@ const make = Effect.gen(function*() {
         type: alert.type,
         severity: alert.severity,
         host_id: alert.hostId,
-        dedup_key: dedupKey(alert),
+        dedup_key: alert.dedupKey,
+        rule,
         title: alert.title,
+        details: detailsOf(alert),
+        fell_from: alert.drift?.fellFrom ?? null,
         tags: JSON.stringify(alert.tags),
         occurred_at: occurredAt,
         state,
@@ -140,23 +169,27 @@ const make = Effect.gen(function*() {
     return true
   })
 
-  const take = Effect.fnUntraced(function*({ alert, channels, event, resolves, timeToLive }: Submission) {
+  const take = Effect.fnUntraced(function*(submission: Submission) {
+    const { alert, channels, ends, event, isWorse, rule } = submission
     yield* outbox.acknowledge([event])
-    if (alert === undefined) return "none"
+    if (alert === undefined && ends === undefined) return "none"
     if (!(yield* remember(event))) return "duplicate"
-    const occurredAt = DateTime.toEpochMillis(alert.occurredAt)
     // An old recovery that comes twice must not resolve what was raised since.
-    if (yield* isStored(dedupKey(alert), occurredAt)) return "duplicate"
-    const repeated = yield* findRepeated(alert, timeToLive)
-    if (resolves.length > 0) {
-      yield* sql`UPDATE alerts SET state = 'resolved', resolved_at = ${occurredAt}
-        WHERE host_id = ${alert.hostId} AND ${sql.in("type", resolves)} AND state = 'active'`
+    if (alert !== undefined && (yield* isStored(alert.dedupKey, DateTime.toEpochMillis(alert.occurredAt)))) {
+      return "duplicate"
     }
-    if (repeated !== undefined) {
-      yield* sql`UPDATE alerts SET repeats = repeats + 1 WHERE seq = ${repeated}`
-      return "repeat"
+    const ended = ends === undefined ? undefined : yield* end(event, ends)
+    if (alert === undefined) return "none"
+    if (ended === undefined) {
+      const repeated = yield* findRepeated(alert, submission)
+      if (repeated !== undefined) {
+        yield* sql`UPDATE alerts SET repeats = repeats + 1 WHERE seq = ${repeated}`
+        return "repeat"
+      }
+      return (yield* insert(alert, rule, channels)) ? "stored" : "duplicate"
     }
-    return (yield* insert(alert, channels)) ? "stored" : "duplicate"
+    const ending = new Alert(Object.assign({}, alert, isWorse ? { supersedes: ended } : { resolves: ended }))
+    return (yield* insert(ending, rule, channels)) ? "stored" : "duplicate"
   })
 
   return AlertStore.of({

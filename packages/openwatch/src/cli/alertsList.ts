@@ -10,8 +10,6 @@ import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
-const width = 80
-
 const encodeAlert = Schema.encodeSync(Schema.toCodecJson(Alert))
 
 const formatJson = ({ alert, deliveries, repeats, resolvedAt, state }: StoredAlert): string =>
@@ -29,27 +27,29 @@ const formatTime = (time: DateTime.Utc, zone: DateTime.TimeZone): string => {
   return `${iso.slice(0, 10)} ${iso.slice(11, 16)}${offset}`
 }
 
-const cut = (text: string): string => text.length <= width ? text : `${text.slice(0, width - 1)}…`
-
 const formatUndelivered = ({ attempts, channel, lastError, state }: StoredAlert["deliveries"][number]): string => {
   const tries = `${attempts} ${attempts === 1 ? "attempt" : "attempts"}`
   const why = lastError === undefined ? "" : `: ${lastError}`
-  return cut(
-    state === "given_up" ? `  ${channel}: given up after ${tries}${why}` : `  ${channel}: pending, ${tries}${why}`
-  )
+  return state === "given_up" ? `  ${channel}: given up after ${tries}${why}` : `  ${channel}: pending, ${tries}${why}`
 }
 
-/** Lines of at most 80 columns: one for an alert, and one for each channel that does not have it. */
-export const formatTable = (alerts: ReadonlyArray<StoredAlert>, zone: DateTime.TimeZone): ReadonlyArray<string> => [
-  "TIME                    STATE     SEVERITY  ALERT",
-  ...alerts.flatMap(({ alert, deliveries, repeats, state }) => [
-    cut(
+/** A line for each alert, and one for each channel that does not have it; cut off where `width` says so. */
+export const formatTable = (
+  alerts: ReadonlyArray<StoredAlert>,
+  zone: DateTime.TimeZone,
+  width = Infinity
+): ReadonlyArray<string> =>
+  [
+    "TIME                    STATE     SEVERITY  ALERT",
+    ...alerts.flatMap(({ alert, deliveries, repeats, state }) => [
       `${formatTime(alert.occurredAt, zone)}  ${state.padEnd(8)}  ${alert.severity.padEnd(8)}  ` +
-        `${repeats === 0 ? "" : `${repeats + 1}x `}${alert.title}`
-    ),
-    ...deliveries.filter(({ state }) => state !== "delivered").map(formatUndelivered)
-  ])
-]
+      `${repeats === 0 ? "" : `${repeats + 1}x `}${alert.title}`,
+      ...deliveries.filter(({ state }) => state !== "delivered").map(formatUndelivered)
+    ])
+  ].map((line) => line.length <= width ? line : `${line.slice(0, width - 1)}…`)
+
+/** As wide as the terminal; where there is none, a program may be reading, and nothing is cut off. */
+const terminalWidth = () => process.stdout.isTTY ? process.stdout.columns : Infinity
 
 /** A time span back from now, or a date, perhaps with a time, in local time where it has no zone. */
 export const parseSince = (text: string): Option.Option<(now: DateTime.Utc) => DateTime.Utc> => {
@@ -96,7 +96,11 @@ export const alertsList = Command.make(
       Effect.provide(StorageOptions.layer(data, { mustExist: true }))
     )
     const zone = yield* DateTime.CurrentTimeZone
-    const lines = json ? alerts.map(formatJson) : alerts.length === 0 ? ["No alerts"] : formatTable(alerts, zone)
+    const lines = json
+      ? alerts.map(formatJson)
+      : alerts.length === 0
+      ? ["No alerts"]
+      : formatTable(alerts, zone, terminalWidth())
     if (lines.length > 0) yield* Console.log(lines.join("\n"))
   }, Effect.provide(DateTime.layerCurrentZoneLocal))
 ).pipe(

@@ -1,14 +1,17 @@
 /**
  * `openwatch scan import`: take in the results of scans.
  */
-import { Console, Effect, Layer, Option, Schema } from "effect"
+import { Console, DateTime, Effect, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Configuration from "../configuration/Configuration.ts"
 import * as DriftDetector from "../drift-detector/DriftDetector.ts"
+import * as Scan from "../drift-detector/Scan.ts"
 import * as TargetHosts from "../drift-detector/TargetHosts.ts"
+import * as Xccdf from "../drift-detector/Xccdf.ts"
+import { clean } from "../events/PlainText.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
@@ -17,7 +20,9 @@ import * as StorageOptions from "./storageOptions.ts"
 
 // Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
 const files = Argument.String("FILE").pipe(
-  Argument.withDescription("Result of `oscap xccdf eval`: XCCDF (--results) or ARF (--results-arf)"),
+  Argument.withDescription(
+    "Result of `oscap xccdf eval`: XCCDF (--results) or ARF (--results-arf), perhaps packed with gzip or bzip2"
+  ),
   Argument.variadic({ min: 1 })
 )
 
@@ -53,7 +58,9 @@ const formatJson = (file: string, { host, outcome, scan, scanId, score }: DriftD
     scanId,
     hostId: host.id,
     host: host.name,
-    profile: scan.profile,
+    benchmark: scan.series.benchmark,
+    profile: scan.series.profile,
+    endTime: scan.endTime,
     score,
     outcome: typeof outcome === "string" ? outcome : outcome.type,
     drift: typeof outcome === "string" ? null : outcome
@@ -66,29 +73,45 @@ const optionsOf = Effect.fnUntraced(function*(file: Option.Option<string>) {
   return { hostOf: TargetHosts.make(hosts), thresholds: configuration.driftThresholds }
 })
 
-/** The command: takes in file after file, also those after one that cannot be read. */
+const history = Flag.Boolean("history").pipe(
+  Flag.withoutNegation,
+  Flag.withDescription("Keep the scans for the history alone: compare none with another, and publish nothing"),
+  Flag.withDefault(false)
+)
+
+/** A scan, and the file that it is from. */
+interface Read {
+  readonly file: string
+  readonly scan: Scan.Scan
+}
+
+/** The command: takes in scan after scan in the order of their end, also those of files after one that cannot be read. */
 export const scanImport = Command.make(
   "import",
-  { files, configuration, data: StorageOptions.data, json },
-  Effect.fnUntraced(function*({ configuration, data, files, json }) {
-    const options = yield* optionsOf(configuration)
+  { files, configuration, data: StorageOptions.data, history, json },
+  Effect.fnUntraced(function*({ configuration, data, files, history, json }) {
+    const options = { ...(yield* optionsOf(configuration)), isHistory: history }
 
     const importAll = Effect.gen(function*() {
-      let rejected = 0
-      for (const file of files) {
-        yield* DriftDetector.importFile(file, options).pipe(
+      const rejected = new Set<string>()
+      const reject = (file: string, message: string) => {
+        rejected.add(file)
+        return Console.error(clean(`error: ${message}`))
+      }
+      const read = yield* Effect.forEach(files, (file) =>
+        Xccdf.readFile(file).pipe(
+          Effect.map((scans) => scans.map((scan): Read => ({ file, scan }))),
+          Effect.catch((error) => Effect.as(reject(file, error.message), []))
+        ))
+      const now = yield* DateTime.now
+      const endOf = ({ scan }: Read) => DateTime.toEpochMillis(Option.getOrElse(Scan.scannedAt(scan), () => now))
+      for (const { file, scan } of read.flat().toSorted((a, b) => endOf(a) - endOf(b))) {
+        yield* DriftDetector.take(scan, options).pipe(
           Effect.flatMap((done) => Console.log(json ? formatJson(file, done) : DriftDetector.describe(done))),
-          Effect.catchTag(["ScanFileError", "SqlError"], (error) => {
-            rejected++
-            return Console.error(
-              `error: ${
-                error._tag === "SqlError" ? `scan ${file} is not stored: ${describeSqlError(error)}` : error.message
-              }`
-            )
-          })
+          Effect.catch((error) => reject(file, `scan ${file} is not stored: ${describeSqlError(error)}`))
         )
       }
-      if (rejected > 0) yield* new FilesRejected({ rejected, of: files.length })
+      if (rejected.size > 0) yield* new FilesRejected({ rejected: rejected.size, of: files.length })
     })
 
     yield* importAll.pipe(
@@ -99,7 +122,8 @@ export const scanImport = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Take in the results of scans, in the order given, and compare each with the last one of the same host and profile. " +
+    "Take in the results of scans, in the order in which they ended, and compare each with what was told last of the same " +
+      "host, benchmark and profile. " +
       "A scan is of the host of the inventory that has the name of its target, or else one of its addresses; otherwise of " +
       "a host with the id that the name gives. Alerts are sent by `openwatch run`, at once where it is running."
   ),

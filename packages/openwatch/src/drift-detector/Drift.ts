@@ -1,9 +1,14 @@
 /**
- * How much a host's compliance moved between two scans, and which way.
+ * How far the score of a series of scans has moved since it was last told, and which way.
+ *
+ * A score is compared with the highest and the lowest since the last that was told. So a fall in small steps is told once it
+ * adds up to a threshold, each further fall is told again, and nothing is told twice.
+ *
+ * A fall is over when the score is back where it fell from, or less than `minor` below that, however it got there.
  */
 import { Data, Result } from "effect"
-import type { DriftType, SeverityCounts } from "../events/DriftDetected.ts"
-import { type Outcome, outcomeOf, type Scan, score } from "./Scan.ts"
+import type { ChangedRule, ChangedRules, DriftType, SeverityCounts } from "../events/DriftDetected.ts"
+import { type Outcome, outcomeOf, type Scan, score, severities } from "./Scan.ts"
 
 /** From how many percentage points on a score has moved. A move of exactly that much counts. */
 export interface Thresholds {
@@ -21,7 +26,7 @@ export const defaultThresholds: Thresholds = { major: 10, minor: 5, improvement:
 /** A threshold is out of range, or they contradict one another. */
 export class InvalidThresholds extends Data.TaggedError("InvalidThresholds")<{ readonly message: string }> {}
 
-/** Thresholds where each is in (0, 100), and `major` at least `minor`; what is left out has its default. */
+/** Thresholds where each is in (0, 100], and `major` at least `minor`; what is left out has its default. */
 export const makeThresholds = (
   options: { readonly [Key in keyof Thresholds]?: number | undefined }
 ): Result.Result<Thresholds, InvalidThresholds> => {
@@ -32,10 +37,10 @@ export const makeThresholds = (
   }
   for (const name of ["major", "minor", "improvement"] as const) {
     const points = thresholds[name]
-    if (!(points > 0 && points < 100)) {
+    if (!(points > 0 && points <= 100)) {
       return Result.fail(
         new InvalidThresholds({
-          message: `the threshold "${name}" is ${points}; expected more than 0 and less than 100 percentage points`
+          message: `the threshold "${name}" is ${points}; expected more than 0 and at most 100 percentage points`
         })
       )
     }
@@ -49,25 +54,54 @@ export const makeThresholds = (
     )
 }
 
-/** What moved from one scan to the next. */
+/** What is known of a series when its next scan comes. */
+export interface Known {
+  /** The scan that was told last; the first counts as told. */
+  readonly told: Outcome
+  /** The highest score since then, in percent. */
+  readonly highest: number
+  /** The lowest score since then, in percent. */
+  readonly lowest: number
+  /** What the score first fell from, as long as it has not come back. */
+  readonly fellFrom: number | undefined
+}
+
+/** What one more scan of a series came to. */
 export interface Drift {
   readonly type: DriftType | "stable"
+  /** The score that this one is compared with. */
   readonly priorScore: number
   readonly currentScore: number
   /** `currentScore - priorScore`, in percentage points. */
   readonly scoreDelta: number
-  /** Rules that passed then and fail now, by their severity now. */
+  /** What the score first fell from: where it has fallen, or now comes back. */
+  readonly fellFrom: number | undefined
+  /** Whether the score is back where it fell from. */
+  readonly isBack: boolean
+  /** How many rules passed when the score was last told and fail now, by their severity now. */
   readonly becameFailing: SeverityCounts
-  /** Rules that failed then and pass now, by their severity now. */
+  /** How many rules failed when the score was last told and pass now, by their severity now. */
   readonly becamePassing: SeverityCounts
+  /** Which rules these are: at most 100. */
+  readonly rules: ChangedRules
 }
 
-const countBySeverity = (scan: Scan, passed: boolean, before: ReadonlyArray<string>): SeverityCounts => {
-  const counts = { critical: 0, high: 0, medium: 0, low: 0 }
+/** So many changed rules are named; all are counted. */
+const namedRules = 100
+
+const changedRules = (scan: Scan, passed: boolean, before: ReadonlyArray<string>): Array<ChangedRule> => {
+  const changed: Array<ChangedRule> = []
   for (const id of before) {
     const rule = scan.rules.get(id)
-    if (rule !== undefined && rule.passed === passed) counts[rule.severity]++
+    if (rule === undefined || rule.passed !== passed) continue
+    changed.push({ id, severity: rule.severity, ...(rule.title === undefined ? {} : { title: rule.title }) })
   }
+  return changed.toSorted((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity))
+}
+
+const countBySeverity = (rules: ReadonlyArray<ChangedRule>): SeverityCounts => {
+  const counts = { critical: 0, high: 0, medium: 0, low: 0 }
+  for (const { severity } of rules) counts[severity]++
   return counts
 }
 
@@ -77,26 +111,56 @@ const countBySeverity = (scan: Scan, passed: boolean, before: ReadonlyArray<stri
  */
 const tolerance = 1e-9
 
-const typeOf = (delta: number, { improvement, major, minor }: Thresholds): Drift["type"] => {
-  if (-delta >= major - tolerance) return "major"
-  if (-delta >= minor - tolerance) return "minor"
-  return delta >= improvement - tolerance ? "improvement" : "stable"
+const typeOf = (known: Known, current: number, isBack: boolean, thresholds: Thresholds): Drift["type"] => {
+  if (isBack) return "improvement"
+  const fall = known.highest - current
+  if (fall >= thresholds.major - tolerance) return "major"
+  if (fall >= thresholds.minor - tolerance) return "minor"
+  return current - known.lowest >= thresholds.improvement - tolerance ? "improvement" : "stable"
+}
+
+/** What is known of a series after its first scan. */
+export const first = (scan: Scan): Known => {
+  const told = outcomeOf(scan)
+  return { told, highest: score(told), lowest: score(told), fellFrom: undefined }
 }
 
 /**
- * What moved from the baseline to this scan. Rules that only one of the two has counted move the score, and are otherwise
- * not compared.
+ * What one more scan of a series came to, and what is known of the series after it. Rules that only one of the scans has
+ * counted move the score, and are otherwise not compared.
  */
-export const between = (baseline: Outcome, scan: Scan, thresholds: Thresholds): Drift => {
-  const priorScore = score(baseline)
-  const currentScore = score(outcomeOf(scan))
-  const scoreDelta = currentScore - priorScore
-  return {
-    type: typeOf(scoreDelta, thresholds),
+export const next = (known: Known, scan: Scan, thresholds: Thresholds): readonly [Drift, Known] => {
+  const outcome = outcomeOf(scan)
+  const currentScore = score(outcome)
+  const isBack = known.fellFrom !== undefined && known.fellFrom - currentScore < thresholds.minor - tolerance
+  const type = typeOf(known, currentScore, isBack, thresholds)
+  const isFall = type === "major" || type === "minor"
+  const priorScore = isFall ? known.highest : type === "improvement" ? known.lowest : score(known.told)
+  const fellFrom = known.fellFrom ?? (isFall ? known.highest : undefined)
+  const failing = changedRules(scan, false, known.told.passed)
+  const passing = changedRules(scan, true, known.told.failed)
+  const drift: Drift = {
+    type,
     priorScore,
     currentScore,
-    scoreDelta,
-    becameFailing: countBySeverity(scan, false, baseline.passed),
-    becamePassing: countBySeverity(scan, true, baseline.failed)
+    scoreDelta: currentScore - priorScore,
+    fellFrom,
+    isBack,
+    becameFailing: countBySeverity(failing),
+    becamePassing: countBySeverity(passing),
+    rules: {
+      becameFailing: failing.slice(0, namedRules),
+      becamePassing: passing.slice(0, Math.max(0, namedRules - failing.length))
+    }
   }
+  return [
+    drift,
+    type === "stable"
+      ? {
+        ...known,
+        highest: Math.max(known.highest, currentScore),
+        lowest: Math.min(known.lowest, currentScore)
+      }
+      : { told: outcome, highest: currentScore, lowest: currentScore, fellFrom: isBack ? undefined : fellFrom }
+  ]
 }

@@ -1,18 +1,23 @@
 /**
- * The drift detector: takes in the results of scans, compares each with the last one of the same host and profile, and
- * publishes a `DriftDetected` when the score has moved far enough.
+ * The drift detector: takes in the results of scans, compares each with what was told of its series (host, benchmark and
+ * profile), and publishes a `DriftDetected` when the score has moved far enough: see `Drift`.
+ *
+ * Scans count by when they ended, not by when they come. One that is older than the newest of its series is kept for the
+ * history, and changes nothing else.
  *
  * A scan is stored before its drift is published. What a crash in between leaves unpublished is in the outbox, and is
  * published at the next start.
  */
-import { DateTime, Effect, Option, Schedule, Schema } from "effect"
+import { DateTime, Effect, Option, Schedule } from "effect"
 import * as SqlError from "effect/sql/SqlError"
 import { DriftDetected } from "../events/DriftDetected.ts"
+import { clean } from "../events/PlainText.ts"
+import { describe as describeSeries } from "../events/Series.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import { Scans } from "../storage/Scans.ts"
+import { type Compared, Scans } from "../storage/Scans.ts"
 import * as Drift from "./Drift.ts"
-import { Outcome, outcomeOf, type Scan, scanIdOf, scannedAt, score } from "./Scan.ts"
+import { formerScanIdOf, outcomeOf, type Scan, scanIdOf, scannedAt, score } from "./Scan.ts"
 import type { ScanTarget } from "./Scan.ts"
 import * as ScanFolder from "./ScanFolder.ts"
 import type { TargetHost } from "./TargetHosts.ts"
@@ -24,6 +29,8 @@ export interface Options {
   readonly hostOf: (target: ScanTarget) => TargetHost
   /** From where on a score has moved; `Drift.defaultThresholds` by default. */
   readonly thresholds?: Drift.Thresholds | undefined
+  /** Whether scans are kept for the history alone: nothing is compared, nothing published. */
+  readonly isHistory?: boolean | undefined
 }
 
 /** What became of a scan. */
@@ -33,13 +40,12 @@ export interface Import {
   readonly scan: Scan
   /** In percent. */
   readonly score: number
-  /** `"known"` when this scan was stored already: then nothing was stored, nothing published. */
-  readonly outcome: "known" | "first" | Drift.Drift
+  /**
+   * `"known"` when this scan was stored already: then nothing was stored, nothing published; `"history"` when it was stored
+   * and not compared.
+   */
+  readonly outcome: "known" | "history" | "first" | Drift.Drift
 }
-
-const OutcomeText = Schema.fromJsonString(Outcome)
-const encodeOutcome = Schema.encodeSync(OutcomeText)
-const decodeOutcome = Schema.decodeUnknownSync(OutcomeText)
 
 /** Takes in a scan that was read. */
 export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, options: Options) {
@@ -51,56 +57,62 @@ export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, option
   const outcome = outcomeOf(scan)
   const occurredAt = yield* DateTime.now
 
-  const eventOf = ({ type, ...drift }: Drift.Drift) =>
+  const eventOf = ({ fellFrom, isBack, type, ...drift }: Drift.Drift) =>
     type === "stable"
       ? undefined
-      : new DriftDetected({ ...drift, hostId: host.id, scanId, driftType: type, occurredAt })
+      : new DriftDetected({
+        ...drift,
+        hostId: host.id,
+        host: { name: host.name, ...(host.address === undefined ? {} : { address: host.address }) },
+        scanId,
+        series: scan.series,
+        driftType: type,
+        ...(fellFrom === undefined ? {} : { fellFrom }),
+        ...(type === "improvement" ? { isBack } : {}),
+        occurredAt
+      })
 
   const stored = {
     scanId,
+    formerScanId: formerScanIdOf(host.id, scan),
     hostId: host.id,
-    profile: scan.profile,
+    series: scan.series,
     score: score(outcome),
-    scannedAt: Option.getOrElse(scannedAt(scan), () => occurredAt),
-    outcome: encodeOutcome(outcome)
+    outcome,
+    scannedAt: Option.getOrElse(scannedAt(scan), () => occurredAt)
   }
-  const recorded = yield* scans.record(stored, (baseline) => {
-    if (Option.isNone(baseline)) return { outcome: "first" as const, event: undefined }
-    const drift = Drift.between(decodeOutcome(baseline.value.outcome), scan, thresholds)
-    return { outcome: drift, event: eventOf(drift) }
-  }).pipe(
-    Effect.tap((recorded) =>
-      Option.isSome(recorded) && recorded.value.event !== undefined ? bus.publish(recorded.value.event) : Effect.void
-    ),
-    // What is stored is published, unless the process dies in between.
-    Effect.uninterruptible
-  )
+  const compare = (known: Option.Option<Drift.Known>): Compared<"first" | Drift.Drift> => {
+    if (Option.isNone(known)) return { outcome: "first", event: undefined, known: Drift.first(scan) }
+    const [drift, next] = Drift.next(known.value, scan, thresholds)
+    return { outcome: drift, event: eventOf(drift), known: next }
+  }
+  const recorded = yield* (options.isHistory === true ? scans.recordHistory(stored) : scans.record(stored, compare))
+    .pipe(
+      Effect.tap(({ event }) => event === undefined ? Effect.void : bus.publish(event)),
+      // What is stored is published, unless the process dies in between.
+      Effect.uninterruptible
+    )
 
-  const imported: Import = {
-    scanId,
-    host,
-    scan,
-    score: stored.score,
-    outcome: Option.match(recorded, { onNone: () => "known" as const, onSome: ({ outcome }) => outcome })
-  }
+  const imported: Import = { scanId, host, scan, score: stored.score, outcome: recorded.outcome }
   return imported
 })
 
-/** Reads the scan in a file, and takes it in. */
+/** Reads the scans in a file, and takes them in, in the order of their end. */
 export const importFile = Effect.fn("DriftDetector.importFile")(function*(file: string, options: Options) {
-  return yield* take(yield* Xccdf.readFile(file), options)
+  return yield* Effect.forEach(yield* Xccdf.readFile(file), (scan) => take(scan, options))
 })
 
-/** In words: the host, the score, and how it moved. */
-export const describe = ({ host, outcome, score }: Import): string => {
-  const scored = `${host.name}: score ${score.toFixed(2)}`
+/** In words: the host, the series, the score, and how it moved. */
+export const describe = ({ host, outcome, scan, score }: Import): string => {
+  const scored = `${host.name}, ${describeSeries(scan.series)}: score ${score.toFixed(2)}`
   if (outcome === "known") return `${scored}, known already`
+  if (outcome === "history") return `${scored}, kept for the history: there is a newer scan`
   if (outcome === "first") return `${scored}, the first scan with this profile`
   const delta = `${outcome.scoreDelta > 0 ? "+" : ""}${outcome.scoreDelta.toFixed(2)} points`
   return `${scored}, ${outcome.type === "stable" ? "stable" : outcome.type} (${delta})`
 }
 
-/** Goes on trying: a file that is complete now is not given again. */
+/** Goes on trying, and says once that the database is away, and once that it is back. */
 const whileTheDatabaseFails = (file: string) =>
   Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) {
     return yield* effect.pipe(
@@ -117,18 +129,25 @@ const whileTheDatabaseFails = (file: string) =>
   })
 
 /**
- * Takes in what is in a folder, and what comes into it, for ever: see `ScanFolder` for when a file is ready. A file that
- * cannot be read is logged and left alone until it changes. While the database fails, the file is tried again.
+ * Takes in what is in a folder, and what comes into it, for ever: see `ScanFolder` for when a file is ready. A file that is
+ * wrong is logged and left alone until it changes; one that could not be read for now is logged and tried again. While the
+ * database fails, the file is tried again.
  */
 export const watch = Effect.fn("DriftDetector.watch")(function*(folder: string, options: Options) {
-  const look = yield* ScanFolder.make(folder)
+  const scanFolder = yield* ScanFolder.make(folder)
   for (;;) {
-    for (const file of yield* look) {
-      yield* importFile(file, options).pipe(
-        whileTheDatabaseFails(file),
-        Effect.matchEffect({
-          onFailure: (error) => Effect.logError(error.message),
-          onSuccess: (done) => Effect.logInfo(`Scan ${file} of ${describe(done)}`)
+    for (const file of yield* scanFolder.look) {
+      yield* Effect.gen(function*() {
+        for (const scan of yield* Xccdf.readFile(file)) {
+          const done = yield* whileTheDatabaseFails(clean(file))(take(scan, options))
+          yield* Effect.logInfo(`Scan ${clean(file)} of ${describe(done)}`)
+        }
+      }).pipe(
+        Effect.catchTag("ScanFileError", (error) => {
+          const isNews = !error.isForNow || scanFolder.tryAgain(file)
+          return isNews
+            ? Effect.logError(error.isForNow ? `${error.message}; it is tried again` : error.message)
+            : Effect.void
         })
       )
     }

@@ -7,6 +7,7 @@
 import { DateTime, Option, Schema } from "effect"
 import { v5 } from "uuid"
 import type { HostId } from "../events/HostId.ts"
+import type { Series } from "../events/Series.ts"
 
 /** How much a rule matters, most first. */
 export const severities = ["critical", "high", "medium", "low"] as const
@@ -18,6 +19,8 @@ export type Severity = (typeof severities)[number]
 export interface Rule {
   readonly severity: Severity
   readonly passed: boolean
+  /** Missing where the file has none: a `TestResult` alone names rules by their ids. */
+  readonly title?: string
 }
 
 /** What was scanned, as the scanner names it. */
@@ -33,8 +36,7 @@ export interface Scan {
   /** The id of the `TestResult`: the scanner derives it from the profile, so it is the same for each of a host's scans. */
   readonly testResultId: string
   readonly target: ScanTarget
-  /** The id of the profile, empty where none was chosen. */
-  readonly profile: string
+  readonly series: Series
   /** When the scan started, as it is written; empty where it is not. */
   readonly startTime: string
   /** When the scan ended, as it is written. */
@@ -46,26 +48,36 @@ export interface Scan {
 const scanNamespace = "5f0c9f2e-3a77-4a0c-9d53-0c7b7a5b7d0e"
 
 /**
- * The id of one host's scan: the UUIDv5 (RFC 9562 section 5.5) of what tells it from any other. The same scan has the same
- * id wherever its file lies and whatever else is in it.
+ * The id of one host's scan: the UUIDv5 (RFC 9562 section 5.5) of its content. The same scan has the same id wherever its
+ * file lies and however it is written, and another one has another, whatever ids and times they share.
  */
-export const scanIdOf = (hostId: HostId, { endTime, profile, startTime, testResultId }: Scan): string =>
-  v5(JSON.stringify([hostId, profile, testResultId, startTime, endTime]), scanNamespace)
+export const scanIdOf = (hostId: HostId, { endTime, rules, series, startTime }: Scan): string => {
+  const states = [...rules].map(([id, { passed, severity }]) => [id, severity, passed])
+    .toSorted(([a], [b]) => a! < b! ? -1 : 1)
+  return v5(JSON.stringify([hostId, series.benchmark, series.profile, startTime, endTime, states]), scanNamespace)
+}
+
+/** The id that an earlier version has given the scan, by which it is known again. */
+export const formerScanIdOf = (hostId: HostId, { endTime, series, startTime, testResultId }: Scan): string =>
+  v5(JSON.stringify([hostId, series.profile, testResultId, startTime, endTime]), scanNamespace)
+
+// Of other texts `DateTime` makes something too, of "7" the July of 2001.
+const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/
 
 /** When the scan ended, if what is written is a time (XML Schema's `dateTime`); one without a zone is taken for UTC. */
 export const scannedAt = ({ endTime }: Scan): Option.Option<DateTime.Utc> =>
-  // Of other texts `DateTime` makes something too, of "7" the July of 2001.
-  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/.test(endTime.trim())
-    ? Option.map(DateTime.make(endTime.trim()), DateTime.toUtc)
-    : Option.none()
+  time.test(endTime.trim()) ? Option.map(DateTime.make(endTime.trim()), DateTime.toUtc) : Option.none()
 
-/** What a later scan is compared with: the rules, by their ids. */
+/** Whether the time at which the scan ended is written with its zone. */
+export const hasZone = ({ endTime }: Scan): boolean => time.exec(endTime.trim())?.[2] !== undefined
+
+/** Which rules passed and which failed, by their ids. */
 export const Outcome = Schema.Struct({ passed: Schema.Array(Schema.String), failed: Schema.Array(Schema.String) })
 
-/** What a later scan is compared with: the rules, by their ids. */
+/** Which rules passed and which failed, by their ids. */
 export type Outcome = typeof Outcome.Type
 
-/** Which rules passed and which failed. */
+/** The outcome of a scan. */
 export const outcomeOf = ({ rules }: Scan): Outcome => {
   const passed: Array<string> = []
   const failed: Array<string> = []

@@ -5,9 +5,9 @@
  * for two seconds. One that is written elsewhere on the same file system and renamed into the folder is never seen half;
  * one that stalls while it is written is, but it changes again, and a file that changes is complete anew two seconds later.
  *
- * Files are those whose name ends with `.xml` and does not begin with a dot; folders in the folder are not looked into.
- * The folder is only read. It is looked at every second, which works on every file system; a file that was complete is
- * looked at again every half minute.
+ * Files are those whose name ends with `.xml`, `.xml.gz` or `.xml.bz2` and does not begin with a dot; folders in the folder
+ * are not looked into. The folder is only read. It is looked at every second, which works on every file system; a file that
+ * was complete is looked at again every half minute.
  */
 import { Clock, Duration, Effect, FileSystem, Option, Path } from "effect"
 
@@ -22,20 +22,32 @@ const fullLookInterval = Duration.seconds(30)
 interface Seen {
   /** Changes when the file does. */
   readonly signature: string
-  /** When it was first seen so, in milliseconds. */
-  readonly since: number
+  /** When it was first seen so, in nanoseconds of a clock that cannot be set back. */
+  readonly since: bigint
   readonly isTaken: boolean
+  /** Whether it was given back since it last changed. */
+  readonly isGivenBack: boolean
 }
 
-/**
- * Makes the effect that looks at a folder and gives the files, oldest first, that are complete and that no look has given
- * since they last changed. A folder that cannot be read is logged, once, and is empty until it can.
- */
+const nanos = (duration: Duration.Duration): bigint => Option.getOrElse(Duration.toNanos(duration), () => 0n)
+
+/** A folder that is looked at. */
+export interface ScanFolder {
+  /**
+   * Gives the files, oldest first, that are complete and that no look has given since they last changed. A folder that
+   * cannot be read is logged, once, and is empty until it can.
+   */
+  readonly look: Effect.Effect<ReadonlyArray<string>>
+  /** Has the next look give a file again. Returns false where that was asked before, and the file has not changed since. */
+  readonly tryAgain: (file: string) => boolean
+}
+
+/** Makes a folder to be looked at. */
 export const make = Effect.fnUntraced(function*(folder: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   let seen = new Map<string, Seen>()
-  let nextFullLook = 0
+  let nextFullLook = -1n
   let isReadable = true
 
   const list = fs.readDirectory(folder).pipe(
@@ -58,12 +70,12 @@ export const make = Effect.fnUntraced(function*(folder: string) {
     )
   )
 
-  return Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
+  const look = Effect.gen(function*() {
+    const now = yield* Clock.monotonicTimeNanos
     const isFullLook = now >= nextFullLook
-    if (isFullLook) nextFullLook = now + Duration.toMillis(fullLookInterval)
+    if (isFullLook) nextFullLook = now + nanos(fullLookInterval)
 
-    const names = (yield* list).filter((name) => !name.startsWith(".") && name.toLowerCase().endsWith(".xml"))
+    const names = (yield* list).filter((name) => !name.startsWith(".") && /\.xml(\.gz|\.bz2)?$/i.test(name))
     const next = new Map<string, Seen>()
     const complete: Array<{ readonly file: string; readonly changedAt: number }> = []
     yield* Effect.forEach(names, (name) =>
@@ -79,8 +91,10 @@ export const make = Effect.fnUntraced(function*(folder: string) {
         const { ino, mtime, size } = found.value
         const changedAt = Option.match(mtime, { onNone: () => 0, onSome: (time) => time.getTime() })
         const signature = `${size}/${changedAt}/${Option.getOrElse(ino, () => 0n)}`
-        const same = before?.signature === signature ? before : { signature, since: now, isTaken: false }
-        const isComplete = now - same.since >= Duration.toMillis(settleTime)
+        const same = before?.signature === signature
+          ? before
+          : { signature, since: now, isTaken: false, isGivenBack: false }
+        const isComplete = now - same.since >= nanos(settleTime)
         if (isComplete && !same.isTaken) complete.push({ file, changedAt })
         next.set(name, { ...same, isTaken: isComplete })
       }), { concurrency: 16, discard: true })
@@ -89,4 +103,16 @@ export const make = Effect.fnUntraced(function*(folder: string) {
       .toSorted((a, b) => a.changedAt - b.changedAt || (a.file < b.file ? -1 : 1))
       .map(({ file }) => file)
   })
+
+  const scanFolder: ScanFolder = {
+    look,
+    tryAgain: (file) => {
+      const name = path.basename(file)
+      const found = seen.get(name)
+      if (found === undefined) return true
+      seen.set(name, { ...found, isTaken: false, isGivenBack: true })
+      return !found.isGivenBack
+    }
+  }
+  return scanFolder
 })

@@ -23,6 +23,8 @@ export interface TargetHost {
   readonly id: HostId
   /** Its name in the inventory, or else as the scan has it. */
   readonly name: string
+  /** Where it is probed, `address:port`; `undefined` for a host that the inventory does not have. */
+  readonly address: string | undefined
   readonly isInInventory: boolean
 }
 
@@ -64,7 +66,7 @@ export const make = (hosts: ReadonlyArray<Host>): (target: ScanTarget) => Target
   return (target) => {
     const host = byName.get(target.name.toLowerCase()) ?? findByAddress(target)
     return host === undefined
-      ? { id: hostIdFromName(target.name), name: target.name, isInInventory: false }
-      : { id: host.id, name: host.name, isInInventory: true }
+      ? { id: hostIdFromName(target.name), name: target.name, address: undefined, isInInventory: false }
+      : { id: host.id, name: host.name, address: host.endpoint, isInInventory: true }
   }
 }

@@ -1,5 +1,8 @@
 import { Schema } from "effect"
 import { HostId } from "./HostId.ts"
+import { NamedHost } from "./NamedHost.ts"
+import { PlainText } from "./PlainText.ts"
+import { Series } from "./Series.ts"
 
 /** How much a host's compliance moved, and which way. */
 export const DriftType = Schema.Literals(["major", "minor", "improvement"])
@@ -15,28 +18,59 @@ export const SeverityCounts = Schema.Struct({ critical: Count, high: Count, medi
 /** A number of rules for each severity. */
 export type SeverityCounts = typeof SeverityCounts.Type
 
+/** A rule that changed. */
+export const ChangedRule = Schema.Struct({
+  id: PlainText,
+  /** Missing where the result file has none. */
+  title: Schema.optionalKey(PlainText),
+  severity: Schema.Literals(["critical", "high", "medium", "low"])
+})
+
+/** A rule that changed. */
+export type ChangedRule = typeof ChangedRule.Type
+
+/** The rules that changed, the most severe first: at most 100 of both together. Their numbers are of all. */
+export const ChangedRules = Schema.Struct({
+  becameFailing: Schema.Array(ChangedRule),
+  becamePassing: Schema.Array(ChangedRule)
+})
+
+/** The rules that changed, the most severe first. */
+export type ChangedRules = typeof ChangedRules.Type
+
 const Score = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 }))
 
 /**
- * A scan of a host scored clearly better or worse than the one before it.
+ * The score of a host's scans has moved, and by enough to be told.
  *
- * Published when the outcome is not stable: a scan close to its baseline is silent.
+ * It is compared with the highest and the lowest since the last that was told, so that many small steps are told, too, and
+ * nothing is told twice. What may be missing is missing in events that an earlier version has stored or sent.
  */
 export class DriftDetected extends Schema.TaggedClass<DriftDetected>()("DriftDetected", {
   hostId: HostId,
-  /** The scan whose result differs from the baseline. */
+  /** What people call the host. */
+  host: Schema.optionalKey(NamedHost),
+  /** The scan with which the score has moved far enough. */
   scanId: Schema.NonEmptyString,
+  /** What the host was scanned for. */
+  series: Schema.optionalKey(Series),
   driftType: DriftType,
-  /** The baseline's score, in percent of the rules that counted. */
+  /** What the score is compared with, in percent of the rules that counted. */
   priorScore: Score,
   /** This scan's score, in percent of the rules that counted. */
   currentScore: Score,
   /** `currentScore - priorScore`, in percentage points: negative when worse. */
   scoreDelta: Schema.Finite.check(Schema.isBetween({ minimum: -100, maximum: 100 })),
-  /** Rules that passed in the baseline and fail now. */
+  /** What the score first fell from and has not come back to since; missing where it has not fallen. */
+  fellFrom: Schema.optionalKey(Score),
+  /** Whether, with this improvement, the score is back where it fell from: what was told of the fall is over. */
+  isBack: Schema.optionalKey(Schema.Boolean),
+  /** How many rules passed when the score was last told and fail now. */
   becameFailing: SeverityCounts,
-  /** Rules that failed in the baseline and pass now. */
+  /** How many rules failed when the score was last told and pass now. */
   becamePassing: SeverityCounts,
+  /** Which rules these are. */
+  rules: Schema.optionalKey(ChangedRules),
   /** When the drift was found. */
   occurredAt: Schema.DateTimeUtc
 }) {}

@@ -5,6 +5,7 @@ import { FleetView, InspectorApi } from "@openwatch/inspector"
 import { Effect, Layer } from "effect"
 import * as SqlError from "effect/sql/SqlError"
 import { AlertStore, type AlertStoreError } from "../alert-store/AlertStore.ts"
+import { describe as describeSeries } from "../events/Series.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { HostStates } from "../storage/HostStates.ts"
@@ -61,7 +62,12 @@ export const layer = (
             return yield* new InspectorApi.HostNotFound({ message: `No host has the id ${hostId}` })
           }
           const scores = yield* orDie(scans.scores(host.id))
-          return scores.map(({ profile, scanId, scannedAt, score }) => ({ scanId, profile, score, at: scannedAt }))
+          return scores.map(({ scanId, scannedAt, score, series }) => ({
+            scanId,
+            profile: describeSeries(series),
+            score,
+            at: scannedAt
+          }))
         })
       })
     })

@@ -120,7 +120,8 @@ const sqliteFile = Effect.fnUntraced(function*(location: DataFolder, mustExist: 
   return file
 })
 
-const client = (location: Location, mustExist: boolean) =>
+/** The database at a location, as it is. */
+export const clientLayer = (location: Location, mustExist = false) =>
   location._tag === "Postgres"
     ? PgClient.layer({
       url: location.url,
@@ -141,7 +142,7 @@ export const layer = (
 ): Layer.Layer<SqlClient.SqlClient, StorageError, FileSystem.FileSystem | Path.Path> => {
   const database = nameOf(location)
   const migrated = Layer.effectDiscard(migrate(database)).pipe(
-    Layer.provideMerge(client(location, options?.mustExist ?? false))
+    Layer.provideMerge(clientLayer(location, options?.mustExist))
   )
   return migrated.pipe(
     Layer.catchTag(

@@ -95,11 +95,66 @@ const takenEvents = Effect.gen(function*() {
   )`
 })
 
+/** What the titles of an earlier version said of the fall of a score: `web-1 drifted (major): 90.91 to 77.27 (-13.64 points)`. */
+const fellFromTitle = /: (\d+(?:\.\d+)?) to \d+(?:\.\d+)? \(/
+
+/**
+ * Scans are told by their content, and compared by series: host, benchmark and profile. Of what was stored before no benchmark
+ * is known (`NULL`): see `Scans` for whose it becomes. Alerts say more, and know the series as the third part of their key.
+ */
+const identity = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE series (
+    seq ${sequence(sql)},
+    host_id TEXT NOT NULL,
+    benchmark TEXT,
+    profile TEXT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    score DOUBLE PRECISION NOT NULL,
+    told TEXT NOT NULL,
+    highest DOUBLE PRECISION NOT NULL,
+    lowest DOUBLE PRECISION NOT NULL,
+    fell_from DOUBLE PRECISION,
+    UNIQUE (host_id, benchmark, profile)
+  )`
+  yield* sql`INSERT INTO series (host_id, profile, ended_at, score, told, highest, lowest)
+    SELECT host_id, profile, COALESCE(scanned_at, 0), score, outcome, score, score FROM scans
+    WHERE outcome IS NOT NULL ORDER BY seq`
+  yield* sql`DROP INDEX scans_by_baseline`
+  yield* sql`ALTER TABLE scans DROP COLUMN outcome`
+  yield* sql`ALTER TABLE scans ADD COLUMN benchmark TEXT`
+
+  yield* sql`ALTER TABLE alerts ADD COLUMN rule TEXT NOT NULL DEFAULT ''`
+  yield* sql`ALTER TABLE alerts ADD COLUMN details TEXT NOT NULL DEFAULT '{}'`
+  yield* sql`ALTER TABLE alerts ADD COLUMN fell_from DOUBLE PRECISION`
+  yield* sql`CREATE INDEX alerts_open ON alerts (host_id, type, rule) WHERE state = 'active'`
+  const open = yield* sql<{ seq: number | bigint; title: string }>`SELECT seq, title FROM alerts
+    WHERE state = 'active' AND type IN ('drift_major', 'drift_minor')`
+  for (const { seq, title } of open) {
+    const fellFrom = fellFromTitle.exec(title)?.[1]
+    if (fellFrom !== undefined) yield* sql`UPDATE alerts SET fell_from = ${Number(fellFrom)} WHERE seq = ${seq}`
+  }
+})
+
+/** Why a host does not answer, and the inventory as it was last seen, by which a host that goes or is renamed is noticed. */
+const inventory = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE host_states ADD COLUMN reason TEXT`
+  yield* sql`ALTER TABLE host_states ADD COLUMN flapping INTEGER NOT NULL DEFAULT 0`
+  yield* sql`CREATE TABLE inventory (
+    host_id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    endpoint TEXT NOT NULL
+  )`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
   "2_live_page": livePage,
-  "3_taken_events": takenEvents
+  "3_taken_events": takenEvents,
+  "4_identity": identity,
+  "5_inventory": inventory
 }
 
 /** The version of the schema after the last step. */

@@ -26,15 +26,26 @@ const db = hostIdFromName("db")
 const none = { critical: 0, high: 0, medium: 0, low: 0 }
 
 /** Each at the time of the clock. */
-const pulse = (hostId: HostId, reachable: boolean, priorReachable: boolean | null = !reachable) =>
+const pulse = (
+  hostId: HostId,
+  reachable: boolean,
+  priorReachable: boolean | null = !reachable,
+  more: Partial<Pick<HeartbeatPulse, "change" | "reason" | "host">> = {}
+) =>
   Effect.map(
     DateTime.now,
-    (occurredAt) => new HeartbeatPulse({ hostId, reachable, priorReachable, responseTimeMs: 0, occurredAt })
+    (occurredAt) => new HeartbeatPulse({ ...more, hostId, reachable, priorReachable, responseTimeMs: 0, occurredAt })
   )
 
-const drift = (hostId: HostId, driftType: "major" | "minor" | "improvement", scoreDelta: number) =>
+const drift = (
+  hostId: HostId,
+  driftType: "major" | "minor" | "improvement",
+  scoreDelta: number,
+  more: Partial<Pick<DriftDetected, "series" | "isBack" | "host" | "fellFrom">> = {}
+) =>
   Effect.map(DateTime.now, (occurredAt) =>
     new DriftDetected({
+      ...more,
       hostId,
       scanId: "scan",
       driftType,
@@ -254,26 +265,107 @@ describe("AlertRouter", () => {
 
   // @spec system-alert-router
   // @ac AC-11
-  it.effect("[system-alert-router/AC-11] a deduplicated improvement resolves the drift that is open", () => {
+  it.effect("[system-alert-router/AC-11] what brings a score back ends its series' alert, and is never a repeat", () => {
+    const { channel, sent } = recording()
+    const cis = { series: { benchmark: "os", profile: "cis" } }
+    const stig = { series: { benchmark: "os", profile: "stig" } }
+    return Effect.gen(function*() {
+      for (let round = 0; round < 2; round++) {
+        yield* publish(drift(web, "major", -20, cis), drift(web, "major", -30, stig))
+        yield* publish(drift(web, "improvement", 6, { ...stig, isBack: false }))
+        assert.deepStrictEqual(
+          statesOf(yield* list).slice(-3),
+          [
+            "drift_major active",
+            "drift_major active",
+            "drift_improvement resolved"
+          ]
+        )
+        yield* TestClock.adjust("1 minute")
+        yield* publish(drift(web, "improvement", 18, { ...cis, isBack: true }))
+        yield* publish(drift(web, "improvement", 30, { ...stig, isBack: true }))
+        assert.deepStrictEqual((yield* list).filter(({ state }) => state === "active"), [])
+        yield* TestClock.adjust("1 minute")
+      }
+      const ends = sent.filter(({ resolves }) => resolves !== undefined)
+      assert.deepStrictEqual(ends.map(({ dedupKey, resolves }) => [dedupKey, resolves]), [
+        [`drift_improvement|${web}|os/cis`, sent[0]!.id],
+        [`drift_improvement|${web}|os/stig`, sent[1]!.id],
+        [`drift_improvement|${web}|os/cis`, sent[5]!.id],
+        [`drift_improvement|${web}|os/stig`, sent[6]!.id]
+      ])
+    }).pipe(running(router([channel])))
+  })
+
+  // @spec system-alert-router
+  // @ac AC-27
+  it.effect("[system-alert-router/AC-27] a deeper fall of a series is sent, and takes the open alert's place", () => {
+    const { channel, sent } = recording()
+    const series = { series: { benchmark: "xccdf_org.example_benchmark_os", profile: "xccdf_org.example_profile_cis" } }
+    const host = { name: "web-1", address: "192.0.2.1:22" }
+    return Effect.gen(function*() {
+      yield* publish(drift(web, "major", -20, { ...series, host }))
+      yield* TestClock.adjust("1 second")
+      yield* publish(drift(web, "major", -25, { ...series, host }))
+      assert.deepStrictEqual(sent.map(({ supersedes }) => supersedes), [undefined, sent[0]?.id])
+      assert.strictEqual(sent[1]?.title, "web-1 (192.0.2.1:22) drifted (major) in os/cis: 50 to 25 (-25 points)")
+      assert.deepInclude(sent[1], { host })
+      assert.deepInclude(sent[1]?.drift, series)
+      assert.strictEqual(sent[1]?.tags["host"], "web-1")
+      assert.deepStrictEqual(statesOf(yield* list), ["drift_major resolved", "drift_major active"])
+    }).pipe(running(router([channel])))
+  })
+
+  // @spec system-alert-router
+  // @ac AC-28
+  it.effect("[system-alert-router/AC-28] an alert says why, and so does the store", () => {
+    const { channel, sent } = recording()
+    const reason = { code: "ConnectionRefused", text: "connection refused" }
+    return Effect.gen(function*() {
+      yield* publish(pulse(web, false, true, { reason, host: { name: "web-1", address: "192.0.2.1:22" } }))
+      assert.strictEqual(sent[0]?.title, "web-1 (192.0.2.1:22) is unreachable: connection refused")
+      assert.deepStrictEqual(sent[0]?.reason, reason)
+      assert.deepStrictEqual((yield* list)[0]?.alert, sent[0])
+    }).pipe(running(router([channel])))
+  })
+
+  // @spec system-alert-router
+  // @ac AC-29
+  it.effect("[system-alert-router/AC-29] a host that is not watched any more ends its alerts, and raises none", () => {
     const { channel, sent } = recording()
     return Effect.gen(function*() {
-      yield* publish(drift(web, "major", -20), drift(web, "minor", -5))
-      // An improvement that leaves them open, as two processes on one database may store it.
-      const event = yield* drift(web, "improvement", 10)
-      const alert = Alert.fromEvent(event, { id: "01936b0e-0000-7000-8000-000000000001", host: "web" })
-      const alertStore = yield* AlertStore.AlertStore
-      yield* alertStore.submit({ event, alert, resolves: [], channels: [], timeToLive: Duration.hours(1) })
-      assert.deepStrictEqual(statesOf(yield* list).slice(0, 2), ["drift_major active", "drift_minor active"])
+      yield* publish(pulse(web, false), pulse(db, false), drift(web, "major", -20))
+      yield* publish(
+        pulse(web, false, null, { change: "removed" })
+      )
+      assert.strictEqual(sent.length, 3)
+      assert.deepStrictEqual(
+        (yield* list).filter(({ state }) => state === "active").map(({ alert }) => alert.hostId),
+        [db]
+      )
+    }).pipe(running(router([channel])))
+  })
 
-      yield* TestClock.adjust("1 minute")
-      yield* publish(drift(web, "improvement", 10))
-      assert.deepStrictEqual(typesOf(sent), ["drift_major", "drift_minor"])
-      assert.strictEqual((yield* metrics).deduped, 1)
-      assert.deepStrictEqual(statesOf(yield* list), [
-        "drift_major resolved",
-        "drift_minor resolved",
-        "drift_improvement resolved"
+  // @spec system-alert-router
+  // @ac AC-30
+  it.effect("[system-alert-router/AC-30] flapping is told once, in place of the alert that is open, and its end says what the host is now", () => {
+    const { channel, sent } = recording()
+    const changed = (reachable: boolean, change: "flapping" | "steady") => pulse(web, reachable, !reachable, { change })
+    return Effect.gen(function*() {
+      yield* publish(pulse(web, false), changed(true, "flapping"))
+      assert.deepStrictEqual(sent.map(({ dedupKey }) => dedupKey), [
+        `host_unreachable|${web}|`,
+        `host_unreachable|${web}|flapping`
       ])
+      assert.strictEqual(sent[1]?.supersedes, sent[0]?.id)
+      yield* TestClock.adjust("30 minutes")
+      yield* publish(changed(false, "steady"))
+      assert.deepInclude(sent[2], { dedupKey: `host_unreachable|${web}|`, supersedes: sent[1]!.id })
+      yield* publish(changed(true, "flapping"))
+      yield* TestClock.adjust("30 minutes")
+      yield* publish(changed(true, "steady"))
+      assert.deepInclude(sent[4], { type: "host_recovered", resolves: sent[3]!.id })
+      assert.deepStrictEqual((yield* list).filter(({ state }) => state === "active"), [])
     }).pipe(running(router([channel])))
   })
 
@@ -498,14 +590,8 @@ describe("AlertRouter", () => {
       assert.deepStrictEqual(module.dynamicImports, [])
       return module.staticImports.map(({ moduleRequest }) => moduleRequest.value)
     })
-    const others = new Set(imports.filter((name) => !name.startsWith("./")))
-    assert.deepStrictEqual([...others].toSorted(), [
-      "../alert-store/AlertStore.ts",
-      "../events/HostId.ts",
-      "../events/SystemEventBus.ts",
-      "effect",
-      "uuid"
-    ])
+    const others = new Set(imports.filter((name) => !name.startsWith("./") && !name.startsWith("../events/")))
+    assert.deepStrictEqual([...others].toSorted(), ["../alert-store/AlertStore.ts", "effect", "uuid"])
   })
 
   // @spec system-alert-router

@@ -29,6 +29,7 @@ const alert = new Alert.Alert({
   type: "host_unreachable",
   severity: "high",
   hostId: web,
+  dedupKey: `host_unreachable|${web}|`,
   title: "wéb <1> & co is unreachable",
   tags: { severity: "high", alert_type: "host_unreachable", host_id: web },
   occurredAt: DateTime.makeUnsafe("2026-11-23T22:00:00Z")
@@ -59,6 +60,7 @@ describe("webhook", () => {
         type: "host_unreachable",
         severity: "high",
         hostId: web,
+        dedupKey: `host_unreachable|${web}|`,
         title: "wéb <1> & co is unreachable",
         tags: { severity: "high", alert_type: "host_unreachable", host_id: web },
         occurredAt: "2026-11-23T22:00:00.000Z"

@@ -11,6 +11,7 @@ const stored = (title: string, more: Partial<AlertStore.StoredAlert> = {}): Aler
     type: "host_unreachable",
     severity: "critical",
     hostId: web,
+    dedupKey: `host_unreachable|${web}|`,
     title,
     tags: {},
     occurredAt: DateTime.makeUnsafe("2026-11-23T22:00:59Z")
@@ -48,12 +49,13 @@ describe("alerts list", () => {
     ])
   })
 
-  it("fits 80 columns, whatever hosts, channels and errors are called", () => {
+  it("fits the terminal where there is one, whatever hosts, channels and errors are called", () => {
     const long = "x".repeat(200)
     const delivery = { channel: long, state: "given_up", attempts: 8, lastError: long } as const
-    for (const line of formatTable([stored(long, { repeats: 12_345, deliveries: [delivery] })], kolkata)) {
+    for (const line of formatTable([stored(long, { repeats: 12_345, deliveries: [delivery] })], kolkata, 80)) {
       assert.isAtMost(line.length, 80)
     }
+    assert.include(formatTable([stored(long)], kolkata)[1], long)
   })
 
   it("--since is a time span back from now, a time with a zone, or a local date or time", () => {

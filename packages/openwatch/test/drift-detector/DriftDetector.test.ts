@@ -14,14 +14,26 @@ import {
   TargetHosts,
   Xccdf
 } from "@openwatch/openwatch"
-import { DateTime, Effect, Fiber, FileSystem, Layer, Logger, Path, Result, type Scope, Stream } from "effect"
+import {
+  DateTime,
+  Effect,
+  Fiber,
+  FileSystem,
+  Layer,
+  Logger,
+  Path,
+  PlatformError,
+  Result,
+  type Scope,
+  Stream
+} from "effect"
 import { ChildProcess } from "effect/process"
 import * as SqlClient from "effect/sql/SqlClient"
 import { TestClock } from "effect/testing"
-import { spawn } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { gunzipSync } from "node:zlib"
+import { gunzipSync, gzipSync } from "node:zlib"
 import { base, drifted, file, layer, rule, rules, stored, testResult } from "./fixture.ts"
 
 const full = fileURLToPath(new URL("../../../../../shared/data/xccdf/base-full.xml.gz", import.meta.url))
@@ -32,12 +44,26 @@ const options: DriftDetector.Options = { hostOf: TargetHosts.make([]) }
 
 type Services = Scope.Scope | Scans.Scans | SystemEventBus | SqlClient.SqlClient | NodeServices.NodeServices
 
-const provided = <A, E>(test: Effect.Effect<A, E, Services>) => Effect.provide(test, layer)
+const bzip2 = (text: string | Uint8Array) =>
+  new Promise<Buffer>((resolve, reject) => {
+    const child = execFile("bzip2", { encoding: "buffer", maxBuffer: 2 ** 26 }, (error, stdout) =>
+      error === null ? resolve(stdout) : reject(error))
+    child.stdin!.end(text)
+  })
+
+/** The real scans ended in November 2026. */
+const now = Date.UTC(2026, 11, 1)
+
+const provided = <A, E>(test: Effect.Effect<A, E, Services>) =>
+  TestClock.setTime(now).pipe(Effect.andThen(test), Effect.provide(layer))
+
+const importOne = (path: string, custom?: Partial<DriftDetector.Options>) =>
+  Effect.map(DriftDetector.importFile(path, { ...options, ...custom }), ([first]) => first)
 
 const importText = (text: string, custom?: Partial<DriftDetector.Options>) =>
-  Effect.flatMap(file(text), (path) => DriftDetector.importFile(path, { ...options, ...custom }))
+  Effect.flatMap(file(text), (path) => importOne(path, custom))
 
-const read = (text: string | Uint8Array) => Effect.flatMap(file(text), Xccdf.readFile)
+const read = (text: string | Uint8Array) => Effect.map(Effect.flatMap(file(text), Xccdf.readFile), ([scan]) => scan)
 
 const scoreOf = (scan: Scan.Scan) => Scan.score(Scan.outcomeOf(scan))
 
@@ -57,7 +83,7 @@ const published = (subscription: { readonly takeUpTo: (n: number) => Effect.Effe
 
 const storedScans = Effect.flatMap(
   SqlClient.SqlClient,
-  (sql) => sql<{ scan_id: string; score: number; outcome: string | null }>`SELECT * FROM scans ORDER BY seq`
+  (sql) => sql<{ scan_id: string; score: number }>`SELECT * FROM scans ORDER BY seq`
 )
 
 const none = { critical: 0, high: 0, medium: 0, low: 0 }
@@ -76,8 +102,8 @@ describe("drift between scans", () => {
   it.effect("[system-drift-detector/AC-01] real scans of OpenSCAP give the figures that they should", () =>
     provided(Effect.gen(function*() {
       const subscription = yield* drifts
-      const first = yield* DriftDetector.importFile(base, options)
-      const second = yield* DriftDetector.importFile(drifted, options)
+      const first = yield* importOne(base)
+      const second = yield* importOne(drifted)
       assert.strictEqual(first.score.toFixed(2), "90.91")
       assert.strictEqual(second.score.toFixed(2), "77.27")
       assert.strictEqual(first.host.name, "web-01.example.org")
@@ -93,7 +119,10 @@ describe("drift between scans", () => {
         becamePassing: none
       })
       assert.strictEqual(event?.scoreDelta.toFixed(2), "-13.64")
-      assert.strictEqual(DriftDetector.describe(second), "web-01.example.org: score 77.27, major (-13.64 points)")
+      assert.strictEqual(
+        DriftDetector.describe(second),
+        "web-01.example.org, DEBIAN-11/anssi_np_nt28_high: score 77.27, major (-13.64 points)"
+      )
     })))
 
   it.effect.skipIf(!existsSync(full))(
@@ -101,8 +130,8 @@ describe("drift between scans", () => {
     () =>
       provided(Effect.gen(function*() {
         const whole = yield* file(gunzipSync(readFileSync(full)))
-        const trimmed = yield* DriftDetector.importFile(base, options)
-        const again = yield* DriftDetector.importFile(whole, options)
+        const trimmed = yield* importOne(base)
+        const again = yield* importOne(whole)
         assert.strictEqual(again.outcome, "known")
         assert.strictEqual(again.scanId, trimmed.scanId)
         assert.deepStrictEqual(again.scan, trimmed.scan)
@@ -134,7 +163,7 @@ describe("drift between scans", () => {
       assert.deepStrictEqual(yield* types([7, 23], [4, 26]), ["major"])
     })))
 
-  const clear = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DELETE FROM scans`)
+  const clear = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DELETE FROM series`)
 
   it.effect("thresholds can be set", () =>
     provided(Effect.gen(function*() {
@@ -152,10 +181,10 @@ describe("drift between scans", () => {
         onSuccess: () => undefined
       })
     for (const name of ["major", "minor", "improvement"]) {
-      for (const points of [0, -1, 100, Number.NaN, Infinity]) {
+      for (const points of [0, -1, 100.1, Number.NaN, Infinity]) {
         assert.strictEqual(
           problem({ [name]: points }),
-          `the threshold "${name}" is ${points}; expected more than 0 and less than 100 percentage points`
+          `the threshold "${name}" is ${points}; expected more than 0 and at most 100 percentage points`
         )
       }
     }
@@ -164,6 +193,7 @@ describe("drift between scans", () => {
       "the threshold \"major\" is 4; expected at least \"minor\", which is 5"
     )
     assert.deepStrictEqual(Drift.makeThresholds({ major: 5 }), Result.succeed({ major: 5, minor: 5, improvement: 5 }))
+    assert.isTrue(Result.isSuccess(Drift.makeThresholds({ major: 100 })))
   })
 
   // @spec system-drift-detector
@@ -192,15 +222,119 @@ describe("drift between scans", () => {
       assert.deepStrictEqual(others, [])
     })))
 
-  it.effect("the baseline is the last scan, not the first", () =>
+  /** What became of scans of these scores, in percent, of one series, each an hour after the one before it. */
+  const sequence = (scores: ReadonlyArray<readonly [pass: number, fail: number]>) =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      for (const [hour, body] of scores.entries()) {
+        const end = DateTime.formatIso(DateTime.makeUnsafe(Date.UTC(2026, 10, 1, hour)))
+        const { outcome } = yield* importText(
+          testResult({ body: rules(...body), attributes: `end-time="${end}"` })
+        )
+        if (typeof outcome === "string") told.push(outcome)
+        else told.push(outcome.isBack ? "back" : outcome.type)
+      }
+      return told
+    })
+
+  // @spec system-drift-detector
+  // @ac AC-20
+  it.effect("[system-drift-detector/AC-20] small steps are told once they add up, and each further fall again", () =>
+    provided(Effect.gen(function*() {
+      const falling = [[200, 0], [191, 9], [182, 18], [173, 27], [164, 36], [155, 45]] as const
+      assert.deepStrictEqual(yield* sequence(falling), ["first", "stable", "minor", "stable", "minor", "stable"])
+    })))
+
+  // @spec system-drift-detector
+  // @ac AC-21
+  it.effect("[system-drift-detector/AC-21] a fall is over when the score is back where it fell from, in whatever steps, and the next is told again", () =>
+    provided(Effect.gen(function*() {
+      const scores = [[20, 2], [17, 5], [18, 4], [19, 3], [20, 2], [17, 5]] as const
+      assert.deepStrictEqual(yield* sequence(scores), ["first", "major", "stable", "back", "stable", "major"])
+    })))
+
+  it.effect("a rise that stops short of where the score fell from is told, and is not the end of it", () =>
+    provided(Effect.gen(function*() {
+      const scores = [[90, 10], [60, 40], [66, 34], [84, 16], [85, 15], [86, 14]] as const
+      assert.deepStrictEqual(
+        yield* sequence(scores),
+        ["first", "major", "improvement", "improvement", "stable", "back"]
+      )
+    })))
+
+  it.effect("one that became better slowly is told, once it adds up", () =>
+    provided(Effect.gen(function*() {
+      const scores = [[80, 20], [83, 17], [85, 15], [88, 12], [83, 17], [80, 20]] as const
+      assert.deepStrictEqual(
+        yield* sequence(scores),
+        ["first", "stable", "improvement", "stable", "minor", "stable"]
+      )
+    })))
+
+  // @spec system-drift-detector
+  // @ac AC-22
+  it.effect("[system-drift-detector/AC-22] scans count by when they ended: one that comes late is kept for the history alone", () =>
     provided(Effect.gen(function*() {
       const subscription = yield* drifts
-      yield* importText(testResult({ body: rules(90, 10) }))
-      yield* importText(testResult({ body: rules(86, 14) }))
-      yield* importText(testResult({ body: rules(82, 18) }))
+      const scans: ReadonlyArray<readonly [day: number, pass: number]> = [[10, 95], [11, 95], [9, 60], [12, 94]]
+      const outcomes: Array<unknown> = []
+      for (const [day, pass] of scans) {
+        const attributes = `end-time="2026-01-${String(day).padStart(2, "0")}T01:00:00Z"`
+        const { outcome } = yield* importText(testResult({ attributes, body: rules(pass, 100 - pass) }))
+        outcomes.push(typeof outcome === "string" ? outcome : outcome.type)
+      }
+      assert.deepStrictEqual(outcomes, ["first", "stable", "history", "stable"])
       assert.deepStrictEqual(yield* published(subscription), [])
-      // Only the last one keeps the states of its rules.
-      assert.deepStrictEqual((yield* storedScans).map(({ outcome }) => outcome === null), [true, true, false])
+      const scores = yield* (yield* Scans.Scans).scores(hostIdFromName("web-1"))
+      assert.deepStrictEqual(scores.map(({ score }) => score), [60, 95, 95, 94])
+    })))
+
+  it.effect("scans by two benchmarks with one profile are two series, and the event names host, series and rules", () =>
+    provided(Effect.gen(function*() {
+      const subscription = yield* drifts
+      const scan = (benchmark: string, pass: number, day: number) =>
+        `<Benchmark id="${benchmark}">
+        <Group id="g"><Rule id="rule-4"><title>No empty\n  passwords\u202e</title></Rule></Group>
+        ${testResult({ attributes: `end-time="2026-01-0${day}T00:00:00Z"`, body: rules(pass, 10 - pass) })}</Benchmark>`
+      const hostOf = TargetHosts.make([
+        new Host({ id: hostIdFromName("w"), name: "w", address: "web-1", port: 2222 })
+      ])
+      for (const day of [1, 2]) {
+        yield* importText(scan("os", 9, day), { hostOf })
+        yield* importText(scan("web", 4, day), { hostOf })
+      }
+      assert.deepStrictEqual(yield* published(subscription), [])
+      yield* importText(scan("os", 4, 3), { hostOf })
+      const [event] = yield* published(subscription)
+      assert.deepStrictEqual(event?.host, { name: "w", address: "web-1:2222" })
+      assert.deepStrictEqual(event?.series, { benchmark: "os", profile: "strict" })
+      assert.strictEqual(event?.rules?.becameFailing.length, 5)
+      assert.deepStrictEqual(event?.rules?.becameFailing[0], {
+        id: "rule-4",
+        title: "No empty passwords\ufffd",
+        severity: "medium"
+      })
+    })))
+
+  it.effect("at most 100 rules are named, the most severe first, and all are counted", () =>
+    provided(Effect.gen(function*() {
+      const body = (result: string) =>
+        Array.from({ length: 150 }, (_, n) => rule(`r${n}`, result, n === 149 ? "high" : "low")).join("") +
+        rule("other", "pass")
+      const [event] = yield* drift(body("pass"), body("fail"))
+      assert.strictEqual(event?.rules?.becameFailing.length, 100)
+      assert.strictEqual(event?.rules?.becameFailing[0]?.id, "r149")
+      assert.deepStrictEqual(event?.becameFailing, { ...none, high: 1, low: 149 })
+    })))
+
+  it.effect("with the id and the times of a scan that is known, another content is another scan", () =>
+    provided(Effect.gen(function*() {
+      const attributes = `start-time="2026-01-01T00:00:00Z" end-time="2026-01-01T00:01:00Z"`
+      assert.strictEqual((yield* importText(testResult({ attributes, body: rules(9, 1) }))).outcome, "first")
+      const { outcome } = yield* importText(testResult({ attributes, body: rules(5, 5) }))
+      assert.strictEqual(typeof outcome === "string" ? outcome : outcome.type, "major")
+      const renamed = testResult({ attributes, body: rules(5, 5) }).replace("id=\"result\"", "id=\"other\"")
+      assert.strictEqual((yield* importText(renamed)).outcome, "known")
     })))
 
   // @spec system-drift-detector
@@ -208,11 +342,11 @@ describe("drift between scans", () => {
   it.effect("[system-drift-detector/AC-10] the same scan read twice is stored and published once", () =>
     provided(Effect.gen(function*() {
       const subscription = yield* drifts
-      yield* DriftDetector.importFile(base, options)
-      yield* DriftDetector.importFile(drifted, options)
+      yield* importOne(base)
+      yield* importOne(drifted)
       const copy = yield* file(readFileSync(drifted))
       for (const path of [drifted, copy, base]) {
-        assert.strictEqual((yield* DriftDetector.importFile(path, options)).outcome, "known")
+        assert.strictEqual((yield* importOne(path)).outcome, "known")
       }
       assert.strictEqual((yield* published(subscription)).length, 1)
       assert.strictEqual((yield* storedScans).length, 2)
@@ -270,7 +404,7 @@ describe("reading result files", () => {
       )
       const prefixed = alone.replaceAll(/<(\/?)(\w)/g, "<$1cdf:$2").replace("xmlns=", "xmlns:cdf=")
       const inBenchmark = `<?xml version="1.0"?>\n<!-- x --><Benchmark xmlns="http://checklists.nist.gov/xccdf/1.2">
-        <Rule id="rule-0"><title>A rule</title><result>none</result></Rule>${alone}</Benchmark>`
+        <Rule id="rule-0"><result>none</result></Rule>${alone}</Benchmark>`
       const inArf = `<arf:asset-report-collection xmlns:arf="http://scap.nist.gov/schema/asset-reporting-format/1.1">
         <arf:report-requests><arf:report-request><arf:content><Benchmark><target>not-this</target></Benchmark></arf:content>
         </arf:report-request></arf:report-requests>
@@ -322,6 +456,98 @@ describe("reading result files", () => {
       assert.strictEqual(
         yield* problemOf(testResult({ body: "<rule-result><result>pass</result></rule-result>" })),
         "a rule-result has no idref"
+      )
+    })))
+
+  // @spec system-drift-detector
+  // @ac AC-23
+  it.effect("[system-drift-detector/AC-23] a file may be packed, and in another encoding", () =>
+    provided(Effect.gen(function*() {
+      const declared = (encoding: string) =>
+        `<?xml version="1.0" encoding="${encoding}"?>\n${
+          testResult({ target: "wéb", attributes: `end-time="2026-01-01T00:00:00Z"` })
+        }`
+      const expected = yield* read(declared("UTF-8"))
+      assert.strictEqual(expected.target.name, "wéb")
+      const utf16 = Buffer.from(declared("UTF-16"), "utf16le")
+      const big = Buffer.from(`\ufeff${declared("UTF-16")}`, "utf16le").swap16()
+      const packed = yield* Effect.promise(() => bzip2(declared("UTF-8")))
+      for (
+        const bytes of [
+          gzipSync(declared("UTF-8")),
+          packed,
+          Buffer.concat([Buffer.from([0xff, 0xfe]), utf16]),
+          utf16,
+          big,
+          gzipSync(big),
+          Buffer.from(declared("ISO-8859-1"), "latin1"),
+          Buffer.from(`\ufeff${declared("utf-8")}`)
+        ]
+      ) {
+        assert.deepStrictEqual(yield* read(bytes), expected)
+      }
+    })))
+
+  it.effect("what a small file unpacks to is bounded", () =>
+    provided(Effect.gen(function*() {
+      const problem = "once it is unpacked it is larger than 64.0 MiB, which is as much as is read"
+      const blanks = Buffer.from(`<Benchmark>${`<Rule>${" ".repeat(9_000_000)}</Rule>`.repeat(8)}</Benchmark>`)
+      assert.strictEqual(yield* problemOf(gzipSync(blanks)), problem)
+      assert.strictEqual(yield* problemOf(yield* Effect.promise(() => bzip2(blanks))), problem)
+    })), 30_000)
+
+  // @spec system-drift-detector
+  // @ac AC-24
+  it.effect("[system-drift-detector/AC-24] each TestResult of a file is a scan, and they come in the order of their end", () =>
+    provided(Effect.gen(function*() {
+      const at = (hour: number, pass: number) =>
+        testResult({ attributes: `end-time="2026-01-01T0${hour}:00:00Z"`, body: rules(pass, 10 - pass) })
+      const path = yield* file(`<Benchmark id="os">${at(2, 9)}${at(1, 5)}</Benchmark>`)
+      const imported = yield* DriftDetector.importFile(path, options)
+      assert.deepStrictEqual(
+        imported.map(({ outcome, score }) => [score, typeof outcome === "string" ? outcome : outcome.type]),
+        [[50, "first"], [90, "improvement"]]
+      )
+    })))
+
+  it.effect("what is wrong with one TestResult refuses the file, and nothing of it is stored", () =>
+    provided(Effect.gen(function*() {
+      assert.strictEqual(
+        yield* problemOf(`<Benchmark>${testResult({})}${testResult({ body: "" })}</Benchmark>`),
+        "no rule passed or failed, so there is no score"
+      )
+      assert.deepStrictEqual(yield* storedScans, [])
+    })))
+
+  it.effect("a rule that is not scored counts for nothing", () =>
+    provided(Effect.gen(function*() {
+      const body = rules(9, 1) + ["unscored", "unchecked"].map((role) =>
+        `<rule-result idref="${role}" role="${role}"><result>fail</result></rule-result>`
+      ).join("") + `<rule-result idref="full" role="full"><result>fail</result></rule-result>`
+      const scan = yield* read(testResult({ body }))
+      assert.deepStrictEqual(Scan.outcomeOf(scan).failed, ["rule-9", "full"])
+    })))
+
+  it.effect("where a scan ended without a zone, its clock may be ahead by as much as zones differ", () =>
+    provided(Effect.gen(function*() {
+      yield* importText(testResult({ attributes: `end-time="2026-12-01T14:00:00"` }))
+      assert.include(yield* problemOf(testResult({ attributes: `end-time="2026-12-01T16:00:00"` })), "still to come")
+    })))
+
+  // @spec system-drift-detector
+  // @ac AC-26
+  it.effect("[system-drift-detector/AC-26] what strangers wrote reaches no output as it is", () =>
+    provided(Effect.gen(function*() {
+      const forged = "web-1&#10;2026-11-25 22:00:00  info      db-7 is reachable again&#x202e;&#x85;"
+      const imported = yield* importText(
+        testResult({ target: forged, profile: "strict&#13;&#10;x", body: rule("a&#10;b", "pass") })
+      )
+      const printed = DriftDetector.describe(imported) + JSON.stringify(imported.host) +
+        [...imported.scan.rules.keys()].join("")
+      assert.notMatch(printed, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+      assert.notMatch(
+        yield* problemOf(testResult({ target: forged, body: rule("a&#10;b", "no&#x202e;ne") })),
+        /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
       )
     })))
 
@@ -390,8 +616,23 @@ describe("reading result files", () => {
       )
       assert.match(yield* problemOf(whole.subarray(0, 50_000)), /^not well-formed XML: /)
       assert.match(yield* problemOf("Dear reader"), /^not well-formed XML: text before the root element at line 1/)
-      assert.match(yield* problemOf(Buffer.from([0x1f, 0x8b, 8, 0])), /^not well-formed XML: /)
-      assert.match(yield* problemOf(Buffer.from("<TestResult/>", "utf16le")), /^not well-formed XML: /)
+      assert.strictEqual(
+        yield* problemOf(Buffer.from([0x1f, 0x8b, 8, 0])),
+        "not readable as gzip: unexpected end of file"
+      )
+      assert.match(yield* problemOf(Buffer.from("BZh9 and no more")), /^not readable as bzip2: /)
+      assert.match(
+        yield* problemOf(gzipSync(whole).subarray(0, 5_000)),
+        /^not readable as gzip: unexpected end of file/
+      )
+      assert.strictEqual(
+        yield* problemOf(Buffer.concat([Buffer.from("<TestResult>"), Buffer.from([0xff])])),
+        "not valid as utf-8"
+      )
+      assert.strictEqual(
+        yield* problemOf(`<?xml version="1.0" encoding="EBCDIC"?>${testResult({})}`),
+        "its encoding is \"EBCDIC\"; expected UTF-8, UTF-16 or ISO-8859-1"
+      )
       assert.strictEqual(
         yield* problemOf("<html><TestResult/></html>"),
         "not a result file: its root element is \"html\", expected one of Benchmark, TestResult, asset-report-collection"
@@ -401,8 +642,8 @@ describe("reading result files", () => {
         "it has no TestResult: a benchmark, not a result; `oscap xccdf eval --results` writes results"
       )
       assert.strictEqual(
-        yield* problemOf(`<Benchmark>${testResult({})}${testResult({})}</Benchmark>`),
-        "it has several TestResult elements; expected one, as one scan gives one"
+        yield* problemOf(testResult({ attributes: `end-time="2026-12-01T01:00:01Z"` })),
+        "its scan ended at 2026-12-01T01:00:01Z, which is still to come: the clock of the host or of this machine is wrong"
       )
       assert.strictEqual(
         yield* problemOf(testResult({ target: " " })),
@@ -436,7 +677,7 @@ describe("reading result files", () => {
   it.live(
     "[system-drift-detector/AC-13] a file may be large, but not too large, and is not kept",
     () =>
-      provided(Effect.gen(function*() {
+      Effect.gen(function*() {
         const fs = yield* FileSystem.FileSystem
         const huge = yield* file("")
         yield* fs.truncate(huge, 100_000_000)
@@ -452,8 +693,8 @@ describe("reading result files", () => {
           { env: { PATH: process.env["PATH"] }, extendEnv: false, stdin: "ignore", stderr: "inherit" }
         )
         const stdout = yield* handle.stdout.pipe(Stream.decodeText(), Stream.mkString)
-        assert.strictEqual(stdout, "web-1: score 50.00, the first scan with this profile\n")
-      })),
+        assert.strictEqual(stdout, "web-1, strict: score 50.00, the first scan with this profile\n")
+      }).pipe(Effect.provide(layer)),
     60_000
   )
 
@@ -532,7 +773,7 @@ describe("storing comes before publishing", () => {
           assert.strictEqual(event?.driftType, "major")
           assert.deepStrictEqual(others, [])
           // It is stored: to read the file again would not have found it again.
-          assert.strictEqual((yield* DriftDetector.importFile(drifted, options)).outcome, "known")
+          assert.strictEqual((yield* importOne(drifted)).outcome, "known")
         }).pipe(
           Effect.provide(Layer.mergeAll(Outbox.layer, SystemEventBus.layer).pipe(Layer.provideMerge(stored(folder))))
         )
@@ -546,13 +787,13 @@ describe("storing comes before publishing", () => {
     provided(Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const subscription = yield* drifts
-      yield* DriftDetector.importFile(base, options)
+      yield* importOne(base)
       yield* sql`ALTER TABLE unannounced_events RENAME TO out_of_order`
-      assert.strictEqual((yield* Effect.flip(DriftDetector.importFile(drifted, options)))._tag, "SqlError")
+      assert.strictEqual((yield* Effect.flip(importOne(drifted)))._tag, "SqlError")
       assert.deepStrictEqual(yield* published(subscription), [])
       assert.strictEqual((yield* storedScans).length, 1)
       yield* sql`ALTER TABLE out_of_order RENAME TO unannounced_events`
-      yield* DriftDetector.importFile(drifted, options)
+      yield* importOne(drifted)
       assert.strictEqual((yield* published(subscription)).length, 1)
     })))
 })
@@ -564,7 +805,10 @@ describe("the watched folder", () => {
     const folder = yield* fs.makeTempDirectoryScoped()
     return {
       folder,
-      look: yield* Effect.map(ScanFolder.make(folder), Effect.map((files) => files.map((file) => path.basename(file)))),
+      look: yield* Effect.map(
+        ScanFolder.make(folder),
+        ({ look }) => Effect.map(look, (files) => files.map((file) => path.basename(file)))
+      ),
       write: (name: string, text: string, changedAt: number) =>
         Effect.andThen(
           fs.writeFileString(path.join(folder, name), text),
@@ -621,6 +865,66 @@ describe("the watched folder", () => {
       assert.deepStrictEqual(yield* look, ["e.xml"])
     })))
 
+  it.effect("packed files are taken, and so is one that came while the clock was set back", () =>
+    provided(Effect.gen(function*() {
+      const { look, write } = yield* folder
+      yield* write("a.xml.gz", "x", 1)
+      yield* write("b.XML.BZ2", "x", 2)
+      yield* write("c.gz", "x", 3)
+      assert.deepStrictEqual(yield* look, [])
+      // Two hours back; what is measured is the time that passes.
+      yield* TestClock.setTime(now - 7_200_000)
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* look, ["a.xml.gz", "b.XML.BZ2"])
+    })))
+
+  // @spec system-drift-detector
+  // @ac AC-25
+  it.effect("[system-drift-detector/AC-25] a file that cannot be read for now is said once, and taken in once it can", () => {
+    const messages: Array<string> = []
+    const logged = Logger.layer([Logger.make(({ message }) => {
+      messages.push(String(message))
+    })])
+    return provided(Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const { folder: path, write } = yield* folder
+      yield* write("1\n.xml", testResult({}), 1)
+      // As for a user who is not root, whom no mode keeps out.
+      let isDenied = true
+      const denying: FileSystem.FileSystem = {
+        ...fs,
+        stream: (path, options) =>
+          isDenied
+            ? Stream.fail(PlatformError.systemError({ _tag: "PermissionDenied", module: "FileSystem", method: "open" }))
+            : fs.stream(path, options)
+      }
+      const fiber = yield* Effect.forkChild(
+        DriftDetector.watch(path, options).pipe(Effect.provideService(FileSystem.FileSystem, denying))
+      )
+      const until = Effect.fnUntraced(function*(condition: () => boolean) {
+        while (!condition()) {
+          yield* TestClock.adjust("1 second")
+          yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        }
+      })
+      yield* until(() => messages.length > 0)
+      for (let second = 0; second < 10; second++) {
+        yield* TestClock.adjust("1 second")
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+      }
+      assert.deepStrictEqual(messages, [
+        `scan ${path}/1\ufffd.xml: permission to read it denied; it is tried again`
+      ])
+      isDenied = false
+      yield* until(() => messages.length > 1)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(
+        messages[1],
+        `Scan ${path}/1\ufffd.xml of web-1, strict: score 50.00, the first scan with this profile`
+      )
+    })).pipe(Effect.provide(logged))
+  })
+
   it.effect("a folder that cannot be read is said once, and read when it can", () => {
     const messages: Array<string> = []
     const logged = Logger.layer([Logger.make(({ logLevel, message }) => {
@@ -630,7 +934,7 @@ describe("the watched folder", () => {
       const fs = yield* FileSystem.FileSystem
       const parent = yield* fs.makeTempDirectoryScoped()
       const path = `${parent}/scans`
-      const look = yield* ScanFolder.make(path)
+      const { look } = yield* ScanFolder.make(path)
       assert.deepStrictEqual(yield* look, [])
       assert.deepStrictEqual(yield* look, [])
       yield* fs.makeDirectory(path)
@@ -665,7 +969,10 @@ describe("the watched folder", () => {
       assert.strictEqual((yield* Fiber.join(event)).driftType, "major")
       yield* Fiber.interrupt(fiber)
       assert.include(messages[0], `scan ${path}/1.xml: it has a document type`)
-      assert.strictEqual(messages[1], `Scan ${path}/2.xml of web-1: score 90.00, the first scan with this profile`)
+      assert.strictEqual(
+        messages[1],
+        `Scan ${path}/2.xml of web-1, strict: score 90.00, the first scan with this profile`
+      )
       assert.include(messages[2], `scan ${path}/3.xml: not well-formed XML`)
     })).pipe(Effect.provide(logged))
   })
@@ -700,11 +1007,12 @@ describe("scan import", () => {
       Effect.gen(function*() {
         const folder = yield* data
         const bad = yield* file("<Benchmark>")
-        const mixed = yield* run(base, bad, "no/such.xml", drifted, "--data", folder)
+        const label = "web-01.example.org, DEBIAN-11/anssi_np_nt28_high"
+        // In the order of their end, whatever the order of the command line.
+        const mixed = yield* run(drifted, bad, "no/such.xml", base, "--data", folder)
         assert.strictEqual(
           mixed.stdout,
-          "web-01.example.org: score 90.91, the first scan with this profile\n" +
-            "web-01.example.org: score 77.27, major (-13.64 points)\n"
+          `${label}: score 90.91, the first scan with this profile\n${label}: score 77.27, major (-13.64 points)\n`
         )
         const errors = mixed.stderr.split("\n")
         assert.include(errors[0], `error: scan ${bad}: not well-formed XML: `)
@@ -717,7 +1025,7 @@ describe("scan import", () => {
 
         const again = yield* run(drifted, "--data", folder)
         assert.deepStrictEqual(again, {
-          stdout: "web-01.example.org: score 77.27, known already\n",
+          stdout: `${label}: score 77.27, known already\n`,
           stderr: "",
           exitCode: 0
         })

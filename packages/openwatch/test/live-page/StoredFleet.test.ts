@@ -37,32 +37,32 @@ const pulse = (hostId: HostId, reachable: boolean, millis: number) =>
     occurredAt: at(millis)
   })
 
-const scan = (scanId: string, score: number, millis: number, profile = "cis", hostId = web.id): Scans.StoredScan => ({
+const scan = (scanId: string, score: number, millis: number, profile = "cis", hostId = web.id): Scans.NewScan => ({
   scanId,
+  formerScanId: `former ${scanId}`,
   hostId,
-  profile,
+  series: { benchmark: "", profile },
   score,
   scannedAt: at(millis),
-  outcome: "{}"
+  outcome: { passed: [], failed: [] }
 })
 
-const record = (stored: Scans.StoredScan) =>
-  Effect.flatMap(Scans.Scans, (scans) => scans.record(stored, () => ({ event: undefined })))
+const record = (stored: Scans.NewScan) =>
+  Effect.flatMap(Scans.Scans, (scans) =>
+    scans.record(stored, () => ({
+      outcome: undefined,
+      event: undefined,
+      known: { told: stored.outcome, highest: stored.score, lowest: stored.score, fellFrom: undefined }
+    })))
 
 let ids = 0
 const raise = (event: HeartbeatPulse, host: string) =>
   Effect.flatMap(AlertStore.AlertStore, (store) => {
     const id = `01936b0e-0000-7000-8000-${String(++ids).padStart(12, "0")}`
-    const alert = Alert.fromEvent(event, { id, host })!
+    const consequence = Alert.fromEvent(event, { id, hostLabel: host })
     return Effect.as(
-      store.submit({
-        event,
-        alert,
-        resolves: Alert.resolvedBy[alert.type],
-        channels: [],
-        timeToLive: Duration.hours(1)
-      }),
-      alert
+      store.submit({ ...consequence, event, channels: [], timeToLive: Duration.hours(1) }),
+      consequence.alert!
     )
   })
 
@@ -124,7 +124,7 @@ for (const { isSkipped, layer, name } of databases) {
         }).pipe(withFleet(() => hosts))
       })
 
-      it.effect("the scores of a host are those of its scans, by the time of the scan; the score is the last one's", () =>
+      it.effect("the scores of a host are those of its scans, by the time of the scan; the score is that of the one that ended last", () =>
         Effect.gen(function*() {
           const view = yield* FleetView
           assert.deepStrictEqual(yield* view.scores(web.id), [])
@@ -139,7 +139,7 @@ for (const { isSkipped, layer, name } of databases) {
             { ...score, scanId: "3", score: 77.27, at: at(2_000) },
             { scanId: "2", profile: "stig", score: 85, at: at(3_000) }
           ])
-          assert.deepStrictEqual((yield* view.hosts).map(({ score }) => score), [77.27, 10])
+          assert.deepStrictEqual((yield* view.hosts).map(({ score }) => score), [85, 10])
         }).pipe(withFleet(() => [web, db])))
 
       it.effect("of a thousand scans and more, the scores are the last thousand", () =>
@@ -196,7 +196,9 @@ for (const { isSkipped, layer, name } of databases) {
             yield* sql`INSERT INTO host_states ${sql.insert({ host_id: web.id, reachable: 1, occurred_at: 1_000 })}`
             const old = { host_id: web.id, profile: "cis" }
             yield* sql`INSERT INTO scans ${sql.insert({ ...old, scan_id: "0", score: 70, outcome: null })}`
-            yield* sql`INSERT INTO scans ${sql.insert({ ...old, scan_id: "1", score: 80, outcome: "{}" })}`
+            yield* sql`INSERT INTO scans ${
+              sql.insert({ ...old, scan_id: "1", score: 80, outcome: `{"passed":[],"failed":[]}` })
+            }`
           }).pipe(Effect.provide(client))
 
           yield* Effect.gen(function*() {

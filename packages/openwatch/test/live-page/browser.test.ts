@@ -88,7 +88,12 @@ describe.skipIf(isMissing)("openwatch run in a browser", () => {
         yield* see(page, ".grid button", "score 90.9 %")
         yield* fs.copyFile(`${results}/drifted.xml`, `${folder}/scans/drifted.xml`)
         yield* see(page, ".grid button", "score 77.3 %")
-        yield* see(page, ".alerts li", "web-01.example.org drifted (major): 90.91 to 77.27 (-13.64 points)")
+        yield* see(
+          page,
+          ".alerts li",
+          `web-01.example.org (127.0.0.1:${port}) drifted (major) in DEBIAN-11/anssi_np_nt28_high: 90.91 to 77.27 ` +
+            "(-13.64 points)"
+        )
         yield* Effect.promise(() => page.getByRole("button", { name: /web-01/ }).click())
         yield* Effect.promise(() =>
           page.getByRole("img", { name: "Score of web-01.example.org in percent, over 2 scans" }).waitFor()

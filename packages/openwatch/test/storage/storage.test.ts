@@ -30,8 +30,10 @@ import {
   Schema,
   Stream
 } from "effect"
-import { SqlClient } from "effect/sql"
-import { type Alert, dedupKey, fromEvent, resolvedBy } from "../../src/alert-router/Alert.ts"
+import { Migrator, SqlClient } from "effect/sql"
+import { type Alert, fromEvent } from "../../src/alert-router/Alert.ts"
+import type { Known } from "../../src/drift-detector/Drift.ts"
+import { migrations, schemaVersion } from "../../src/storage/migrations.ts"
 import { cluster, Database, databases, location, sqlite } from "./Database.ts"
 
 const web = hostIdFromName("web")
@@ -68,12 +70,10 @@ const readAgain = <E extends HeartbeatPulse | DriftDetected>(event: E): E => {
 }
 
 let ids = 0
-const alertOf = (event: HeartbeatPulse | DriftDetected): Alert =>
-  fromEvent(event, { id: `01936b0e-0000-7000-8000-${String(++ids).padStart(12, "0")}`, host: "web" })!
-
 const submission = (event: HeartbeatPulse | DriftDetected, channels: ReadonlyArray<string> = []) => {
-  const alert = alertOf(event)
-  return { event, alert, resolves: resolvedBy[alert.type], channels, timeToLive: Duration.minutes(60) }
+  const id = `01936b0e-0000-7000-8000-${String(++ids).padStart(12, "0")}`
+  const consequence = fromEvent(event, { id, hostLabel: "web" })
+  return { ...consequence, alert: consequence.alert!, event, channels, timeToLive: Duration.minutes(60) }
 }
 
 const services = (location: Storage.Location) =>
@@ -137,7 +137,7 @@ for (const { isSkipped, layer, name } of databases) {
             )
           const error = yield* Effect.flip(Layer.build(Storage.layer(location)))
           assert.strictEqual(error._tag, "StorageError")
-          assert.match(error.message, /its schema is version 99, this openwatch knows version 3/)
+          assert.include(error.message, `its schema is version 99, this openwatch knows version ${schemaVersion}`)
           assert.include(error.message, Storage.nameOf(location))
         }).pipe(Effect.scoped))
 
@@ -207,7 +207,7 @@ for (const { isSkipped, layer, name } of databases) {
           yield* store.submit(submission(pulse(web, false, 1_000)))
           yield* store.submit(submission(pulse(db, false, 2_000)))
           yield* store.submit(submission(pulse(web, true, 3_000)))
-          const keys = (alerts: ReadonlyArray<AlertStore.StoredAlert>) => alerts.map(({ alert }) => dedupKey(alert))
+          const keys = (alerts: ReadonlyArray<AlertStore.StoredAlert>) => alerts.map(({ alert }) => alert.dedupKey)
           assert.deepStrictEqual(keys(yield* store.list()), [
             `host_recovered|${web}|`,
             `host_unreachable|${db}|`,
@@ -263,7 +263,7 @@ for (const { isSkipped, layer, name } of databases) {
           yield* store.submit(submission(down))
           assert.deepStrictEqual(yield* outbox.unannounced(100), [up])
           // That it gives no alert is known then too.
-          yield* store.submit({ ...submission(up), alert: undefined })
+          yield* store.submit({ ...submission(up), alert: undefined, ends: undefined })
           assert.deepStrictEqual(yield* outbox.unannounced(100), [])
         }).pipe(Effect.provide(SystemEventBus.layer), Effect.scoped, withServices))
 
@@ -328,54 +328,129 @@ for (const { isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(yield* sql`SELECT id FROM alerts`, [])
         }).pipe(withServices))
 
-      it.effect("the baseline is the last scan of the host and the profile; a scan is stored once", () =>
+      const scan = (scanId: string, profile: string, endedAt: number, hostId = web): Scans.NewScan => ({
+        scanId,
+        formerScanId: `former ${scanId}`,
+        hostId,
+        series: { benchmark: "os", profile },
+        score: 90.9,
+        outcome: { passed: [], failed: [] },
+        scannedAt: DateTime.makeUnsafe(endedAt)
+      })
+      const knownOf = (rule: string): Known => ({
+        told: { passed: [rule], failed: [] },
+        highest: 95,
+        lowest: 90.9,
+        fellFrom: undefined
+      })
+      const record = (stored: Scans.NewScan, event?: DriftDetected) =>
+        Effect.flatMap(
+          Scans.Scans,
+          (scans) => scans.record(stored, (known) => ({ outcome: known, event, known: knownOf(stored.scanId) }))
+        )
+
+      it.effect("a scan is compared with what is known of its series, and stored once", () =>
         Effect.gen(function*() {
           const scans = yield* Scans.Scans
-          const scan = (scanId: string, profile: string): Scans.Baseline => ({
-            scanId,
-            hostId: web,
-            profile,
-            score: 90.9,
-            outcome: `{"id":"${scanId}"}`
-          })
-          const record = (stored: Scans.Baseline, event?: DriftDetected) =>
-            scans.record({ ...stored, scannedAt: DateTime.makeUnsafe(0) }, (baseline) => ({ baseline, event }))
-          assert.deepStrictEqual(yield* scans.baseline(web, "cis"), Option.none())
-          const first = { baseline: Option.none(), event: undefined }
-          assert.deepStrictEqual(yield* record(scan("1", "cis")), Option.some(first))
-          assert.deepStrictEqual(yield* record(scan("2", "stig")), Option.some(first))
+          const cis = { benchmark: "os", profile: "cis" }
+          assert.deepStrictEqual(yield* scans.known(web, cis), Option.none())
+          const first = { outcome: Option.none(), event: undefined }
+          assert.deepStrictEqual(yield* record(scan("1", "cis", 1)), first)
+          assert.deepStrictEqual(yield* record(scan("2", "stig", 1)), first)
+          assert.deepStrictEqual(yield* record({ ...scan("w", "cis", 1), series: { ...cis, benchmark: "web" } }), first)
           assert.deepStrictEqual(
-            yield* record(scan("3", "cis"), drift("3")),
-            Option.some({ baseline: Option.some(scan("1", "cis")), event: drift("3") })
+            yield* record(scan("3", "cis", 2), drift("3")),
+            { outcome: Option.some(knownOf("1")), event: drift("3") }
           )
           for (const known of ["1", "3"]) {
-            assert.deepStrictEqual(yield* record(scan(known, "cis"), drift(known)), Option.none())
+            assert.deepStrictEqual(
+              yield* record(scan(known, "cis", 3), drift(known)),
+              { outcome: "known", event: undefined }
+            )
           }
-          assert.deepStrictEqual(yield* scans.baseline(web, "cis"), Option.some(scan("3", "cis")))
-          assert.deepStrictEqual(yield* scans.baseline(db, "cis"), Option.none())
+          assert.deepStrictEqual(yield* scans.known(web, cis), Option.some(knownOf("3")))
+          assert.deepStrictEqual(yield* scans.known(db, cis), Option.none())
           assert.deepStrictEqual(yield* (yield* Outbox.Outbox).unannounced(100), [drift("3")])
+        }).pipe(withServices))
+
+      it.effect("a scan that is older than the newest of its series is kept for the history alone", () =>
+        Effect.gen(function*() {
+          const scans = yield* Scans.Scans
+          yield* record(scan("2", "cis", 2))
+          assert.deepStrictEqual(
+            yield* record(scan("1", "cis", 1), drift("1")),
+            { outcome: "history", event: undefined }
+          )
+          assert.deepStrictEqual(yield* scans.recordHistory(scan("3", "cis", 3)), {
+            outcome: "history",
+            event: undefined
+          })
+          assert.deepStrictEqual(yield* scans.recordHistory(scan("3", "cis", 3)), {
+            outcome: "known",
+            event: undefined
+          })
+          assert.deepStrictEqual(
+            yield* scans.known(web, { benchmark: "os", profile: "cis" }),
+            Option.some(knownOf("2"))
+          )
+          assert.deepStrictEqual((yield* scans.scores(web)).map(({ scanId }) => scanId), ["1", "2", "3"])
+          assert.deepStrictEqual(yield* (yield* Outbox.Outbox).unannounced(100), [])
         }).pipe(withServices))
 
       it.effect("of scans that are stored at once, each is compared with the one before it", () =>
         Effect.gen(function*() {
-          const scans = yield* Scans.Scans
-          const baselines = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) =>
-            scans.record(
-              {
-                scanId: `${n}`,
-                hostId: web,
-                profile: "cis",
-                score: n,
-                scannedAt: DateTime.makeUnsafe(n),
-                outcome: "{}"
-              },
-              (baseline) => ({ baseline: Option.map(baseline, ({ scanId }) => scanId), event: undefined })
-            ), { concurrency: "unbounded" })
-          const compared = baselines.map((recorded) =>
-            Option.getOrUndefined(Option.flatMap(recorded, ({ baseline }) => baseline))
+          const recorded = yield* Effect.forEach(
+            [1, 2, 3, 4, 5, 6],
+            (n) => record(scan(String(n), "cis", 1)),
+            { concurrency: "unbounded" }
+          )
+          const compared = recorded.map(({ outcome }) =>
+            typeof outcome === "string" ? outcome : Option.getOrUndefined(outcome)?.told.passed[0]
           )
           assert.strictEqual(new Set(compared).size, 6)
         }).pipe(withServices))
+
+      // @spec system-drift-detector
+      // @ac AC-27
+      it.effect("[system-drift-detector/AC-27] what an earlier version stored goes to the first series that shares its rules, open alerts with it", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          const old = Object.fromEntries(Object.entries(migrations).filter(([name]) => parseInt(name, 10) <= 3))
+          yield* Effect.gen(function*() {
+            const sql = yield* SqlClient.SqlClient
+            yield* Migrator.make({})({ loader: Migrator.fromRecord(old), table: "openwatch_migrations" })
+            yield* sql`INSERT INTO scans (scan_id, host_id, profile, score, outcome, scanned_at)
+              VALUES ('old 1', ${web}, 'cis', 90, NULL, 1), ('old 2', ${web}, 'cis', 75, ${
+              JSON.stringify({ passed: ["a", "b", "c"], failed: ["d"] })
+            }, 2)`
+            yield* sql`INSERT INTO alerts (id, type, severity, host_id, dedup_key, title, tags, occurred_at, state)
+              VALUES ('01936b0e-0000-7000-8000-00000000000a', 'drift_major', 'high', ${web}, ${`drift_major|${web}|`},
+                'web drifted (major): 90 to 75 (-15 points)', '{}', 2, 'active')`
+          }).pipe(Effect.provide(Storage.clientLayer(location)))
+
+          yield* Effect.gen(function*() {
+            const stored = (benchmark: string, scanId: string, ...passed: ReadonlyArray<string>): Scans.NewScan => ({
+              ...scan(scanId, "cis", 3),
+              series: { benchmark, profile: "cis" },
+              score: 100,
+              outcome: { passed, failed: [] }
+            })
+            const scans = yield* Scans.Scans
+            // Read again, it is the same scan.
+            const again = { ...stored("os", "new 2", "a", "b", "c", "d"), formerScanId: "old 2", score: 75 }
+            assert.strictEqual((yield* record(again)).outcome, "known")
+            // With the id of a scan that was stored, and another content, it is another scan.
+            const other = { ...stored("web", "new 3", "x", "y", "a"), formerScanId: "old 2" }
+            assert.deepStrictEqual((yield* record(other)).outcome, Option.none())
+            assert.deepStrictEqual(
+              (yield* record(stored("os", "new 4", "a", "b", "c", "e"))).outcome,
+              Option.some({ told: { passed: ["a", "b", "c"], failed: ["d"] }, highest: 75, lowest: 75, fellFrom: 90 })
+            )
+            assert.strictEqual((yield* scans.scores(web)).length, 4)
+            const [open] = yield* (yield* AlertStore.AlertStore).list({ state: "active" })
+            assert.strictEqual(open?.alert.dedupKey, `drift_major|${web}|os/cis`)
+          }).pipe(Effect.provide(services(location)))
+        }).pipe(Effect.scoped))
     })
   })
 }

@@ -1,0 +1,126 @@
+/**
+ * The text of a result file, however it was packed and encoded: gzip and bzip2 are known by their first bytes, whatever the
+ * file is called; UTF-16 by its byte order mark or its zeros, other encodings by the XML declaration (XML 1.0 section 4.3.3
+ * and appendix F).
+ *
+ * Files are untrusted: what they unpack to is bounded, so that a small file cannot fill the memory.
+ */
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import { Data, Effect, Stream } from "effect"
+import { createGunzip } from "node:zlib"
+import { clean } from "../events/PlainText.ts"
+
+/** The file cannot be unpacked or decoded, or is too large once it is unpacked. */
+export class NotReadable extends Data.TaggedError("NotReadable")<{ readonly message: string }> {}
+
+const inMiB = (bytes: number): string => `${(bytes / (1024 * 1024)).toFixed(1)} MiB`
+
+const describeError = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+type Bytes<E, R> = Stream.Stream<Uint8Array, E, R>
+
+const gunzip = <E, R>(bytes: Bytes<E, R>): Bytes<E | NotReadable, R> =>
+  NodeStream.pipeThroughDuplex(bytes, {
+    evaluate: () => createGunzip(),
+    // Few reads at a time: what follows decides whether there is to be more.
+    chunkSize: 4,
+    onError: (error) => new NotReadable({ message: `not readable as gzip: ${describeError(error)}` })
+  })
+
+/** The decoder is libbz2 itself, which takes all of a file at once. It is loaded only for those who have such files. */
+const bunzip2 = <E, R>(bytes: Bytes<E, R>, sizeLimit: number): Bytes<E | NotReadable, R> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const packed = Buffer.concat(yield* Stream.runCollect(bytes))
+    const { default: Bzip2 } = yield* Effect.promise(() => import("@foxglove/wasm-bz2"))
+    const decoder = yield* Effect.promise(() => Bzip2.init())
+    return Stream.succeed(
+      yield* Effect.try({
+        try: () => decoder.decompress(packed, sizeLimit),
+        catch: (error) =>
+          new NotReadable({
+            message: describeError(error).includes("BZ_OUTBUFF_FULL")
+              ? `once it is unpacked it is larger than ${inMiB(sizeLimit)}, which is as much as is read`
+              : `not readable as bzip2: ${describeError(error)}`
+          })
+      })
+    )
+  }))
+
+const unpacked = <E, R>(bytes: Bytes<E, R>, start: Uint8Array, sizeLimit: number): Bytes<E | NotReadable, R> => {
+  if (start[0] === 0x1f && start[1] === 0x8b) return gunzip(bytes)
+  return start[0] === 0x42 && start[1] === 0x5a && start[2] === 0x68 ? bunzip2(bytes, sizeLimit) : bytes
+}
+
+/** The encodings that are read, by the names that declarations have for them; `TextDecoder` knows them by the latter. */
+const encodings: ReadonlyMap<string, string> = new Map([
+  ["utf-8", "utf-8"],
+  ["utf8", "utf-8"],
+  ["us-ascii", "utf-8"],
+  ["ascii", "utf-8"],
+  // A declaration that can be read byte by byte is not in UTF-16, whatever it says.
+  ["utf-16", "utf-8"],
+  ["iso-8859-1", "iso-8859-1"],
+  ["latin1", "iso-8859-1"],
+  ["iso-8859-15", "iso-8859-15"],
+  ["windows-1252", "windows-1252"]
+])
+
+const declaration = /^<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"']*)["']/
+
+/** What the decoder for a text that begins like this is called; a `NotReadable` where there is none. */
+const encodingOf = ([a, b, c, d]: Uint8Array, start: string): string | NotReadable => {
+  if ((a === 0xff && b === 0xfe) || (a === 0x3c && b === 0 && c === 0x3f && d === 0)) return "utf-16le"
+  if ((a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c && c === 0 && d === 0x3f)) return "utf-16be"
+  const declared = declaration.exec(start)?.[1]
+  if (declared === undefined) return "utf-8"
+  return encodings.get(declared.toLowerCase()) ??
+    new NotReadable({ message: `its encoding is ${JSON.stringify(declared)}; expected UTF-8, UTF-16 or ISO-8859-1` })
+}
+
+const decoded = <E, R>(bytes: Bytes<E, R>): Stream.Stream<string, E | NotReadable, R> =>
+  Stream.suspend(() => {
+    let decoder: InstanceType<typeof TextDecoder> | undefined
+    const decode = (chunk: Uint8Array | undefined) =>
+      Effect.try({
+        try: () => {
+          if (decoder === undefined) {
+            const start = chunk?.subarray(0, 1_024) ?? new Uint8Array()
+            const encoding = encodingOf(start, Buffer.from(start).toString("latin1"))
+            if (encoding instanceof NotReadable) throw encoding
+            decoder = new TextDecoder(encoding, { fatal: true })
+          }
+          return decoder.decode(chunk, { stream: chunk !== undefined })
+        },
+        catch: (error) =>
+          error instanceof NotReadable ? error : new NotReadable({ message: `not valid as ${decoder?.encoding}` })
+      })
+    return Stream.concat(
+      Stream.mapEffect(bytes, decode),
+      Stream.fromEffect(Effect.suspend(() => decode(undefined)))
+    )
+  })
+
+/**
+ * The text of a file with these bytes, which begins with `start`, and unpacks to at most `sizeLimit` bytes.
+ */
+export const decode = <E, R>(
+  bytes: Bytes<E, R>,
+  options: { readonly start: Uint8Array; readonly sizeLimit: number }
+): Stream.Stream<string, E | NotReadable, R> => {
+  const { sizeLimit, start } = options
+  let size = 0
+  return unpacked(bytes, start, sizeLimit).pipe(
+    Stream.tap((chunk) => {
+      size += chunk.length
+      return size <= sizeLimit ? Effect.void : Effect.fail(
+        new NotReadable({
+          message: `once it is unpacked it is larger than ${inMiB(sizeLimit)}, which is as much as is read`
+        })
+      )
+    }),
+    decoded,
+    Stream.mapError((error) =>
+      error instanceof NotReadable ? new NotReadable({ message: clean(error.message) }) : error
+    )
+  )
+}
