@@ -28,13 +28,14 @@ export const matches = ({ fields, values }: Key, event: object): boolean =>
 /** As the keys of a `Map`: `NaN` is equal to itself. */
 const isEqual = (a: unknown, b: unknown): boolean => a === b || (Number.isNaN(a) && Number.isNaN(b))
 
-const none: ReadonlyArray<never> = []
+/** What has the same values: most often there is one, and a list would be two objects more to look at in each publish. */
+export type Found<T extends object> = T | ReadonlyArray<T>
 
-/** A map for each value of the first field, in it one for each value of the second, and so on; in the last, lists. */
-type Level<T> = Map<unknown, Level<T> | Array<T>>
+/** A map for each value of the first field, in it one for each value of the second, and so on. */
+type Level<T extends object> = Map<unknown, Level<T> | Found<T>>
 
 /** Things by the values of one set of fields. */
-export class Index<T> {
+export class Index<T extends object> {
   readonly fields: ReadonlyArray<string>
   private readonly root: Level<T> = new Map()
 
@@ -47,21 +48,21 @@ export class Index<T> {
   }
 
   /** What was added with the values that the event has. */
-  find(event: object): ReadonlyArray<T> {
+  find(event: object): Found<T> | undefined {
     const { fields } = this
-    let found: Level<T> | Array<T> | undefined = this.root
+    let found: Level<T> | Found<T> | undefined = this.root
     for (let i = 0; i < fields.length; i++) {
       found = (found as Level<T>).get((event as Record<string, unknown>)[fields[i]!])
-      if (found === undefined) return none
+      if (found === undefined) return undefined
     }
-    return found as Array<T>
+    return found as Found<T>
   }
 
   /** What was added with the values. */
-  at(values: ReadonlyArray<unknown>): ReadonlyArray<T> {
-    let found: Level<T> | Array<T> | undefined = this.root
+  at(values: ReadonlyArray<unknown>): Found<T> | undefined {
+    let found: Level<T> | Found<T> | undefined = this.root
     for (const value of values) found = (found as Level<T> | undefined)?.get(value)
-    return found as Array<T> | undefined ?? none
+    return found as Found<T> | undefined
   }
 
   add(values: ReadonlyArray<unknown>, thing: T): void {
@@ -72,25 +73,29 @@ export class Index<T> {
       if (next === undefined) level.set(values[i], next = new Map())
       level = next
     }
-    const things = level.get(values[last]) as Array<T> | undefined
-    // Most often it stays the only one, and what `push` grows has room for sixteen more.
-    if (things === undefined) level.set(values[last], [thing])
-    else things.push(thing)
+    const found = level.get(values[last]) as Found<T> | undefined
+    level.set(values[last], found === undefined ? thing : [...asList(found), thing])
   }
 
   remove(values: ReadonlyArray<unknown>, thing: T): void {
-    const things = this.at(values) as Array<T>
-    things.splice(things.indexOf(thing), 1)
-    if (things.length === 0) prune(this.root, values, 0)
+    remove(this.root, values, 0, thing)
   }
 }
 
-/** Takes out the empty list at the values, and every level that is empty then. */
-const prune = <T>(level: Level<T>, values: ReadonlyArray<unknown>, depth: number): void => {
+/** Takes the thing out, and every level that is empty then. */
+const remove = <T extends object>(level: Level<T>, values: ReadonlyArray<unknown>, depth: number, thing: T): void => {
+  const value = values[depth]
+  const found = level.get(value)!
   if (depth < values.length - 1) {
-    const next = level.get(values[depth]) as Level<T>
-    prune(next, values, depth + 1)
-    if (next.size > 0) return
+    const next = found as Level<T>
+    remove(next, values, depth + 1, thing)
+    if (next.size === 0) level.delete(value)
+    return
   }
-  level.delete(values[depth])
+  const [first, ...others] = asList(found as Found<T>).filter((other) => other !== thing)
+  if (first === undefined) level.delete(value)
+  else level.set(value, others.length === 0 ? first : [first, ...others])
 }
+
+export const asList = <T extends object>(found: Found<T> | undefined): ReadonlyArray<T> =>
+  found === undefined ? [] : Array.isArray(found) ? found : [found as T]

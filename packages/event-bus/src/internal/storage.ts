@@ -23,7 +23,7 @@
  * Everything here is synchronous and runs no effects: `schedule` is the only way out.
  */
 import { Empty } from "effect/MutableList"
-import { Index, type Key, keyOf, matches } from "./keys.ts"
+import { asList, type Found, Index, type Key, keyOf, matches } from "./keys.ts"
 
 /** What `poll` answers when nothing is waiting: what Effect's `PubSub` expects then. */
 export { Empty }
@@ -92,10 +92,14 @@ interface Host<A> {
 class Lane<A> {
   /** Events appended so far: the position of the next one. */
   head = 0
-  tail: Chunk<A> = emptyChunk(0)
+  /** The slots of the last chunk: where there are thousands of lanes, each object that a publish looks at counts. */
+  private slots: Array<A> = nothing.items
+  /** How many of them are used. */
+  private used = 0
   /** No cursor loses anything until the log is longer than this. */
-  private calmUntil = Number.POSITIVE_INFINITY
+  private calmUntil = 0
   private waiting: Array<Cursor<A>> = nobody
+  tail: Chunk<A> = emptyChunk(0)
   cursors: Array<Cursor<A>> = nobody
   /** In alphabetical order. */
   readonly kinds: ReadonlyArray<string>
@@ -103,8 +107,8 @@ class Lane<A> {
   readonly host: Host<A>
   private isWakeScheduled = false
   private nextToSettle = 0
-  /** `calmUntil` as far as the cursors know that were settled since all of them were. */
-  private nextCalmUntil = Number.POSITIVE_INFINITY
+  /** What `calmUntil` will be, as far as the cursors know that were settled since all of them were. */
+  private nextCalmUntil = 0
   private wake: (() => void) | undefined = undefined
 
   constructor(host: Host<A>, kinds: ReadonlyArray<string>, key: Key | undefined) {
@@ -114,13 +118,8 @@ class Lane<A> {
   }
 
   append(item: A): void {
-    let { tail } = this
-    let offset = this.head - tail.start
-    if (offset === tail.items.length) {
-      tail = this.extend()
-      offset = 0
-    }
-    tail.items[offset] = item
+    if (this.used === this.slots.length) this.extend()
+    this.slots[this.used++] = item
     this.head++
     if (this.head > this.calmUntil) this.settleNext()
     if (this.waiting.length > 0) this.scheduleWake()
@@ -129,8 +128,12 @@ class Lane<A> {
   join(cursor: Cursor<A>): void {
     cursor.index = this.cursors.length
     // Most keyed lanes have one reader, and what `push` grows has room for sixteen more.
-    if (cursor.index === 0) this.cursors = [cursor]
-    else this.cursors.push(cursor)
+    if (cursor.index === 0) {
+      this.cursors = [cursor]
+      this.calmUntil = cursor.fullAt
+      return
+    }
+    this.cursors.push(cursor)
     this.calmUntil = Math.min(this.calmUntil, cursor.fullAt)
     this.nextCalmUntil = Math.min(this.nextCalmUntil, cursor.fullAt)
   }
@@ -150,28 +153,31 @@ class Lane<A> {
     if (this.cursors.length > 0) return
     // Who keeps a closed cursor keeps its lane.
     this.tail = emptyChunk(this.head)
-    this.calmUntil = Number.POSITIVE_INFINITY
+    this.slots = this.tail.items
+    this.used = 0
     this.host.remove(this)
   }
 
   /** Each chunk is larger than the one before: who sees few events does not pay for many. */
-  private extend(): Chunk<A> {
-    const { length } = this.tail.items
+  private extend(): void {
+    const { length } = this.slots
     const chunk = makeChunk<A>(this.head, length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
     this.tail.next = chunk
     this.tail = chunk
-    return chunk
+    this.slots = chunk.items
+    this.used = 0
   }
 
   private settleNext(): void {
+    const { cursors } = this
+    // The last one left after the lane was found, and before the append: reading an event may do anything.
+    if (cursors.length === 0) return
     // From the last to the first: those that join meanwhile do not put off the others.
-    if (this.nextToSettle === 0 || this.nextToSettle > this.cursors.length) {
-      this.nextToSettle = this.cursors.length
-      this.nextCalmUntil = Number.POSITIVE_INFINITY
-    }
-    const cursor = this.cursors[--this.nextToSettle]!
+    const isFirst = this.nextToSettle === 0 || this.nextToSettle > cursors.length
+    if (isFirst) this.nextToSettle = cursors.length
+    const cursor = cursors[--this.nextToSettle]!
     cursor.settle()
-    this.nextCalmUntil = Math.min(this.nextCalmUntil, cursor.fullAt)
+    this.nextCalmUntil = isFirst ? cursor.fullAt : Math.min(this.nextCalmUntil, cursor.fullAt)
     if (this.nextToSettle === 0) this.calmUntil = this.nextCalmUntil
   }
 
@@ -553,24 +559,26 @@ export class Storage<K extends string, A> implements Host<A> {
    * The lanes whose `where` the event matches. Apart from `publish`, and before it: an event is somebody else's object, and
    * if reading it throws, nothing of it (or of its batch) is published.
    */
-  match({ indexes }: Route<A>, item: A): ReadonlyArray<Lane<A>> {
-    if (indexes.length === 0) return nobody
+  match({ indexes }: Route<A>, item: A): Found<Lane<A>> | undefined {
+    if (indexes.length === 0) return undefined
     const event = this.eventOf(item)
     let found = indexes[0]!.find(event)
     for (let i = 1; i < indexes.length; i++) {
       const more = indexes[i]!.find(event)
-      if (more.length > 0) found = found.length === 0 ? more : found.concat(more)
+      if (more !== undefined) found = found === undefined ? more : [...asList(found), ...asList(more)]
     }
     return found
   }
 
   /** Appends to the lanes that receive all events of the kind, and to those that `match` has found. */
-  publish(route: Route<A>, item: A, keyed: ReadonlyArray<Lane<A>>): void {
+  publish(route: Route<A>, item: A, keyed: Found<Lane<A>> | undefined): void {
     route.published++
     const { lanes } = route
-    if (lanes.length === 0 && keyed.length === 0) route.unmatched++
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
-    for (let i = 0; i < keyed.length; i++) keyed[i]!.append(item)
+    if (keyed !== undefined) {
+      if (keyed instanceof Lane) keyed.append(item)
+      else for (const lane of keyed) lane.append(item)
+    } else if (lanes.length === 0) route.unmatched++
     if (this.replay > 0) {
       route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
     }
@@ -624,8 +632,8 @@ export class Storage<K extends string, A> implements Host<A> {
     const [first] = kinds
     // To no kinds: it is written by nobody.
     if (first === undefined) return this.laneOf(kinds)
-    const sameWhere = indexOf(this.routes.get(first)!.indexes, key)?.at(key.values)
-    const existing = sameWhere?.find((lane) => isSame(lane.kinds, kinds))
+    const sameWhere = asList(indexOf(this.routes.get(first)!.indexes, key)?.at(key.values))
+    const existing = sameWhere.find((lane) => isSame(lane.kinds, kinds))
     if (existing !== undefined) return existing
     const lane = new Lane<A>(this, kinds, key)
     for (const kind of kinds) {
