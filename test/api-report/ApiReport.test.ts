@@ -108,6 +108,13 @@ describe("an API report", () => {
     )
   })
 
+  it("does not depend on the order of the members of a union, also of one inside another", () => {
+    assert.strictEqual(
+      reportOf({ "index.d.ts": "export type A = \"b\" | Array<2 | 1> | \"a\";\n" }),
+      lines("=== a-package", "export type A = \"a\" | \"b\" | Array<1 | 2>;")
+    )
+  })
+
   it("keeps the order of overloads, which has a meaning", () => {
     const first = "export declare function f(a: string): 1;\n"
     const second = "export declare function f(a: unknown): 2;\n"

@@ -63,18 +63,36 @@ const readModule = (path: string, code: string): Module => {
   const { comments, errors, program } = parseSync(path, code)
   if (errors.length > 0) throw new Error(`${path}: ${errors[0]!.message}`)
 
-  const textOf = (start: number, end: number): string => {
+  /** The members of each union. The compiler emits them in an order that depends on what it looked at first. */
+  const unions: Array<{ readonly start: number; readonly end: number; readonly types: ReadonlyArray<Node> }> = []
+  new Visitor({ TSUnionType: (union) => void unions.push(union) }).visit(program)
+
+  const withoutComments = (start: number, end: number): string => {
     let text = ""
     let at = start
     for (const comment of comments) {
-      if (comment.start < start || comment.end > end) continue
+      if (comment.start < at || comment.end > end) continue
       text += code.slice(at, comment.start)
       at = comment.end
     }
-    return (text + code.slice(at, end)).split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join(
-      "\n"
-    )
+    return text + code.slice(at, end)
   }
+
+  const textIn = (start: number, end: number): string => {
+    let text = ""
+    let at = start
+    // The outer ones come before those inside of them.
+    for (const union of unions) {
+      if (union.start < at || union.end > end) continue
+      text += withoutComments(at, union.start)
+      text += union.types.map((type) => textIn(type.start, type.end)).toSorted().join(" | ")
+      at = union.end
+    }
+    return text + withoutComments(at, end)
+  }
+
+  const textOf = (start: number, end: number): string =>
+    textIn(start, end).split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n")
 
   const declarations: Array<Declaration> = []
   const imports: Array<Link> = []
@@ -155,7 +173,7 @@ const readModule = (path: string, code: string): Module => {
  *
  * **Gotchas**
  *
- * The order of declarations and their comments are no part of it.
+ * The order of declarations, that of the members of a union, and comments are no part of it.
  */
 export const apiReport = (entries: ReadonlyMap<string, string>, read: Read): string => {
   const modules = new Map<string, Module>()
