@@ -1,9 +1,9 @@
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 
-const suite = (name: string, root: string) => ({
+const suite = (name: string, root: string, testTimeout = 5_000) => ({
   extends: true as const,
-  test: { name, root, include: ["**/*.test.ts"] }
+  test: { name, root, include: ["**/*.test.ts"], testTimeout }
 })
 
 export default defineConfig({
@@ -32,7 +32,8 @@ export default defineConfig({
       suite("api-report", "test/api-report"),
       suite("conformance", "test/conformance"),
       suite("documentation", "test/documentation"),
-      suite("exploration", "test/exploration"),
+      // An exploration takes as long as there are schedules.
+      suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? 600_000 : 60_000),
       suite("spec-coverage", "test/spec-coverage")
     ]
   }

@@ -58,7 +58,10 @@ export const pull = (
     if (loss !== undefined) return Effect.succeed([loss])
     if (options.isEnded()) return Cause.done()
     return Effect.callback<NonEmptyArray<Loss>, Cause.Done>((resume) => {
-      gathering.wait(() => options.schedule(() => resume(Effect.suspend(look))))
+      const again = (): void => resume(Effect.suspend(look))
+      // The fiber may have been preempted since it looked.
+      if (gathering.sum !== undefined || options.isEnded()) again()
+      else gathering.wait(() => options.schedule(again))
     })
   })
 
