@@ -164,14 +164,8 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
   ): Intake {
     return {
       ...rest,
-      accept: (event) => {
-        if (this.isShutdown) return false
-        const route = this.route(event, kinds)
-        const item = this.stored(event)
-        this.storage.publish(route, item, this.match(route, item))
-        this.onPublished?.(event)
-        return true
-      },
+      // A `PubSub` that is shut down asks nobody: only a view, which may outlive the bus, has to look.
+      accept: (event) => (kinds === this.kinds || !this.isShutdown) && this.accept(event, kinds),
       acceptAll: (events) => {
         const all = Array.from(events)
         // A `_tag` is read once: one that can no longer be read, or changes, must not stop a batch half-way.
@@ -187,6 +181,14 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         return true
       }
     }
+  }
+
+  private accept(event: AnyEvent, kinds: ReadonlyArray<string>): true {
+    const route = this.route(event, kinds)
+    const item = this.stored(event)
+    this.storage.publish(route, item, route.indexes.length === 0 ? undefined : this.match(route, item))
+    this.onPublished?.(event)
+    return true
   }
 
   /** Who has asked for it by its fields. */

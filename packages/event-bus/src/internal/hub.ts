@@ -23,6 +23,7 @@ export interface Intake {
 
 class LaneAtomic implements Atomic {
   readonly capacity: number
+  readonly publish: (event: AnyEvent) => boolean
   private readonly intake: Intake
   private readonly ended: Ended
   private readonly subscriptions = new Set<Backing>()
@@ -31,6 +32,7 @@ class LaneAtomic implements Atomic {
     this.intake = intake
     this.ended = ended
     this.capacity = intake.capacity
+    this.publish = intake.accept
   }
 
   isEmpty(): boolean {
@@ -46,10 +48,6 @@ class LaneAtomic implements Atomic {
     let size = 0
     for (const subscription of this.subscriptions) size = Math.max(size, subscription.size())
     return size
-  }
-
-  publish(event: AnyEvent): boolean {
-    return this.intake.accept(event)
   }
 
   publishAll(events: Iterable<AnyEvent>): Array<AnyEvent> {
