@@ -16,8 +16,8 @@ interface Module {
   readonly lines: ReadonlyArray<number>
 }
 
-/** How long a block may run, in milliseconds. */
-const longest = 10_000
+/** How long a block may run, in milliseconds. The first one of a process loads effect, while other suites keep the machine busy. */
+const longest = 40_000
 
 /** What is wrong with each block; nothing is an empty text. */
 export const examine = async (root: string, blocks: ReadonlyArray<Block>): Promise<ReadonlyMap<Block, string>> => {
