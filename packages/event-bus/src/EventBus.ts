@@ -4,10 +4,13 @@
  *
  * **What is delivered**
  *
- * `publish` returns at once, always. Every subscription has a buffer of its own (1,024 events by default); one that is
- * full loses events by its own policy, counts them, and nobody else notices. What a subscription accepted reaches its
- * subscriber in the order of publishing, unless that subscriber leaves. Shutting the bus down closes the intake; what was
- * accepted before is still delivered.
+ * `publish` returns at once, always. Every subscription has a buffer of its own (1,024 events by default). One that is full
+ * loses events by its own policy and counts them, and nobody else notices. What a subscription accepted reaches its
+ * subscriber in the order of publishing, unless that subscriber leaves.
+ *
+ * `shutdown` closes the intake; what was accepted before is still delivered. When a program ends, its scopes close instead:
+ * handlers then have their `drain` to finish what they accepted. Without one they are interrupted at once, and what is pending
+ * is discarded, with a warning. So provide the bus by `layerWith({ drain: "10 seconds" })`.
  *
  * **When to use**
  *
@@ -29,13 +32,13 @@
  *
  * const doorbell = Layer.effectDiscard(Effect.gen(function*() {
  *   const bus = yield* HouseBus
- *   yield* bus.on("DoorOpened", (event) => Console.log(`${event.door} is open`), { drain: "1 second" })
+ *   yield* bus.on("DoorOpened", (event) => Console.log(`${event.door} is open`))
  * }))
  *
  * const program = Effect.gen(function*() {
  *   const bus = yield* HouseBus
  *   yield* bus.publish(new DoorOpened({ door: "Front door", occurredAt: yield* DateTime.now }))
- * }).pipe(Effect.provide(doorbell.pipe(Layer.provideMerge(HouseBus.layer))))
+ * }).pipe(Effect.provide(doorbell.pipe(Layer.provideMerge(HouseBus.layerWith({ drain: "10 seconds" })))))
  *
  * await Effect.runPromise(program)
  * ```
@@ -130,7 +133,10 @@ export interface Options {
   readonly overflow?: Overflow | undefined
   /** How many of the last events of *each* kind are kept for subscriptions that ask for them. Default 0. */
   readonly replay?: number | undefined
-  /** `drain` of handlers that do not say otherwise. Default: none, they are interrupted at once. */
+  /**
+   * `drain` of handlers that do not say otherwise: how long they may go on when their scope, or the bus's, closes. Default:
+   * none. They are then interrupted at once, and what is pending is discarded, with a warning.
+   */
   readonly drain?: Duration.Input | undefined
 }
 
@@ -283,7 +289,7 @@ export interface EventBus<in out Event extends AnyEvent> {
  * **Details**
  *
  * When the scope closes, the bus is shut down. Then every `on` subscription that is left is closed as by its own scope, all
- * side by side, and waited for. A subscription without `drain` loses what is pending then, with a warning in the log.
+ * side by side, and waited for. One without `drain` is interrupted, and what is pending in it is discarded, with a warning.
  *
  * **Example** (A bus within a scope)
  *
@@ -329,9 +335,12 @@ export const make = <const Events extends EventSchemas>(
 export interface ServiceClass<in out Self, in out Id extends string, in out Events extends EventSchemas>
   extends Context.ServiceClass<Self, Id, EventBus<EventOf<Events>>>
 {
-  /** A bus with default options. Closing its scope shuts the bus down. */
+  /**
+   * A bus with default options. Closing its scope shuts the bus down, and interrupts handlers that have no `drain` of their own.
+   * An application wants `layerWith({ drain: "10 seconds" })`.
+   */
   readonly layer: Layer.Layer<Self>
-  /** A bus with these options. */
+  /** A bus with these options. Closing its scope shuts the bus down; handlers have its `drain` to finish. */
   readonly layerWith: (options: Options) => Layer.Layer<Self>
   /** The kinds, in the order in which the events were declared. */
   readonly kinds: KindsOf<Events>
@@ -396,9 +405,9 @@ export interface Callbacks<in out Event extends AnyEvent> {
   /** Publishes the event. Throws a `TypeError` when its kind is not of the set. */
   readonly publish: (event: Event) => void
   /**
-   * Calls `callback` for each event of the kind, or kinds, in order (at `concurrency` 1), until the answer is called. Live when this returns.
-   * A callback that answers a promise is waited for; one that throws or rejects is logged and counted, and the next event
-   * follows.
+   * Calls `callback` for each event of the kind, or kinds, in order (at `concurrency` 1), until the returned function is called.
+   * Live when this returns. If the callback returns a promise, the next event waits for it. If it throws or rejects, that is
+   * logged and counted, and the next event follows.
    */
   readonly subscribe: <const Kind extends Event["_tag"]>(
     kinds: Kind | ReadonlyArray<Kind>,
@@ -444,14 +453,13 @@ export interface Events<out Event> extends AsyncIterable<Event>, AsyncDisposable
  *
  * class HouseBus extends EventBus.Service<HouseBus>()("example/HouseBus", { events: [DoorOpened] }) {}
  *
- * const runtime = ManagedRuntime.make(HouseBus.layer)
+ * const runtime = ManagedRuntime.make(HouseBus.layerWith({ drain: "10 seconds" }))
  * const house = await runtime.runPromise(Effect.flatMap(HouseBus, EventBus.toCallbacks))
  *
- * const unsubscribe = house.subscribe("DoorOpened", (event) => console.log(event.door))
+ * house.subscribe("DoorOpened", (event) => console.log(event.door))
  * house.publish(new DoorOpened({ door: "Back door", occurredAt: DateTime.nowUnsafe() }))
  *
- * unsubscribe()
- * await runtime.dispose()
+ * await runtime.dispose() // at the end: lets callbacks finish
  * ```
  */
 export const toCallbacks: <Event extends AnyEvent>(bus: EventBus<Event>) => Effect.Effect<Callbacks<Event>> =

@@ -25,7 +25,7 @@
 import { Empty } from "effect/MutableList"
 import { asList, type Found, Index, type Key, keyOf, matches } from "./keys.ts"
 
-/** What `poll` answers when nothing is waiting: what Effect's `PubSub` expects then. */
+/** What `poll` returns when nothing is waiting: what Effect's `PubSub` expects then. */
 export { Empty }
 
 /** Told that something was lost since the losses were last collected, once until they are collected. */
@@ -74,7 +74,7 @@ const makeChunk = <A>(start: number, length: number): Chunk<A> => ({
 /** Never added to: whoever comes first makes a list. */
 const nobody: Array<never> = []
 
-/** Takes out the item at `index`. The last one, which is the answer, moves there. */
+/** Takes out the item at `index`. The last one moves there, and is returned. */
 const removeAt = <T>(items: Array<T>, index: number): T => {
   const last = items.pop()!
   if (index < items.length) items[index] = last
