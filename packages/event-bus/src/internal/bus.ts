@@ -175,7 +175,7 @@ export class BusImpl implements EventBus<AnyEvent>, Host {
         // So are the fields that somebody asked for.
         const keyed = items.map((item, i) => this.match(routes[i]!, item))
         for (let i = 0; i < all.length; i++) {
-          this.storage.publish(routes[i]!, items[i]!, keyed[i]!)
+          this.storage.publish(routes[i]!, items[i]!, keyed[i])
           this.onPublished?.(all[i]!)
         }
         return true

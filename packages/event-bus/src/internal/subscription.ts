@@ -163,7 +163,8 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   }
 
   get unsubscribe(): Effect.Effect<void> {
-    return Scope.close(this.scope, Exit.void)
+    // Not by closing the scope, which returns at once where somebody else has only begun to.
+    return Effect.sync(() => this.closeUnsafe())
   }
 
   snapshotUnsafe(): SubscriptionSnapshot {
