@@ -26,6 +26,7 @@ export default defineConfig({
       },
       suite("event-bus", "packages/event-bus/test"),
       suite("event-bus-nats", "packages/event-bus-nats/test"),
+      suite("event-bus-sql", "packages/event-bus-sql/test"),
       suite("inspector", "packages/inspector/test"),
       suite("openwatch", "packages/openwatch/test"),
       suite("acceptance", "test/acceptance"),

@@ -5,6 +5,7 @@
  * uses the database is behind a small service for each concern: `AlertStore`, `HostStates`, `Scans`, `Outbox`.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
+import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
 import { Effect, FileSystem, Layer, Path, Redacted, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
 import * as Migrator from "effect/sql/Migrator"
@@ -12,7 +13,6 @@ import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
 import { describeSqlError } from "./describeSqlError.ts"
 import { migrations, schemaVersion } from "./migrations.ts"
-import * as NodeSqlite from "./NodeSqlite.ts"
 
 /** SQLite, in `openwatch.sqlite` in a folder of its own. */
 export interface DataFolder {

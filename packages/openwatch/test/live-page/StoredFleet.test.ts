@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
+import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
 import { FleetView } from "@openwatch/inspector"
 import {
   Alert,
@@ -18,7 +19,6 @@ import {
 import { Array, DateTime, Duration, Effect, Exit, Layer, Logger } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { migrations } from "../../src/storage/migrations.ts"
-import * as NodeSqlite from "../../src/storage/NodeSqlite.ts"
 import { Database, databases } from "../storage/Database.ts"
 
 const host = (name: string, id: HostId = hostIdFromName(name), port = 22) =>

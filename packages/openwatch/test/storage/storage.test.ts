@@ -31,10 +31,11 @@ import {
   Stream
 } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import { cluster } from "../../../../test/servers/Postgres.ts"
 import { type Alert, fromEvent } from "../../src/alert-router/Alert.ts"
 import type { Known } from "../../src/drift-detector/Drift.ts"
 import { migrations, schemaVersion } from "../../src/storage/migrations.ts"
-import { cluster, Database, databases, location, sqlite } from "./Database.ts"
+import { Database, databases, location, sqlite } from "./Database.ts"
 
 const web = hostIdFromName("web")
 const db = hostIdFromName("db")

@@ -1,0 +1,243 @@
+/**
+ * Durable events: the lane beside an event bus for what must not be lost.
+ *
+ * **What is delivered**
+ *
+ * `publish` stores an event in the transaction around it: the event is there exactly when what that transaction wrote is.
+ * From there it goes two ways.
+ *
+ * - *The live lane.* Once committed, it is published on the bus of every process that provides the outbox, in the order of
+ *   the log: at most once, like anything on a bus.
+ * - *The durable lane.* Every named consumer handles it at least once, whatever process is killed in between. A handler that
+ *   fails is tried again after a pause; after `maxAttempts` the event is a dead letter of that consumer. Consumers do not
+ *   wait for one another.
+ *
+ * With `transactional`, the handler runs in the transaction that marks the event as handled, so what it writes to that
+ * database is there exactly once.
+ *
+ * **When to use**
+ *
+ * When losing an event would lose something: an order was placed, a host went down. What is only shown, counted or logged
+ * belongs on the bus alone. For delayed jobs, schedules and priorities take a job queue.
+ *
+ * **Gotchas**
+ *
+ * A handler that is not transactional may run twice for one event: its process may be killed between the handler's end and
+ * the mark. Make it idempotent by the `id` of its delivery.
+ */
+import type { EventBus } from "@openwatch/event-bus"
+import { Context, type DateTime, Duration, Effect, Layer, type Schedule, type Scope } from "effect"
+import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
+import * as SqlClient from "effect/sql/SqlClient"
+import { makeOutbox } from "./internal/outbox.ts"
+import { OutboxError } from "./internal/outboxError.ts"
+import { GiveUp, RetryAfter } from "./internal/verdict.ts"
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+export { OutboxError }
+
+/**
+ * The failure of a handler that gives an event up: it is a dead letter at once.
+ */
+export const giveUp = (cause: unknown): Effect.Effect<never, GiveUp> => Effect.fail(new GiveUp({ cause }))
+
+/**
+ * The failure of a handler that knows when the event should be tried again.
+ */
+export const retryAfter = (delay: Duration.Input, cause: unknown): Effect.Effect<never, RetryAfter> =>
+  Effect.fail(new RetryAfter({ delay: Duration.fromInputUnsafe(delay), cause }))
+
+export type { GiveUp, RetryAfter }
+
+// -----------------------------------------------------------------------------
+// Publishing
+// -----------------------------------------------------------------------------
+
+/**
+ * A new id for an event, for a caller that may publish it more than once: publishing the same again stores nothing.
+ */
+export const makeId: Effect.Effect<string> = Effect.sync(() => uuidV7Unsafe())
+
+/**
+ * How an event is published.
+ */
+export interface PublishOptions {
+  /**
+   * What the event is known by among those of its kind, for as long as it is kept: a natural key, or one of `makeId`.
+   * Default: a new UUID v7.
+   */
+  readonly id?: string | undefined
+}
+
+// -----------------------------------------------------------------------------
+// Consumers
+// -----------------------------------------------------------------------------
+
+/**
+ * What a handler is told of the event that it gets.
+ */
+export interface Delivery {
+  readonly id: string
+  /** From 1. */
+  readonly attempt: number
+  readonly publishedAt: DateTime.Utc
+  /** The name of the consumer. */
+  readonly consumer: string
+  /** It was a dead letter, so it comes out of its place. */
+  readonly isRequeued: boolean
+}
+
+/**
+ * How a consumer handles events.
+ */
+export interface ConsumerOptions<R> {
+  /** The name that its position is kept under, in this process and in all others. */
+  readonly consumer: string
+  /**
+   * Where a name starts that is seen for the first time: `"now"`, the `"beginning"` of what is kept, or at a time. Default
+   * `"now"`. A kind that is added later starts when it is added.
+   */
+  readonly from?: "now" | "beginning" | DateTime.Utc | undefined
+  /**
+   * What is held back while an event is handled, or tried again: `"all"` later events, in the order of the log; with `"key"`
+   * those of its key; with `"none"` nothing. Default `"all"`. It is fixed at the first start.
+   */
+  readonly order?: "all" | "key" | "none" | undefined
+  /**
+   * How many events are handled at a time in this process, with `order: "key"` and `"none"`. With `transactional` it counts
+   * partitions, each of which handles one. Default 8, and 1 with `order: "all"`.
+   */
+  readonly concurrency?: number | undefined
+  /**
+   * The pauses before the next attempts; its input is the number of the attempt that failed. Default: from a second, doubling,
+   * up to five minutes.
+   */
+  readonly retry?: Schedule.Schedule<unknown, number, never, R> | undefined
+  /** After so many attempts an event is a dead letter. Default 10. */
+  readonly maxAttempts?: number | undefined
+  /** A handler that takes longer is interrupted, which is a failed attempt. Default 30 seconds, with `transactional` 5. */
+  readonly timeout?: Duration.Input | undefined
+  /** How long a handler may go on when the scope closes. Default: it is interrupted at once, which is no attempt. */
+  readonly drain?: Duration.Input | undefined
+  /**
+   * The handler runs in the transaction that marks the event as handled, so what it writes to that database is there exactly
+   * once. It should do nothing else: what it does elsewhere is not undone when the transaction is. Default false.
+   */
+  readonly transactional?: boolean | undefined
+}
+
+/**
+ * A consumer in this process.
+ */
+export interface ConsumerHandle {
+  readonly name: string
+}
+
+// -----------------------------------------------------------------------------
+// The outbox
+// -----------------------------------------------------------------------------
+
+/**
+ * The outbox of a bus of events `Event`.
+ */
+export interface Outbox<in out Event extends EventBus.AnyEvent> {
+  /** The service's identifier, in messages and logs. */
+  readonly name: string
+  /** What the names of its tables begin with. */
+  readonly tablePrefix: string
+  /**
+   * Stores an event: in the transaction around it, if there is one, else in one of its own. Inside the transaction of another
+   * `SqlClient` it is a defect.
+   *
+   * An event that is published again under its id is not stored again; other content under a known id is a conflict.
+   */
+  readonly publish: (event: Event, options?: PublishOptions) => Effect.Effect<void, OutboxError>
+  /** Stores events in order: all or none. */
+  readonly publishAll: (events: Iterable<Event>) => Effect.Effect<void, OutboxError>
+  /**
+   * Runs `handler` for each event of the kind, or kinds, behind the consumer's position, until the scope closes. Live when
+   * this returns: what is published after that is handled.
+   *
+   * Processes that serve one name share its events.
+   */
+  readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    handler: (event: Extract<Event, { readonly _tag: Kind }>, delivery: Delivery) => Effect.Effect<unknown, E, R>,
+    options: ConsumerOptions<R2>
+  ) => Effect.Effect<ConsumerHandle, OutboxError, R | R2 | Scope.Scope>
+  /**
+   * For tests: returns when nothing is due in any consumer of this process. Events that wait for their next attempt are not
+   * due.
+   */
+  readonly awaitIdle: Effect.Effect<void>
+}
+
+/**
+ * How an outbox is made. What is left out has the default given here.
+ */
+export interface Options {
+  /** What the names of its tables begin with. Outboxes of one database are kept apart by it. Default `"outbox_"`. */
+  readonly tablePrefix?: string | undefined
+  /**
+   * How often the log is looked at where nothing says that there is something, and the lease is renewed. Default 1 second.
+   */
+  readonly pollInterval?: Duration.Input | undefined
+  /** How long after a process has died its events are handled by others. At least 3 poll intervals. Default 10 seconds. */
+  readonly lease?: Duration.Input | undefined
+  /**
+   * How many parts the events of a consumer with `order: "key"` or `"none"` are shared out in, at its first start: a power of
+   * two up to 256. Default 16.
+   */
+  readonly partitions?: number | undefined
+  /** Publish what was committed on the bus of this process. Default true. */
+  readonly live?: boolean | undefined
+}
+
+/**
+ * For each kind, what its key is: events of one key keep their order.
+ */
+export type Keys<Event extends EventBus.AnyEvent> = {
+  readonly [Kind in Event["_tag"]]?: ((event: Extract<Event, { readonly _tag: Kind }>) => string) | undefined
+}
+
+/**
+ * The class that {@link Service} makes: the key of the service, and the layers that provide it.
+ */
+export interface ServiceClass<in out Self, in out Id extends string, in out Event extends EventBus.AnyEvent, Bus>
+  extends Context.ServiceClass<Self, Id, Outbox<Event>>
+{
+  /** An outbox with default options. Its tables are made, or brought up to date. */
+  readonly layer: Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient>
+  /** An outbox with these options. */
+  readonly layerWith: (options: Options) => Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient>
+}
+
+/**
+ * Declares the outbox of a bus as a service.
+ */
+export const Service =
+  <Self>() =>
+  <const Id extends string, Bus, BusId extends string, Events extends EventBus.EventSchemas>(
+    id: Id,
+    options: {
+      /** The bus, whose events are those of the outbox. */
+      readonly bus: EventBus.ServiceClass<Bus, BusId, Events>
+      /** What keeps events in order: stored with each event, so that it may change without losing any. */
+      readonly keys?: Keys<EventBus.EventOf<Events>> | undefined
+    }
+  ): ServiceClass<Self, Id, EventBus.EventOf<Events>, Bus> => {
+    const service = Context.Service<Self, Outbox<EventBus.EventOf<Events>>>()(id)
+    const layerWith = (layerOptions: Options): Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient> =>
+      Layer.effect(
+        service,
+        Effect.flatMap(
+          Effect.all([options.bus, SqlClient.SqlClient]),
+          ([bus, sql]) =>
+            makeOutbox({ name: id, bus, sql, json: options.bus.EventJson, keys: options.keys ?? {} }, layerOptions)
+        )
+      ) as Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient>
+    return Object.assign(service, { layer: layerWith({}), layerWith })
+  }

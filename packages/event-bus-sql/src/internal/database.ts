@@ -1,0 +1,812 @@
+/**
+ * The statements, in the dialects of both databases. Everything that decides something is elsewhere.
+ */
+import { Clock, type Context, Effect, Queue, type Scope } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
+import type * as Statement from "effect/sql/Statement"
+import { type Tables, tablesOf } from "./tables.ts"
+
+type Sql<A> = Effect.Effect<A, SqlError.SqlError>
+
+/** An event as it is stored. */
+export interface NewRow {
+  readonly kind: string
+  readonly id: string
+  readonly slot: number
+  readonly keyHash: string
+  /** JSON. */
+  readonly payload: string
+  /** The W3C `traceparent` of the publisher. */
+  readonly trace: string | null
+}
+
+/** An event of the log. */
+export interface LogRow extends NewRow {
+  readonly seq: number
+  /** Milliseconds since 1970. */
+  readonly publishedAt: number
+}
+
+/** Rows and the oldest transaction that ran, of one snapshot. */
+export interface TailPage {
+  readonly rows: ReadonlyArray<LogRow>
+  /** PostgreSQL's `xmin`: every transaction below it has ended. `undefined` on SQLite, which has no gaps. */
+  readonly xmin: bigint | undefined
+}
+
+export type ParkedState = "retrying" | "waiting" | "dead" | "requeued"
+
+/** An event that a consumer has moved past without having handled it. */
+export interface ParkedRow {
+  readonly seq: number
+  readonly part: number
+  readonly keyHash: string
+  readonly state: ParkedState
+  readonly attempts: number
+  /** Milliseconds until it is due, by the database's clock; below 0 where it is overdue. */
+  readonly dueIn: number
+  readonly cause: string | null
+}
+
+/** A partition's row. */
+export interface PositionRow {
+  readonly consumer: string
+  readonly part: number
+  readonly pos: number
+  readonly owner: string | null
+  readonly epoch: number
+  readonly isUnclean: boolean
+}
+
+/** A partition that this process has taken, with what it has parked, and the highest number visible then. */
+export interface Taken {
+  readonly position: PositionRow
+  readonly parked: ReadonlyArray<ParkedRow>
+  readonly head: number
+}
+
+export interface ConsumerRow {
+  readonly name: string
+  /** Each kind, and the number behind which the consumer handles it. */
+  readonly kinds: Readonly<Record<string, number>>
+  readonly ordering: string
+  readonly partitions: number
+  readonly replacedBy: string | null
+}
+
+/** What has changed, as seen by the renewal of the lease. */
+export interface Beat {
+  /** False where the lease has ended, or the row is gone. */
+  readonly isRenewed: boolean
+  readonly generation: number
+  /** The highest number in the log. */
+  readonly head: number
+  /** PostgreSQL: some process's lease has ended. */
+  readonly hasExpired: boolean
+  readonly processes: number
+  /** SQLite: the counters of all processes. */
+  readonly beats: ReadonlyMap<string, number>
+}
+
+/** A change of a partition, to be made only while this process owns it. */
+export interface Move {
+  readonly consumer: string
+  readonly part: number
+  readonly epoch: number
+  readonly pos: number
+  readonly isUnclean: boolean
+}
+
+export interface Park {
+  readonly consumer: string
+  readonly part: number
+  readonly epoch: number
+  readonly seq: number
+  readonly keyHash: string
+  readonly state: ParkedState
+  readonly attempts: number
+  /** Milliseconds from now. */
+  readonly dueIn: number
+  readonly cause: string | null
+}
+
+export interface Unpark {
+  readonly consumer: string
+  readonly part: number
+  readonly epoch: number
+  readonly seq: number
+}
+
+/** A number of 64 bits, in whatever way a driver gives it. */
+type Big = number | string | bigint
+
+interface RawRow {
+  readonly seq: Big
+  readonly kind: string
+  readonly id: string
+  readonly slot: number
+  readonly key_hash: string
+  readonly payload: string
+  readonly trace: string | null
+  readonly published_at: Big
+  readonly xmin?: string
+}
+
+const logRow = (row: RawRow): LogRow => ({
+  seq: Number(row.seq),
+  kind: row.kind,
+  id: row.id,
+  slot: row.slot,
+  keyHash: row.key_hash,
+  payload: row.payload,
+  trace: row.trace,
+  publishedAt: Number(row.published_at)
+})
+
+interface RawParked {
+  readonly seq: Big
+  readonly part: number
+  readonly key_hash: string
+  readonly state: ParkedState
+  readonly attempts: number
+  readonly due_in: Big
+  readonly cause: string | null
+}
+
+const parkedRow = (row: RawParked): ParkedRow => ({
+  seq: Number(row.seq),
+  part: row.part,
+  keyHash: row.key_hash,
+  state: row.state,
+  attempts: row.attempts,
+  dueIn: Number(row.due_in),
+  cause: row.cause
+})
+
+interface RawPosition {
+  readonly consumer: string
+  readonly part: number
+  readonly pos: Big
+  readonly owner: string | null
+  readonly epoch: Big
+  readonly is_unclean: number
+}
+
+const positionRow = (row: RawPosition): PositionRow => ({
+  consumer: row.consumer,
+  part: row.part,
+  pos: Number(row.pos),
+  owner: row.owner,
+  epoch: Number(row.epoch),
+  isUnclean: row.is_unclean !== 0
+})
+
+/** What the PostgreSQL client of Effect has beside a `SqlClient`. */
+interface ListeningClient {
+  readonly listen: (
+    channel: string
+  ) => Effect.Effect<Queue.Dequeue<{ readonly payload: string }, SqlError.SqlError>, SqlError.SqlError, Scope.Scope>
+}
+
+const canListen = (client: SqlClient.SqlClient): client is SqlClient.SqlClient & ListeningClient =>
+  "listen" in client && typeof client.listen === "function"
+
+export class Database {
+  readonly sql: SqlClient.SqlClient
+  readonly tables: Tables
+  readonly isPostgres: boolean
+  readonly client: SqlClient.SqlClient
+  private readonly leaseMillis: number
+  private readonly events: Statement.Fragment
+  private readonly processes: Statement.Fragment
+  private readonly members: Statement.Fragment
+  private readonly consumers: Statement.Fragment
+  private readonly positions: Statement.Fragment
+  private readonly parked: Statement.Fragment
+  private readonly state: Statement.Fragment
+
+  constructor(client: SqlClient.SqlClient, prefix: string, leaseMillis: number) {
+    this.client = client
+    this.sql = client.withoutTransforms()
+    this.leaseMillis = leaseMillis
+    this.isPostgres = client.onDialectOrElse({ pg: () => true, orElse: () => false })
+    this.tables = tablesOf(prefix)
+    const name = (table: string) => this.sql.literal(table)
+    this.events = name(this.tables.events)
+    this.processes = name(this.tables.processes)
+    this.members = name(this.tables.members)
+    this.consumers = name(this.tables.consumers)
+    this.positions = name(this.tables.positions)
+    this.parked = name(this.tables.parked)
+    this.state = name(this.tables.state)
+  }
+
+  /** The transaction that an effect runs in, if it is one of this client. */
+  get transactionService(): Context.Service<SqlClient.TransactionConnection, SqlClient.TransactionConnection.Service> {
+    return this.client.transactionService
+  }
+
+  /** Milliseconds since 1970, by the server's clock, or on SQLite by Effect's. */
+  private readonly now: Effect.Effect<Statement.Fragment> = Effect.suspend(() =>
+    this.isPostgres
+      ? Effect.succeed(this.sql`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`)
+      : Effect.map(Clock.currentTimeMillis, (millis) => this.sql`${millis}`)
+  )
+
+  /**
+   * A transaction of the package's own. It holds locks that other processes wait for, so a process that is stopped in the
+   * middle of it loses its connection when its lease would have ended.
+   */
+  transact<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> {
+    return this.isPostgres
+      ? this.client.withTransaction(Effect.andThen(this.limitIdling, effect))
+      : Effect.provideService(this.client.withTransaction(effect), SqlClient.BeginTransaction, "BEGIN IMMEDIATE")
+  }
+
+  private readonly limitIdling: Sql<unknown> = Effect.suspend(() =>
+    this.sql`SELECT set_config('idle_in_transaction_session_timeout', ${String(this.leaseMillis)}, true)`
+  )
+
+  // ---------------------------------------------------------------------------
+  // The log
+  // ---------------------------------------------------------------------------
+
+  /** Stores one event. False where one of its kind and id is there. */
+  insert(row: NewRow, isIdGiven: boolean): Sql<boolean> {
+    const { sql } = this
+    const payload = this.isPostgres ? sql`${row.payload}::json` : sql`${row.payload}`
+    const { id, keyHash, kind, slot, trace } = row
+    if (this.isPostgres) {
+      return isIdGiven
+        // A number that is drawn and not used is a gap to wait for: one that is known beforehand draws none.
+        ? Effect.map(
+          sql`INSERT INTO ${this.events} (kind, id, slot, key_hash, payload, trace)
+            SELECT ${kind}::text, ${id}::text, ${slot}, ${keyHash}::text, ${payload}, ${trace}::text
+            WHERE NOT EXISTS (SELECT 1 FROM ${this.events} WHERE kind = ${kind} AND id = ${id})
+            ON CONFLICT (kind, id) DO NOTHING RETURNING 1 AS stored`,
+          (rows) => rows.length > 0
+        )
+        : Effect.as(
+          sql`INSERT INTO ${this.events} (kind, id, slot, key_hash, payload, trace)
+            VALUES (${kind}, ${id}, ${slot}, ${keyHash}, ${payload}, ${trace})`,
+          true
+        )
+    }
+    return Effect.flatMap(this.now, (now) =>
+      Effect.map(
+        sql`INSERT INTO ${this.events} (kind, id, slot, key_hash, payload, trace, published_at)
+          VALUES (${kind}, ${id}, ${slot}, ${keyHash}, ${payload}, ${trace}, ${now})
+          ON CONFLICT (kind, id) DO NOTHING RETURNING 1 AS stored`,
+        (rows) => rows.length > 0
+      ))
+  }
+
+  /** Stores events with new ids, in order, in one statement. */
+  insertAll(rows: ReadonlyArray<NewRow>): Sql<void> {
+    const { sql } = this
+    const input = JSON.stringify(rows)
+    return Effect.asVoid(
+      this.isPostgres
+        ? sql`INSERT INTO ${this.events} (kind, id, slot, key_hash, payload, trace)
+            SELECT kind, id, slot, "keyHash", payload::json, trace
+            FROM ROWS FROM (json_to_recordset(${input}::json)
+              AS (kind text, id text, slot int, "keyHash" text, payload text, trace text)) WITH ORDINALITY
+            ORDER BY ordinality`
+        : Effect.flatMap(
+          this.now,
+          (now) =>
+            sql`INSERT INTO ${this.events} (kind, id, slot, key_hash, payload, trace, published_at)
+            SELECT value ->> 'kind', value ->> 'id', value ->> 'slot', value ->> 'keyHash', value ->> 'payload',
+              value ->> 'trace', ${now}
+            FROM json_each(${input}) ORDER BY key`
+        )
+    )
+  }
+
+  /** The content of an event. */
+  payloadOf(kind: string, id: string): Sql<string | undefined> {
+    return Effect.map(
+      this.sql<{ readonly payload: string }>`SELECT CAST(payload AS text) AS payload FROM ${this.events}
+        WHERE kind = ${kind} AND id = ${id}`,
+      ([row]) => row?.payload
+    )
+  }
+
+  private get columns(): Statement.Fragment {
+    return this.sql`seq, kind, id, slot, key_hash, CAST(payload AS text) AS payload, trace, published_at`
+  }
+
+  /** All that is visible behind a number. Rows and `xmin` are of one snapshot: the writer may commit between two. */
+  readTail(after: number, limit: number): Sql<TailPage> {
+    const { sql } = this
+    const xmin = this.isPostgres ? sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : sql``
+    return Effect.map(
+      sql<RawRow>`SELECT ${this.columns}${xmin} FROM ${this.events} WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
+      (rows) => ({
+        rows: rows.map(logRow),
+        xmin: rows[0]?.xmin === undefined ? undefined : BigInt(rows[0].xmin)
+      })
+    )
+  }
+
+  /** The numbers that are visible behind a number, in order, and `xmin`, of one snapshot. */
+  readNumbers(after: number, limit: number): Sql<{ numbers: ReadonlyArray<number>; xmin: bigint | undefined }> {
+    const { sql } = this
+    const xmin = this.isPostgres ? sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : sql``
+    return Effect.map(
+      sql<{ readonly seq: Big; readonly xmin?: string }>`SELECT seq${xmin} FROM ${this.events}
+        WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
+      (rows) => ({
+        numbers: rows.map(({ seq }) => Number(seq)),
+        xmin: rows[0]?.xmin === undefined ? undefined : BigInt(rows[0].xmin)
+      })
+    )
+  }
+
+  /** The number of a transaction that begins now. */
+  readonly drawTransactionNumber: Sql<bigint> = Effect.suspend(() =>
+    Effect.map(
+      this.sql<{ readonly xid: string }>`SELECT pg_current_xact_id()::text AS xid`,
+      ([row]) => BigInt(row!.xid)
+    )
+  )
+
+  /** Events of some kinds between two numbers. */
+  readKinds(after: number, upTo: number, kinds: ReadonlyArray<string>, limit: number): Sql<ReadonlyArray<LogRow>> {
+    const { sql } = this
+    return Effect.map(
+      sql<RawRow>`SELECT ${this.columns} FROM ${this.events}
+        WHERE seq > ${after} AND seq <= ${upTo} AND ${sql.in("kind", kinds)} ORDER BY seq LIMIT ${limit}`,
+      (rows) => rows.map(logRow)
+    )
+  }
+
+  /** Events by their numbers. */
+  readRows(numbers: ReadonlyArray<number>): Sql<ReadonlyArray<LogRow>> {
+    const { sql } = this
+    return Effect.map(
+      sql<RawRow>`SELECT ${this.columns} FROM ${this.events} WHERE ${sql.in("seq", numbers)}`,
+      (rows) => rows.map(logRow)
+    )
+  }
+
+  /** The lowest number of what was published at a time or later. */
+  firstSince(millis: number): Sql<number | undefined> {
+    return Effect.map(
+      this.sql<{ readonly seq: Big | null }>`SELECT MIN(seq) AS seq FROM ${this.events}
+        WHERE published_at >= ${millis}`,
+      ([row]) => row?.seq === null || row === undefined ? undefined : Number(row.seq)
+    )
+  }
+
+  /** PostgreSQL: how many numbers a session draws at once. */
+  readonly sequenceCache: Sql<number> = Effect.suspend(() =>
+    Effect.map(
+      this.sql<{ readonly cache: Big }>`SELECT seqcache AS cache FROM pg_sequence
+        WHERE seqrelid = pg_get_serial_sequence(${this.tables.events}, 'seq')::regclass`,
+      ([row]) => Number(row?.cache ?? 1)
+    )
+  )
+
+  /** How far the log was known to be whole. */
+  readonly horizon: Sql<number> = Effect.suspend(() =>
+    Effect.map(
+      this.sql<{ readonly horizon: Big }>`SELECT horizon FROM ${this.state}`,
+      ([row]) => Number(row?.horizon ?? 0)
+    )
+  )
+
+  /** Remembers how far the log is known to be whole, for processes that start. */
+  storeHorizon(horizon: number): Sql<void> {
+    return Effect.asVoid(
+      this.sql`UPDATE ${this.state} SET horizon = ${horizon} WHERE horizon < ${horizon}`
+    )
+  }
+
+  // ---------------------------------------------------------------------------
+  // Processes
+  // ---------------------------------------------------------------------------
+
+  /** Adds a process, and what it serves. */
+  join(process: string, consumers: ReadonlyArray<string>): Sql<void> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      const now = yield* this.now
+      yield* this.changeGeneration
+      yield* sql`INSERT INTO ${this.processes} (id, lease_until, beat)
+        VALUES (${process}, ${now} + ${this.leaseMillis}, 0)`
+      for (const consumer of consumers) yield* this.joinConsumer(process, consumer)
+    }))
+  }
+
+  private joinConsumer(process: string, consumer: string): Sql<unknown> {
+    return this.sql`INSERT INTO ${this.members} (process, consumer) VALUES (${process}, ${consumer})
+      ON CONFLICT DO NOTHING`
+  }
+
+  /** Renews the lease, and returns what else a process looks at now and then, in one statement. */
+  beat(process: string): Sql<Beat> {
+    const { sql } = this
+    interface Raw {
+      readonly renewed: Big
+      readonly generation: Big
+      readonly head: Big | null
+      readonly expired: Big
+      readonly processes: Big
+      readonly beats: string | null
+    }
+    const beatOf = (raw: Raw | undefined): Beat => ({
+      isRenewed: raw !== undefined && Number(raw.renewed) > 0,
+      generation: Number(raw?.generation ?? 0),
+      head: Number(raw?.head ?? 0),
+      hasExpired: Number(raw?.expired ?? 0) > 0,
+      processes: Number(raw?.processes ?? 1),
+      beats: new Map(Object.entries(JSON.parse(raw?.beats ?? "{}") as Record<string, number>))
+    })
+    return this.isPostgres
+      ? Effect.flatMap(this.now, (now) =>
+        Effect.map(
+          sql<Raw>`WITH renewed AS (
+              UPDATE ${this.processes} SET lease_until = ${now} + ${this.leaseMillis}
+              WHERE id = ${process} AND lease_until > ${now} RETURNING 1
+            )
+            SELECT (SELECT count(*) FROM renewed)::int AS renewed, generation,
+              (SELECT MAX(seq) FROM ${this.events}) AS head,
+              (SELECT count(*) FROM ${this.processes} WHERE lease_until <= ${now} AND id <> ${process})::int AS expired,
+              (SELECT count(*) FROM ${this.processes})::int AS processes
+            FROM ${this.state}`,
+          ([raw]) => beatOf(raw)
+        ))
+      : Effect.map(
+        sql<Raw>`UPDATE ${this.processes} SET beat = beat + 1 WHERE id = ${process}
+          RETURNING 1 AS renewed,
+            (SELECT generation FROM ${this.state}) AS generation,
+            (SELECT MAX(seq) FROM ${this.events}) AS head,
+            0 AS expired,
+            (SELECT COUNT(*) FROM ${this.processes}) AS processes,
+            (SELECT json_group_object(id, beat) FROM ${this.processes}) AS beats`,
+        ([raw]) => beatOf(raw)
+      )
+  }
+
+  /** Tells the other processes that there is something to look at, and waits for whoever else changes something. */
+  private readonly changeGeneration: Sql<unknown> = Effect.suspend(() =>
+    this.sql`UPDATE ${this.state} SET generation = generation + 1`
+  )
+
+  /** Waits for whoever else changes something. */
+  private readonly lockState: Sql<void> = Effect.suspend(() =>
+    this.isPostgres ? Effect.asVoid(this.sql`SELECT 1 FROM ${this.state} FOR UPDATE`) : Effect.void
+  )
+
+  /**
+   * Frees what dead processes owned. On SQLite `expired` names them, with the counter that has not moved for a whole lease;
+   * on PostgreSQL the server's clock says. True where something was freed.
+   */
+  private bury(expired: ReadonlyMap<string, number>): Sql<void> {
+    const { sql } = this
+    return Effect.gen({ self: this }, function*() {
+      let dead: ReadonlyArray<string>
+      if (this.isPostgres) {
+        const now = yield* this.now
+        // A renewal that came first is seen here: PostgreSQL looks at a row again once it has its lock.
+        const rows = yield* sql<{ readonly id: string }>`SELECT id FROM ${this.processes}
+          WHERE lease_until <= ${now} FOR UPDATE SKIP LOCKED`
+        dead = rows.map(({ id }) => id)
+      } else {
+        const rows = yield* sql<{ readonly id: string; readonly beat: number }>`SELECT id, beat FROM ${this.processes}`
+        dead = rows.filter(({ beat, id }) => expired.get(id) === beat).map(({ id }) => id)
+      }
+      if (dead.length === 0) return
+      // A row that is locked belongs to a transaction that has yet to end; it is freed by a later look.
+      yield* this.isPostgres
+        ? sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1, is_unclean = 1
+            WHERE (consumer, part) IN (
+              SELECT consumer, part FROM ${this.positions} WHERE ${sql.in("owner", dead)} FOR UPDATE SKIP LOCKED)`
+        : sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1, is_unclean = 1
+            WHERE ${sql.in("owner", dead)}`
+      yield* sql`DELETE FROM ${this.members} WHERE ${sql.in("process", dead)}`
+      yield* sql`DELETE FROM ${this.processes} WHERE ${sql.in("id", dead)}
+        AND NOT EXISTS (SELECT 1 FROM ${this.positions} WHERE owner = ${this.processes}.id)`
+      yield* this.changeGeneration
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // Consumers and their partitions
+  // ---------------------------------------------------------------------------
+
+  consumer(name: string): Sql<ConsumerRow | undefined> {
+    interface Raw {
+      readonly name: string
+      readonly kinds: string
+      readonly ordering: string
+      readonly partitions: number
+      readonly replaced_by: string | null
+    }
+    return Effect.map(
+      this.sql<Raw>`SELECT name, kinds, ordering, partitions, replaced_by FROM ${this.consumers} WHERE name = ${name}`,
+      ([row]) =>
+        row === undefined ? undefined : {
+          name: row.name,
+          kinds: JSON.parse(row.kinds) as Record<string, number>,
+          ordering: row.ordering,
+          partitions: row.partitions,
+          replacedBy: row.replaced_by
+        }
+    )
+  }
+
+  /**
+   * Registers a consumer, or brings its row up to date, and adds this process to those that serve it. `decide` gets the row
+   * that is there, and where a kind that is new to it starts; what it returns is stored. Partitions whose meaning changes
+   * get a new epoch, so that whoever serves them looks again.
+   */
+  register<E>(
+    process: string,
+    name: string,
+    horizon: number,
+    decide: (row: ConsumerRow | undefined, start: number) => Effect.Effect<ConsumerRow, E>
+  ): Effect.Effect<ConsumerRow, E | SqlError.SqlError> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.changeGeneration
+      const found = yield* this.consumer(name)
+      const [furthest] = yield* sql<{ readonly pos: Big | null }>`SELECT MAX(pos) AS pos FROM ${this.positions}
+        WHERE consumer = ${name}`
+      const start = Math.max(horizon, Number(furthest?.pos ?? 0))
+      const row = yield* decide(found, start)
+      const now = yield* this.now
+      const kinds = JSON.stringify(row.kinds)
+      if (found === undefined) {
+        yield* sql`INSERT INTO ${this.consumers} (name, kinds, ordering, partitions, seen_at)
+          VALUES (${name}, ${kinds}, ${row.ordering}, ${row.partitions}, ${now})`
+        const pos = Math.min(...Object.values(row.kinds))
+        for (let part = 0; part < row.partitions; part++) {
+          yield* sql`INSERT INTO ${this.positions} (consumer, part, pos, epoch, is_unclean)
+            VALUES (${name}, ${part}, ${pos}, 0, 0)`
+        }
+      } else {
+        yield* sql`UPDATE ${this.consumers} SET kinds = ${kinds}, seen_at = ${now} WHERE name = ${name}`
+        if (kinds !== JSON.stringify(found.kinds)) {
+          yield* sql`UPDATE ${this.positions} SET epoch = epoch + 1 WHERE consumer = ${name}`
+        }
+      }
+      yield* this.joinConsumer(process, name)
+      return row
+    }))
+  }
+
+  /**
+   * Looks at who owns what, and takes what this process should have. `choose` gets a consumer's partitions and the number
+   * of processes that serve it, and returns those to take.
+   */
+  rebalance(
+    process: string,
+    names: ReadonlyArray<string>,
+    expired: ReadonlyMap<string, number>,
+    choose: (
+      consumer: string,
+      positions: ReadonlyArray<PositionRow>,
+      members: number,
+      row: ConsumerRow
+    ) => ReadonlyArray<number>
+  ): Sql<ReadonlyArray<Taken>> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.lockState
+      yield* this.bury(expired)
+      if (names.length === 0) return []
+      const now = yield* this.now
+      // Without a lease of its own a process takes nothing.
+      const [alive] = yield* (this.isPostgres
+        ? sql`SELECT 1 AS alive FROM ${this.processes} WHERE id = ${process} AND lease_until > ${now}`
+        : sql`SELECT 1 AS alive FROM ${this.processes} WHERE id = ${process}`)
+      if (alive === undefined) return []
+      const positions = (yield* sql<RawPosition>`SELECT consumer, part, pos, owner, epoch, is_unclean
+        FROM ${this.positions} WHERE ${sql.in("consumer", names)} ORDER BY consumer, part`).map(positionRow)
+      const members = new Map(
+        (yield* sql<{ readonly consumer: string; readonly members: Big }>`SELECT consumer, COUNT(*) AS members
+          FROM ${this.members} WHERE ${sql.in("consumer", names)} GROUP BY consumer`)
+          .map((row) => [row.consumer, Number(row.members)])
+      )
+      const taken: Array<Taken> = []
+      for (const consumer of names) {
+        const row = yield* this.consumer(consumer)
+        if (row === undefined) continue
+        const chosen = choose(
+          consumer,
+          positions.filter((position) => position.consumer === consumer),
+          members.get(consumer) ?? 1,
+          row
+        )
+        if (chosen.length === 0) continue
+        const locked = this.isPostgres
+          ? sql`(consumer, part) IN (SELECT consumer, part FROM ${this.positions}
+              WHERE consumer = ${consumer} AND ${sql.in("part", chosen)} AND (owner IS NULL OR owner = ${process})
+              FOR UPDATE SKIP LOCKED)`
+          : sql`consumer = ${consumer} AND ${sql.in("part", chosen)} AND (owner IS NULL OR owner = ${process})`
+        const claimed = (yield* sql<RawPosition>`UPDATE ${this.positions} SET owner = ${process}, epoch = epoch + 1
+          WHERE ${locked} RETURNING consumer, part, pos, owner, epoch, is_unclean`).map(positionRow)
+        if (claimed.length === 0) continue
+        const parts = claimed.map(({ part }) => part)
+        const parked = yield* this.readParked(consumer, parts)
+        const head = yield* this.head
+        for (const position of claimed) {
+          taken.push({ position, head, parked: parked.filter(({ part }) => part === position.part) })
+        }
+      }
+      return taken
+    }))
+  }
+
+  /** The highest number that is visible. */
+  private readonly head: Sql<number> = Effect.suspend(() =>
+    Effect.map(
+      this.sql<{ readonly head: Big | null }>`SELECT MAX(seq) AS head FROM ${this.events}`,
+      ([row]) => Number(row?.head ?? 0)
+    )
+  )
+
+  /**
+   * Marks an event as handled, in the transaction of its handler. False where the partition is not, or no longer, as this
+   * process knows it.
+   */
+  mark(process: string, from: number, to: Move, unparked: number | undefined): Sql<boolean> {
+    const { sql } = this
+    return Effect.gen({ self: this }, function*() {
+      if (unparked !== undefined) {
+        yield* sql`DELETE FROM ${this.parked} WHERE consumer = ${to.consumer} AND seq = ${unparked}`
+      }
+      const rows = yield* sql`UPDATE ${this.positions} SET pos = ${to.pos}, is_unclean = ${to.isUnclean ? 1 : 0}
+        WHERE consumer = ${to.consumer} AND part = ${to.part} AND owner = ${process} AND epoch = ${to.epoch}
+          AND pos = ${from} RETURNING 1 AS marked`
+      return rows.length > 0
+    })
+  }
+
+  /** What some partitions have parked. */
+  readParked(consumer: string, parts: ReadonlyArray<number>): Sql<ReadonlyArray<ParkedRow>> {
+    const { sql } = this
+    return Effect.flatMap(this.now, (now) =>
+      Effect.map(
+        sql<RawParked>`SELECT seq, part, key_hash, state, attempts, due_at - ${now} AS due_in, cause
+          FROM ${this.parked} WHERE consumer = ${consumer} AND ${sql.in("part", parts)} ORDER BY seq`,
+        (rows) => rows.map(parkedRow)
+      ))
+  }
+
+  /** Moves positions, parks and unparks: each only where this process owns the partition. Returns those that it owns. */
+  settle(
+    process: string,
+    moves: ReadonlyArray<Move>,
+    parks: ReadonlyArray<Park>,
+    unparks: ReadonlyArray<Unpark>
+  ): Sql<ReadonlyArray<{ readonly consumer: string; readonly part: number; readonly epoch: number }>> {
+    const { sql } = this
+    const owned = (rows: ReadonlyArray<{ consumer: string; part: number; epoch: Big }>) =>
+      rows.map(({ consumer, epoch, part }) => ({ consumer, part, epoch: Number(epoch) }))
+    const changes = parks.length > 0 || unparks.length > 0
+    if (this.isPostgres) {
+      return Effect.flatMap(this.now, (now) => {
+        const input = sql`json_to_recordset(${JSON.stringify(moves)}::json)
+          AS i(consumer text, part int, epoch bigint, pos bigint, "isUnclean" boolean)`
+        const moved = sql`UPDATE ${this.positions} p SET pos = i.pos, is_unclean = i."isUnclean"::int FROM ${input}
+          WHERE p.consumer = i.consumer AND p.part = i.part AND p.owner = ${process} AND p.epoch = i.epoch
+          RETURNING p.consumer, p.part, p.epoch`
+        if (!changes) return Effect.map(moved as Statement.Statement<any>, owned)
+        return Effect.map(
+          sql<any>`WITH moved AS (${moved}),
+            parked AS (
+              INSERT INTO ${this.parked} (consumer, seq, part, key_hash, state, attempts, due_at, cause, failed_at)
+              SELECT i.consumer, i.seq, i.part, i."keyHash", i.state, i.attempts, ${now} + i."dueIn", i.cause,
+                CASE WHEN i.cause IS NULL THEN NULL ELSE ${now} END
+              FROM json_to_recordset(${JSON.stringify(parks)}::json)
+                AS i(consumer text, seq bigint, part int, "keyHash" text, state text, attempts int, "dueIn" bigint,
+                  cause text)
+              JOIN moved m ON m.consumer = i.consumer AND m.part = i.part
+              ON CONFLICT (consumer, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
+                due_at = excluded.due_at, cause = excluded.cause, failed_at = excluded.failed_at
+            ),
+            unparked AS (
+              DELETE FROM ${this.parked} d USING json_to_recordset(${JSON.stringify(unparks)}::json)
+                AS i(consumer text, seq bigint, part int), moved m
+              WHERE m.consumer = i.consumer AND m.part = i.part AND d.consumer = i.consumer AND d.seq = i.seq
+            )
+            SELECT consumer, part, epoch FROM moved`,
+          owned
+        )
+      })
+    }
+    const moved = sql<
+      any
+    >`UPDATE ${this.positions} AS p SET pos = i.value ->> 'pos', is_unclean = i.value ->> 'isUnclean'
+      FROM json_each(${JSON.stringify(moves)}) AS i
+      WHERE p.consumer = i.value ->> 'consumer' AND p.part = i.value ->> 'part' AND p.owner = ${process}
+        AND p.epoch = i.value ->> 'epoch'
+      RETURNING consumer, part, epoch`
+    if (!changes) return Effect.map(moved, owned)
+    return this.transact(Effect.gen({ self: this }, function*() {
+      const now = yield* this.now
+      const rows = owned(yield* moved)
+      const isOwned = ({ consumer, part }: { consumer: string; part: number }) =>
+        rows.some((row) => row.consumer === consumer && row.part === part)
+      const kept = parks.filter(isOwned)
+      if (kept.length > 0) {
+        yield* sql`INSERT INTO ${this.parked}
+          (consumer, seq, part, key_hash, state, attempts, due_at, cause, failed_at)
+          SELECT value ->> 'consumer', value ->> 'seq', value ->> 'part', value ->> 'keyHash', value ->> 'state',
+            value ->> 'attempts', ${now} + (value ->> 'dueIn'), value ->> 'cause',
+            CASE WHEN value ->> 'cause' IS NULL THEN NULL ELSE ${now} END
+          FROM json_each(${JSON.stringify(kept)}) WHERE true
+          ON CONFLICT (consumer, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
+            due_at = excluded.due_at, cause = excluded.cause, failed_at = excluded.failed_at`
+      }
+      const gone = unparks.filter(isOwned)
+      if (gone.length > 0) {
+        yield* sql`DELETE FROM ${this.parked} WHERE (consumer, seq) IN (
+          SELECT value ->> 'consumer', value ->> 'seq' FROM json_each(${JSON.stringify(gone)}))`
+      }
+      return rows
+    }))
+  }
+
+  /** Gives partitions up, in good order. */
+  release(process: string, consumer: string, parts: ReadonlyArray<number>): Sql<void> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.changeGeneration
+      yield* sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1
+        WHERE consumer = ${consumer} AND owner = ${process} AND ${sql.in("part", parts)}`
+    }))
+  }
+
+  /** Takes a process off those that serve a consumer, and gives its partitions up. */
+  leave(process: string, consumer: string): Sql<void> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.changeGeneration
+      yield* sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1
+        WHERE consumer = ${consumer} AND owner = ${process}`
+      yield* sql`DELETE FROM ${this.members} WHERE process = ${process} AND consumer = ${consumer}`
+      const now = yield* this.now
+      yield* sql`UPDATE ${this.consumers} SET seen_at = ${now} WHERE name = ${consumer}`
+    }))
+  }
+
+  /** Takes a process off, which serves nothing any more. */
+  quit(process: string): Sql<void> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.changeGeneration
+      yield* sql`DELETE FROM ${this.members} WHERE process = ${process}`
+      yield* sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1 WHERE owner = ${process}`
+      yield* sql`DELETE FROM ${this.processes} WHERE id = ${process}`
+    }))
+  }
+
+  /**
+   * PostgreSQL: calls back for each notification, until the scope closes. It holds a connection. A client that cannot
+   * listen, say behind a pooler of transactions, looks now and then.
+   */
+  listen(
+    channel: string,
+    onNotification: (payload: string) => void,
+    persist: <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A>
+  ): Effect.Effect<void, never, Scope.Scope> {
+    const { client } = this
+    if (!canListen(client)) return Effect.void
+    const listening = Effect.scoped(Effect.flatMap(client.listen(channel), (notifications) => {
+      // What was committed while nobody listened.
+      onNotification("")
+      return Effect.forever(Effect.map(Queue.take(notifications), ({ payload }) => onNotification(payload)))
+    }))
+    return Effect.asVoid(Effect.forkScoped(persist(listening)))
+  }
+
+  /** PostgreSQL: tells the processes that listen. */
+  notify(channel: string, payload: string): Sql<void> {
+    return Effect.asVoid(this.sql`SELECT pg_notify(${channel}, ${payload})`)
+  }
+}

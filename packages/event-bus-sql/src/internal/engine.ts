@@ -1,0 +1,473 @@
+/**
+ * What a process does for its outbox, beside its publishers: it keeps its lease, reads the log, writes what its consumers
+ * have handled, and sees to it that every partition has an owner.
+ */
+import type { EventBus } from "@openwatch/event-bus"
+import { Cause, Clock, type Context, Duration, Effect, Random, type Scope, Semaphore } from "effect"
+import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
+import type * as SqlError from "effect/sql/SqlError"
+import { Consumer, type ConsumerSettings, type Engine as ConsumerEngine } from "./consumer.ts"
+import type { ConsumerRow, Database, LogRow, Move, Park, PositionRow, Unpark } from "./database.ts"
+import { Log } from "./log.ts"
+import { describe, isCollision } from "./outage.ts"
+import type { Partition } from "./partition.ts"
+import { inTurn, Signal } from "./signal.ts"
+
+export interface EngineSettings {
+  readonly name: string
+  readonly pollMillis: number
+  readonly leaseMillis: number
+  /** The channel on which processes tell each other of commits. */
+  readonly channel: string
+}
+
+/** Said in a notification: who owns what has changed. */
+const changed = "changed"
+
+/** The longest pause between two attempts to reach the database. */
+const longestPause = 5_000
+
+/** How long closing may wait for the database. */
+const closingPatience = "5 seconds"
+
+export class Engine implements ConsumerEngine {
+  readonly name: string
+  readonly database: Database
+  readonly log: Log
+  readonly decode: (row: LogRow) => EventBus.AnyEvent
+  readonly consumers = new Map<string, Consumer>()
+  private readonly settings: EngineSettings
+  private readonly onEvents: (rows: ReadonlyArray<LogRow>) => void
+  private readonly read = new Signal()
+  private readonly dirty = new Signal()
+  private readonly unsure = new Signal()
+  private readonly tell = new Signal()
+  private id: string = uuidV4Unsafe()
+  private generation = -1
+  private processes = 1
+  private isAway = false
+  private hasChanged = false
+  private isRebalancing = false
+  private isUnsure = false
+  private isReading = false
+  /** By the monotonic clock: until then nobody else takes what this process owns. */
+  private validUntil = 0
+  /** SQLite: the counters of the other processes, and since when they have not moved. */
+  private readonly beats = new Map<string, { readonly beat: number; readonly since: number }>()
+  private idleWaiters: Array<() => void> = []
+  /** One look at who owns what at a time. */
+  private readonly turn = Semaphore.makeUnsafe(1)
+
+  constructor(
+    database: Database,
+    settings: EngineSettings,
+    decode: (row: LogRow) => EventBus.AnyEvent,
+    onEvents: (rows: ReadonlyArray<LogRow>) => void
+  ) {
+    this.database = database
+    this.settings = settings
+    this.name = settings.name
+    this.decode = decode
+    this.onEvents = onEvents
+    this.log = new Log(database, (rows) => {
+      this.onEvents(rows)
+      for (const consumer of this.consumers.values()) consumer.feed.raise()
+    })
+  }
+
+  readonly processId = (): string => this.id
+
+  // ---------------------------------------------------------------------------
+  // Life
+  // ---------------------------------------------------------------------------
+
+  /** Joins, and runs until the scope closes. */
+  readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = Effect.gen({ self: this }, function*() {
+    yield* this.log.open
+    const sentAt = yield* this.now
+    yield* this.database.join(this.id, [])
+    this.validUntil = sentAt + this.patience
+    yield* Effect.forkScoped(Effect.forever(this.renewing))
+    yield* Effect.forkScoped(Effect.forever(this.watching))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.read.wait, this.advancing)))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.dirty.wait, this.settling)))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.unsure.wait, this.rebalancing)))
+    if (this.database.isPostgres) {
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.tell.wait, this.telling)))
+      yield* this.database.listen(this.settings.channel, (payload) => {
+        const [sender, what] = payload.split(" ")
+        if (sender === this.id) return
+        this.read.raise()
+        if (what === changed) this.onUnsure()
+      }, this.persist)
+    }
+    // Runs before the fibers above end: they write what the consumers have handled.
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        Effect.forEach(Array.from(this.consumers.values()), (consumer) => this.close(consumer), {
+          concurrency: "unbounded",
+          discard: true
+        }),
+        this.atLast(Effect.andThen(this.log.store, Effect.suspend(() => this.database.quit(this.id))))
+      )
+    )
+  })
+
+  private readonly now: Effect.Effect<number> = Effect.map(
+    Clock.monotonicTimeNanos,
+    (nanos) => Number(nanos / 1_000_000n)
+  )
+
+  /** How long after a renewal was sent handlers may still run. Less than the lease, so that they end before it does. */
+  private get patience(): number {
+    return this.settings.leaseMillis * 0.8
+  }
+
+  /** For the end: tried for a while, and given up with a log line. The lease ends by itself. */
+  private atLast(effect: Effect.Effect<void, unknown>): Effect.Effect<void> {
+    return Effect.asVoid(Effect.timeoutOption(this.persist(effect), closingPatience))
+  }
+
+  /** Runs an effect on the database until it succeeds, with growing pauses. Two log lines for an outage. */
+  readonly persist = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A> => {
+    const attempt = (failures: number): Effect.Effect<A> =>
+      Effect.matchCauseEffect(effect, {
+        onSuccess: (value) => this.isAway ? Effect.as(this.sayBack, value) : Effect.succeed(value),
+        onFailure: (cause) => {
+          if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+          const isMinor = isCollision(cause)
+          return Effect.andThen(
+            isMinor ? Effect.void : this.sayAway(cause),
+            Effect.flatMap(Random.next, (random) => {
+              const pause = Math.min(longestPause, (isMinor ? 5 : 50) * 2 ** Math.min(failures, 10))
+              return Effect.andThen(Effect.sleep(pause * (0.5 + random / 2)), attempt(failures + 1))
+            })
+          )
+        }
+      })
+    return attempt(0)
+  }
+
+  private sayAway(cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.isAway) return Effect.void
+      this.isAway = true
+      return this.annotated(
+        Effect.logWarning(`The database cannot be used: ${describe(cause)}. Nothing is lost; it is tried again`)
+      )
+    })
+  }
+
+  private readonly sayBack: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.isAway) return Effect.void
+    this.isAway = false
+    return this.annotated(Effect.logInfo("The database can be used again"))
+  })
+
+  private annotated(logging: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.annotateLogs(logging, { outbox: this.name })
+  }
+
+  // ---------------------------------------------------------------------------
+  // The lease
+  // ---------------------------------------------------------------------------
+
+  private readonly renewing: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.andThen(this.renew, Effect.sleep(this.settings.pollMillis))
+  )
+
+  private readonly renew: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const { beat, sentAt } = yield* this.persist(
+      Effect.flatMap(this.now, (sentAt) => Effect.map(this.database.beat(this.id), (beat) => ({ beat, sentAt })))
+    )
+    if (beat.isRenewed) this.validUntil = sentAt + this.patience
+    else yield* this.rejoin
+    this.processes = beat.processes
+    if (beat.head > this.log.horizon) this.read.raise()
+    const now = yield* this.now
+    if (this.countBeats(beat.beats, now) || beat.hasExpired || beat.generation !== this.generation) {
+      this.generation = beat.generation
+      this.onUnsure()
+    }
+    for (const consumer of this.consumers.values()) consumer.tick(now)
+  })
+
+  /** The lease had ended, so what this process owned is somebody else's, or will be: it begins anew, as another process. */
+  private readonly rejoin: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    for (const consumer of this.consumers.values()) consumer.dropAll()
+    this.id = uuidV4Unsafe()
+    const sentAt = yield* this.now
+    yield* this.persist(this.database.join(this.id, Array.from(this.consumers.keys())))
+    this.validUntil = sentAt + this.patience
+    this.onUnsure()
+  })
+
+  /** SQLite: true where the counter of another process has not moved for a whole lease. */
+  private countBeats(beats: ReadonlyMap<string, number>, now: number): boolean {
+    for (const id of this.beats.keys()) if (!beats.has(id)) this.beats.delete(id)
+    for (const [id, beat] of beats) {
+      if (id !== this.id && this.beats.get(id)?.beat !== beat) this.beats.set(id, { beat, since: now })
+    }
+    return this.expired(now).size > 0
+  }
+
+  private expired(now: number): ReadonlyMap<string, number> {
+    const expired = new Map<string, number>()
+    for (const [id, { beat, since }] of this.beats) {
+      if (now - since >= this.settings.leaseMillis) expired.set(id, beat)
+    }
+    return expired
+  }
+
+  /** Interrupts the handlers of a process that cannot renew its lease, before another may take its events. */
+  private readonly watching: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const left = this.validUntil - (yield* this.now)
+    if (left > 0) yield* Effect.sleep(left)
+    else {
+      for (const consumer of this.consumers.values()) consumer.dropAll()
+      yield* Effect.sleep(this.settings.pollMillis)
+      this.onUnsure()
+    }
+  })
+
+  // ---------------------------------------------------------------------------
+  // The log
+  // ---------------------------------------------------------------------------
+
+  /** Something was committed in this process. */
+  readonly published = (): void => {
+    this.read.raise()
+    if (this.processes > 1) this.tell.raise()
+  }
+
+  private readonly advancing: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    this.isReading = true
+    let pause = 2
+    while (yield* this.persist(this.log.advance)) {
+      yield* Effect.raceFirst(Effect.sleep(pause), this.read.wait)
+      pause = Math.min(2 * pause, this.settings.pollMillis)
+    }
+    this.isReading = false
+    this.onProgress()
+  })
+
+  /** One notification for as many commits as there were while the last one was on its way. */
+  private readonly telling: Effect.Effect<void> = Effect.suspend(() => {
+    const payload = this.hasChanged ? `${this.id} ${changed}` : this.id
+    this.hasChanged = false
+    return this.persist(this.database.notify(this.settings.channel, payload))
+  })
+
+  /** Tells the others to look at who owns what. */
+  private tellChange(): void {
+    this.hasChanged = true
+    this.tell.raise()
+  }
+
+  // ---------------------------------------------------------------------------
+  // Writing
+  // ---------------------------------------------------------------------------
+
+  readonly onDirty = (): void => this.dirty.raise()
+
+  /** Writes what all consumers have handled, in one statement. */
+  private readonly settling: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const changed: Array<{
+      readonly consumer: Consumer
+      readonly partition: Partition
+      readonly pos: number
+      readonly parks: ReadonlyArray<Park>
+    }> = []
+    const moves: Array<Move> = []
+    const parks: Array<Park> = []
+    const unparks: Array<Unpark> = []
+    for (const consumer of this.consumers.values()) {
+      for (const partition of consumer.partitions.values()) {
+        if (!partition.isDirty) continue
+        const changes = partition.takeChanges()
+        moves.push(changes.move)
+        for (const park of changes.parks) parks.push(park)
+        for (const unpark of changes.unparks) unparks.push(unpark)
+        changed.push({ consumer, partition, pos: changes.move.pos, parks: changes.parks })
+      }
+    }
+    if (changed.length > 0) {
+      const owned = new Set(
+        (yield* this.persist(Effect.suspend(() => this.database.settle(this.id, moves, parks, unparks)))).map(
+          ({ consumer, epoch, part }) => `${part} ${epoch} ${consumer}`
+        )
+      )
+      for (const { consumer, parks, partition, pos } of changed) {
+        if (partition.isDropped) continue
+        if (owned.has(`${partition.part} ${partition.epoch} ${consumer.settings.name}`)) partition.settled(pos, parks)
+        else {
+          this.onUnsure()
+          consumer.drop(partition)
+        }
+      }
+    }
+    for (const consumer of this.consumers.values()) {
+      if (!consumer.isClosing) yield* this.giveUp(consumer)
+    }
+    this.onProgress()
+  })
+
+  /** Gives up the partitions that are being left, once nothing of them is left to be done. */
+  private giveUp(consumer: Consumer): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const leaving = Array.from(consumer.partitions.values()).filter((partition) =>
+        partition.isLeaving && partition.withdraw()
+      )
+      if (leaving.length === 0) return Effect.void
+      for (const partition of leaving) {
+        if (partition.blockedAt !== undefined) consumer.blocked.set(partition.part, partition.storedPos)
+        consumer.drop(partition)
+      }
+      const parts = leaving.map(({ part }) => part)
+      return Effect.map(this.persist(this.database.release(this.id, consumer.settings.name, parts)), () => {
+        this.tellChange()
+      })
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // Who owns what
+  // ---------------------------------------------------------------------------
+
+  readonly onUnsure = (): void => {
+    this.isUnsure = true
+    this.unsure.raise()
+  }
+
+  private readonly rebalancing: Effect.Effect<void> = Effect.suspend(() => this.turn.withPermit(this.rebalance))
+
+  private readonly rebalance: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    this.isUnsure = false
+    this.isRebalancing = true
+    let wanted = 0
+    const expired = this.expired(yield* this.now)
+    const taken = yield* this.persist(Effect.suspend(() => {
+      wanted = 0
+      const names = Array.from(this.consumers.values()).filter(({ isClosing }) => !isClosing).map(({ settings }) =>
+        settings.name
+      )
+      return this.database.rebalance(this.id, names, expired, (name, positions, members, row) => {
+        const chosen = this.choose(this.consumers.get(name)!, positions, members, row)
+        wanted += chosen.length
+        return chosen
+      })
+    }))
+    for (const one of taken) {
+      const consumer = this.consumers.get(one.position.consumer)
+      if (consumer !== undefined && !consumer.isClosing) consumer.take(one)
+    }
+    this.isRebalancing = false
+    this.onProgress()
+    // What a transaction still held is looked at again.
+    if (taken.length < wanted) yield* Effect.forkDetach(Effect.andThen(Effect.sleep(100), Effect.sync(this.onUnsure)))
+  })
+
+  private choose(
+    consumer: Consumer,
+    positions: ReadonlyArray<PositionRow>,
+    members: number,
+    row: ConsumerRow
+  ): ReadonlyArray<number> {
+    consumer.learn(row)
+    const share = Math.ceil(row.partitions / members)
+    const mine: Array<number> = []
+    const free: Array<number> = []
+    let owned = 0
+    for (const { epoch, owner, part, pos } of positions) {
+      const held = consumer.partitions.get(part)
+      if (held !== undefined && (owner !== this.id || epoch !== held.epoch)) consumer.drop(held)
+      const isHeld = consumer.partitions.has(part)
+      if (isHeld && !consumer.partitions.get(part)!.isLeaving) owned++
+      if (isHeld || consumer.lingering.has(part) || consumer.blocked.get(part) === pos) continue
+      consumer.blocked.delete(part)
+      if (owner === this.id) mine.push(part)
+      else if (owner === null) free.push(part)
+    }
+    const surplus = owned + mine.length - share
+    if (surplus > 0) consumer.leave(surplus)
+    return mine.concat(free.slice(0, Math.max(0, share - owned - mine.length)))
+  }
+
+  /** Starts to serve a consumer. */
+  serve<E>(
+    settings: ConsumerSettings,
+    context: Context.Context<never>,
+    decide: (row: ConsumerRow | undefined, start: number) => Effect.Effect<ConsumerRow, E>
+  ): Effect.Effect<Consumer, E | SqlError.SqlError, Scope.Scope> {
+    return Effect.gen({ self: this }, function*() {
+      // The present is where the log ends now, not where it was last read.
+      yield* this.log.advance
+      const row = yield* this.database.register(this.id, settings.name, this.log.horizon, decide)
+      const consumer = new Consumer(this, settings, new Map(Object.entries(row.kinds)), row.partitions, context)
+      this.consumers.set(settings.name, consumer)
+      yield* Effect.addFinalizer(() => this.close(consumer))
+      yield* Effect.forkScoped(consumer.reading)
+      yield* this.rebalancing
+      this.tellChange()
+      return consumer
+    })
+  }
+
+  private close(consumer: Consumer): Effect.Effect<void> {
+    const { name } = consumer.settings
+    return Effect.suspend(() => {
+      if (this.consumers.get(name) !== consumer) return Effect.void
+      const writing = inTurn((resume) => {
+        const look = (): void => {
+          let isDone = true
+          for (const partition of consumer.partitions.values()) if (!partition.withdraw()) isDone = false
+          if (isDone) resume()
+          else this.idleWaiters.push(look)
+        }
+        look()
+        return undefined
+      })
+      return consumer.close.pipe(
+        Effect.andThen(Effect.timeoutOption(writing, closingPatience)),
+        Effect.andThen(Effect.suspend(() => {
+          consumer.dropAll()
+          return this.atLast(this.database.leave(this.id, name))
+        })),
+        Effect.andThen(Effect.sync(() => {
+          this.consumers.delete(name)
+          this.tellChange()
+        }))
+      )
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // Idleness
+  // ---------------------------------------------------------------------------
+
+  readonly onProgress = (): void => {
+    if (this.idleWaiters.length === 0) return
+    const waiters = this.idleWaiters
+    this.idleWaiters = []
+    for (const waiter of waiters) waiter()
+  }
+
+  private get isIdle(): boolean {
+    if (this.isReading || this.isRebalancing || this.isUnsure) return false
+    for (const consumer of this.consumers.values()) if (!consumer.isIdle) return false
+    return true
+  }
+
+  /** Returns when nothing is due in any consumer of this process, of all that is visible now. */
+  readonly awaitIdle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    while (yield* this.persist(this.log.advance)) yield* Effect.sleep(Duration.millis(5))
+    yield* inTurn((resume) => {
+      const look = (): void => {
+        if (this.isIdle) resume()
+        else this.idleWaiters.push(look)
+      }
+      look()
+      return undefined
+    })
+  })
+}

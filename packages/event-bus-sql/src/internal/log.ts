@@ -1,0 +1,146 @@
+/**
+ * The log as this process reads it: once for all of its consumers and the live lane.
+ */
+import { Effect, Semaphore } from "effect"
+import type * as SqlError from "effect/sql/SqlError"
+import type { Database, LogRow, TailPage } from "./database.ts"
+import { Gaps } from "./gaps.ts"
+
+const pageSize = 1_000
+
+/** How many of the last events are kept in memory for consumers that keep up. */
+const tailSize = 4_000
+
+/** How far the horizon may be ahead of the stored one. */
+const storeEvery = 10_000
+
+export class Log {
+  /** The end of the contiguous prefix of the log, as far as it was read: what comes below is final. */
+  horizon = 0
+  private readonly database: Database
+  private readonly onRows: (rows: ReadonlyArray<LogRow>) => void
+  private readonly gaps = new Gaps()
+  private readonly turn = Semaphore.makeUnsafe(1)
+  /** The last events, and the number that they follow. */
+  private tail: Array<LogRow> = []
+  private tailStart = 0
+  private storedHorizon = 0
+
+  constructor(database: Database, onRows: (rows: ReadonlyArray<LogRow>) => void) {
+    this.database = database
+    this.onRows = onRows
+  }
+
+  /** Finds the end of the contiguous prefix of a log that other processes have written. */
+  readonly open: Effect.Effect<void, SqlError.SqlError> = Effect.gen({ self: this }, function*() {
+    this.horizon = this.storedHorizon = yield* this.database.horizon
+    while (true) {
+      const { numbers, xmin } = yield* this.database.readNumbers(this.horizon, storeEvery)
+      if (numbers.length === 0) break
+      const { count, isHeldUp } = yield* this.whole(numbers, xmin)
+      if (count > 0) this.horizon = numbers[count - 1]!
+      if (!isHeldUp) continue
+      // What holds it up may take long, and everything behind it is read as it becomes whole.
+      const again = yield* this.database.readNumbers(this.horizon, storeEvery)
+      const whole = yield* this.whole(again.numbers, again.xmin)
+      if (whole.count === 0) break
+      this.horizon = again.numbers[whole.count - 1]!
+    }
+    this.tailStart = this.horizon
+    yield* this.store
+  })
+
+  /** Remembers the horizon for processes that start. */
+  readonly store: Effect.Effect<void, SqlError.SqlError> = Effect.suspend(() => {
+    const { horizon } = this
+    if (horizon === this.storedHorizon) return Effect.void
+    return Effect.map(this.database.storeHorizon(horizon), () => {
+      this.storedHorizon = horizon
+    })
+  })
+
+  /** Reads on. True where a gap is in the way: it has to be looked at again soon. */
+  readonly advance: Effect.Effect<boolean, SqlError.SqlError> = this.makeAdvance()
+
+  private makeAdvance(): Effect.Effect<boolean, SqlError.SqlError> {
+    return Effect.suspend(() =>
+      this.turn.withPermit(Effect.gen({ self: this }, function*() {
+        while (true) {
+          const page: TailPage = yield* this.database.readTail(this.horizon, pageSize)
+          const { rows, xmin } = page
+          if (rows.length === 0) break
+          const { count, isHeldUp } = yield* this.whole(rows.map(({ seq }) => seq), xmin)
+          if (count > 0) this.append(count === rows.length ? rows : rows.slice(0, count))
+          if (isHeldUp) return true
+          if (rows.length < pageSize) break
+        }
+        if (this.horizon - this.storedHorizon >= storeEvery) yield* this.store
+        return false
+      }))
+    )
+  }
+
+  /** What of a page follows without a gap that may still be filled. */
+  private whole(
+    numbers: ReadonlyArray<number>,
+    xmin: bigint | undefined
+  ): Effect.Effect<{ readonly count: number; readonly isHeldUp: boolean }, SqlError.SqlError> {
+    if (xmin === undefined || numbers.length === 0) return Effect.succeed({ count: numbers.length, isHeldUp: false })
+    const whole = this.gaps.examine(this.horizon, numbers, xmin)
+    if (!whole.isHeldUp) return Effect.succeed(whole)
+    const last = numbers.at(-1)!
+    if (!this.gaps.needsBound(xmin, last)) return Effect.succeed(whole)
+    return Effect.map(this.database.drawTransactionNumber, (bound) => {
+      this.gaps.setBound(bound, last)
+      return whole
+    })
+  }
+
+  private append(rows: ReadonlyArray<LogRow>): void {
+    this.horizon = rows.at(-1)!.seq
+    for (const row of rows) this.tail.push(row)
+    if (this.tail.length > 2 * tailSize) {
+      this.tail = this.tail.slice(-tailSize)
+      this.tailStart = this.tail[0]!.seq - 1
+    }
+    this.onRows(rows)
+  }
+
+  /**
+   * Some of the events of these kinds behind a number, in order, and how far that goes: to the number returned nothing else
+   * is there.
+   */
+  readonly read = (
+    after: number,
+    kinds: ReadonlyArray<string>,
+    limit: number
+  ): Effect.Effect<{ readonly rows: ReadonlyArray<LogRow>; readonly upTo: number }, SqlError.SqlError> =>
+    Effect.suspend(() => {
+      const { horizon } = this
+      if (after >= this.tailStart) {
+        const rows: Array<LogRow> = []
+        for (let i = this.indexBehind(after); i < this.tail.length; i++) {
+          const row = this.tail[i]!
+          if (rows.length === limit) return Effect.succeed({ rows, upTo: rows.at(-1)!.seq })
+          if (kinds.includes(row.kind)) rows.push(row)
+        }
+        return Effect.succeed({ rows, upTo: horizon })
+      }
+      return Effect.map(this.database.readKinds(after, horizon, kinds, limit), (rows) => ({
+        rows,
+        upTo: rows.length === limit ? rows.at(-1)!.seq : horizon
+      }))
+    })
+
+  /** The index in the tail of the first event behind a number. */
+  private indexBehind(after: number): number {
+    let low = 0
+    let high = this.tail.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.tail[middle]!.seq <= after) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

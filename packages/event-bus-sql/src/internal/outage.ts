@@ -1,0 +1,75 @@
+/**
+ * Which failures of a database pass: an outage is waited for, a collision of transactions is tried again at once.
+ *
+ * Drivers and `withTransaction` do not say it reliably: SQLSTATE 57P01 (the server ends a connection) has no class of its
+ * own in `SqlError`, and a ROLLBACK that fails since the connection is gone becomes a defect.
+ */
+import { Cause, type Effect } from "effect"
+import * as SqlError from "effect/sql/SqlError"
+
+/** Everything that a cause carries, typed or as a defect, and what these were caused by. */
+const errorsOf = function*(cause: Cause.Cause<unknown>): Generator {
+  for (const reason of cause.reasons) {
+    let error: unknown = Cause.isFailReason(reason)
+      ? reason.error
+      : Cause.isDieReason(reason)
+      ? reason.defect
+      : undefined
+    for (let depth = 0; error !== undefined && error !== null && depth < 6; depth++) {
+      yield error
+      error = SqlError.isSqlError(error)
+        ? error.reason
+        : typeof error === "object" && "cause" in error
+        ? error.cause
+        : undefined
+    }
+  }
+}
+
+const codeOf = (error: unknown): string | undefined =>
+  typeof error === "object" && error !== null && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined
+
+/** Connections refused or lost, a server that stops, starts, or takes no more of them; a full disk may be emptied. */
+const outageCodes =
+  /^(?:08...|57P0[1-35]|53...|ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
+
+/** Serialisation failure, deadlock, lock not available. */
+const collisionCodes = /^(?:40001|40P01|55P03)$/
+
+const isAny = (cause: Cause.Cause<unknown>, holds: (error: unknown) => boolean): boolean => {
+  for (const error of errorsOf(cause)) if (holds(error)) return true
+  return false
+}
+
+/** The database is away, or went away in the middle. */
+export const isOutage = (cause: Cause.Cause<unknown>): boolean =>
+  isAny(
+    cause,
+    (error) =>
+      (SqlError.isSqlErrorReason(error) && error._tag === "ConnectionError") || outageCodes.test(codeOf(error) ?? "")
+  )
+
+/** Another transaction was in the way; the same again may succeed. SQLite's `BUSY` is one. */
+export const isCollision = (cause: Cause.Cause<unknown>): boolean =>
+  isAny(cause, (error) =>
+    (SqlError.isSqlErrorReason(error) &&
+      (error._tag === "DeadlockError" || error._tag === "SerializationError" || error._tag === "LockTimeoutError")) ||
+    collisionCodes.test(codeOf(error) ?? ""))
+
+/** True where doing the same again may succeed. */
+export const isPassing = (cause: Cause.Cause<unknown>): boolean => isOutage(cause) || isCollision(cause)
+
+/** What the database said, in one line. */
+export const describe = (cause: Cause.Cause<unknown>): string => {
+  const messages: Array<string> = []
+  for (const error of errorsOf(cause)) {
+    const message = error instanceof Error && error.message !== "" ? error.message : undefined
+    if (message !== undefined && !messages.some((known) => known.includes(message))) messages.push(message)
+  }
+  return messages.length > 0 ? messages.join(": ") : "interrupted"
+}
+
+/** The failures of an effect on the database. */
+export type DatabaseEffect<A> = Effect.Effect<A, SqlError.SqlError>

@@ -1,0 +1,306 @@
+/**
+ * The outbox behind its interface: publishing, registering, and the two lanes.
+ */
+import type { EventBus } from "@openwatch/event-bus"
+import { Cause, Context, DateTime, Effect, Option, Schema, type Scope, Tracer } from "effect"
+import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
+import * as Migrator from "effect/sql/Migrator"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { ConsumerOptions, Delivery, Keys, Options, Outbox, PublishOptions } from "../Outbox.ts"
+import { type ConsumerRow, Database, type LogRow, type NewRow } from "./database.ts"
+import { Engine } from "./engine.ts"
+import { keyHash, slotOf } from "./keyHash.ts"
+import { describe, isCollision, isPassing } from "./outage.ts"
+import { OutboxError } from "./outboxError.ts"
+import { list, quote, refuse, requireConsumer, requireSettings } from "./settings.ts"
+import { migrations, tablesVersion } from "./tables.ts"
+
+type AnyEvent = EventBus.AnyEvent
+
+/** What an outbox stands on. */
+export interface Parts {
+  readonly name: string
+  readonly bus: EventBus.EventBus<any>
+  readonly sql: SqlClient.SqlClient
+  readonly json: Schema.Constraint
+  readonly keys: Keys<any>
+}
+
+/** How often a statement of the package's own is tried again that collides with others. */
+const collisionRetries = 100
+
+const failed = (what: string) => (cause: Cause.Cause<unknown>): Effect.Effect<never, OutboxError> => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  const own = cause.reasons.find(Cause.isFailReason)?.error
+  if (own instanceof OutboxError) return Effect.fail(own)
+  return Effect.fail(
+    new OutboxError({
+      reason: "database",
+      message: `${what}: ${describe(cause)}`,
+      isRetryable: isPassing(cause),
+      cause: Cause.squash(cause)
+    })
+  )
+}
+
+/** What `withTransaction` keeps of the innermost transaction, of whichever client. Effect exports no name for it. */
+const CurrentTransaction = Context.Reference<Context.Key<any, object> | undefined>(
+  "effect/sql/CurrentTransactionService",
+  { defaultValue: () => undefined }
+)
+
+const migrate = (name: string, database: Database, prefix: string): Effect.Effect<void, OutboxError> =>
+  Effect.gen(function*() {
+    const { sql, tables } = database
+    yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations(prefix)), table: tables.migrations })
+    const [found] = yield* sql<{ readonly version: number }>`SELECT MAX(migration_id) AS version
+      FROM ${sql(tables.migrations)}`
+    if (found !== undefined && found.version > tablesVersion) {
+      return yield* new OutboxError({
+        reason: "tables",
+        message:
+          `Outbox ${quote(name)}: the tables ${prefix}* are of version ${found.version}, and this package knows ` +
+          `version ${tablesVersion}; use the version that made them, or a newer one`,
+        isRetryable: false
+      })
+    }
+    if (database.isPostgres && (yield* database.sequenceCache) !== 1) {
+      return yield* new OutboxError({
+        reason: "tables",
+        message:
+          `Outbox ${quote(name)}: the sequence of ${tables.events}.seq must have CACHE 1, or numbers are not given ` +
+          `out in order; ALTER TABLE ${tables.events} ALTER COLUMN seq SET CACHE 1`,
+        isRetryable: false
+      })
+    }
+    return undefined
+  }).pipe(
+    Effect.asVoid,
+    Effect.retry({ while: (error) => isCollision(Cause.fail(error)), times: collisionRetries }),
+    Effect.provideService(SqlClient.SqlClient, database.client),
+    Effect.catchCause(failed(`Outbox ${quote(name)}: its tables cannot be brought up to date`))
+  )
+
+/** Makes an outbox whose life is that of the scope. */
+export const makeOutbox = (
+  parts: Parts,
+  options: Options
+): Effect.Effect<Outbox<any>, OutboxError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { bus, name, sql } = parts
+    const settings = requireSettings(name, options)
+    const database = new Database(sql, settings.tablePrefix, settings.leaseMillis)
+    yield* migrate(name, database, settings.tablePrefix)
+
+    const encode = Schema.encodeUnknownSync(parts.json as Schema.ConstraintCodec<unknown, unknown>)
+    const decode = Schema.decodeUnknownSync(parts.json as Schema.ConstraintCodec<AnyEvent, unknown>)
+    // One decoding for the live lane and all consumers.
+    const decoded = new WeakMap<LogRow, AnyEvent>()
+    const decodeRow = (row: LogRow): AnyEvent => {
+      const known = decoded.get(row)
+      if (known !== undefined) return known
+      const event = decode(JSON.parse(row.payload))
+      decoded.set(row, event)
+      return event
+    }
+
+    const goLive = (rows: ReadonlyArray<LogRow>): void => {
+      if (!settings.live) return
+      for (const row of rows) {
+        // Of another version of the application.
+        if (!bus.kinds.includes(row.kind)) continue
+        let event: AnyEvent
+        try {
+          event = decodeRow(row)
+        } catch {
+          // The durable lane tells of it.
+          continue
+        }
+        bus.publishUnsafe(event)
+      }
+    }
+
+    const engine = new Engine(
+      database,
+      {
+        name,
+        pollMillis: settings.pollMillis,
+        leaseMillis: settings.leaseMillis,
+        channel: `${settings.tablePrefix}commits`
+      },
+      decodeRow,
+      goLive
+    )
+    yield* Effect.catchCause(engine.start, failed(`Outbox ${quote(name)} cannot start`))
+
+    // -------------------------------------------------------------------------
+
+    const rowOf = (event: AnyEvent, id: string, trace: string | null): NewRow => {
+      const kind: unknown = event?._tag
+      if (typeof kind !== "string" || !bus.kinds.includes(kind)) {
+        return refuse(name, `cannot publish an event with the _tag ${quote(kind)}; the kinds are ${list(bus.kinds)}`)
+      }
+      const key: ((event: AnyEvent) => string) | undefined = (parts.keys as Record<string, any>)[kind]
+      const hash = keyHash(key === undefined ? `${kind} ${id}` : key(event))
+      return { kind, id, slot: slotOf(hash), keyHash: hash, payload: JSON.stringify(encode(event)), trace }
+    }
+
+    const requireId = (id: string): string =>
+      typeof id === "string" && id !== "" && !id.includes("\0")
+        ? id
+        : refuse(name, `id must be a text that is not empty and holds no NUL, but is ${quote(id)}`)
+
+    /** The statement in the transaction around it, or in one of its own, with what comes after either. */
+    const publishing = <A>(
+      make: (trace: string | null) => Effect.Effect<A, unknown>
+    ): Effect.Effect<A, OutboxError> =>
+      Effect.withFiber((fiber) => {
+        const isInTransaction = Option.isSome(Context.getOption(fiber.context, database.transactionService))
+        if (!isInTransaction) {
+          const other = Context.get(fiber.context, CurrentTransaction)
+          if (other !== undefined && Option.isSome(Context.getOption(fiber.context, other as Context.Key<any, any>))) {
+            refuse(
+              name,
+              "publish was called in a transaction of another SqlClient than the outbox's: the event would not be part " +
+                "of it; provide the outbox with that client"
+            )
+          }
+        }
+        const span = Context.getOption(fiber.context, Tracer.ParentSpan)
+        const stored = Effect.andThen(
+          make(Option.isSome(span) ? traceOf(span.value) : null),
+          (value) => Effect.as(sql.afterCommit(Effect.sync(engine.published)), value)
+        )
+        return Effect.catchCause(
+          isInTransaction
+            ? stored
+            : Effect.retry(stored, { while: (error) => isCollision(Cause.fail(error)), times: collisionRetries }),
+          failed(`Outbox ${quote(name)}: the event was not stored`)
+        )
+      })
+
+    const publish = (event: AnyEvent, publishOptions?: PublishOptions): Effect.Effect<void, OutboxError> =>
+      publishing((trace) => {
+        const id = publishOptions?.id
+        const row = rowOf(event, id === undefined ? uuidV7Unsafe() : requireId(id), trace)
+        return Effect.flatMap(
+          database.insert(row, id !== undefined),
+          (isStored): Effect.Effect<void, unknown> =>
+            isStored ?
+              Effect.void :
+              Effect.flatMap(database.payloadOf(row.kind, row.id), (payload) =>
+                payload === undefined || payload === row.payload
+                  ? Effect.void
+                  : Effect.fail(
+                    new OutboxError({
+                      reason: "conflict",
+                      message: `Outbox ${quote(name)}: another ${row.kind} was published under the id ${quote(row.id)}`,
+                      isRetryable: false
+                    })
+                  ))
+        )
+      })
+
+    const publishAll = (events: Iterable<AnyEvent>): Effect.Effect<void, OutboxError> =>
+      publishing((trace) => {
+        const rows = Array.from(events, (event) => rowOf(event, uuidV7Unsafe(), trace))
+        return rows.length === 0 ? Effect.void : database.insertAll(rows)
+      })
+
+    // -------------------------------------------------------------------------
+
+    const start = (from: ConsumerOptions<any>["from"], present: number): Effect.Effect<number, unknown> =>
+      from === "beginning"
+        ? Effect.succeed(0)
+        : from === undefined || from === "now"
+        ? Effect.succeed(present)
+        : Effect.map(
+          database.firstSince(DateTime.toEpochMillis(from)),
+          (first) => first === undefined ? present : Math.min(first - 1, present)
+        )
+
+    const serving = new Set<string>()
+
+    const on = (
+      kinds: string | ReadonlyArray<string>,
+      handler: (event: any, delivery: Delivery) => Effect.Effect<unknown, unknown, any>,
+      consumerOptions: ConsumerOptions<any>
+    ): Effect.Effect<{ readonly name: string }, OutboxError, any> =>
+      Effect.gen(function*() {
+        const checked = requireConsumer(
+          name,
+          bus.kinds,
+          parts.keys,
+          typeof kinds === "string" ? [kinds] : kinds,
+          consumerOptions
+        )
+        const context = yield* Effect.context()
+        if (Option.isSome(Context.getOption(context, database.transactionService))) {
+          refuse(name, `consumer ${quote(checked.name)}: on was called in a transaction; a consumer outlives it`)
+        }
+        if (serving.has(checked.name)) {
+          refuse(name, `consumer ${quote(checked.name)} is served in this process already; names must differ`)
+        }
+        serving.add(checked.name)
+        yield* Effect.addFinalizer(() => Effect.sync(() => serving.delete(checked.name)))
+
+        const decide = (row: ConsumerRow | undefined, present: number): Effect.Effect<ConsumerRow, unknown> => {
+          if (row === undefined) {
+            return Effect.map(start(consumerOptions.from, present), (at) => ({
+              name: checked.name,
+              kinds: Object.fromEntries(checked.kinds.map((kind) => [kind, at])),
+              ordering: checked.order,
+              partitions: checked.order === "all" ? 1 : settings.partitions,
+              replacedBy: null
+            }))
+          }
+          if (row.ordering !== checked.order) {
+            return Effect.fail(
+              new OutboxError({
+                reason: "consumer",
+                message: `Outbox ${quote(name)}: consumer ${quote(checked.name)} was first started with order ` +
+                  `${quote(row.ordering)}, and cannot be served with order ${
+                    quote(checked.order)
+                  }; give it another name`,
+                isRetryable: false
+              })
+            )
+          }
+          const added = checked.kinds.filter((kind) => row.kinds[kind] === undefined)
+          return Effect.succeed({
+            ...row,
+            kinds: { ...row.kinds, ...Object.fromEntries(added.map((kind) => [kind, present])) }
+          })
+        }
+
+        yield* engine.serve(
+          {
+            ...checked,
+            handle: (event, delivery) =>
+              Effect.suspend(() => handler(event, delivery)) as Effect.Effect<unknown, unknown>
+          },
+          context,
+          decide
+        )
+        return { name: checked.name }
+      }).pipe(
+        Effect.catchCause((cause) =>
+          Cause.hasDies(cause)
+            ? Effect.failCause(cause as Cause.Cause<never>)
+            : failed(`Outbox ${quote(name)}: the consumer ${quote(consumerOptions.consumer)} cannot be served`)(cause)
+        )
+      )
+
+    return {
+      name,
+      tablePrefix: settings.tablePrefix,
+      publish,
+      publishAll,
+      on: on as Outbox<any>["on"],
+      awaitIdle: engine.awaitIdle
+    }
+  })
+
+/** The W3C `traceparent` of a span. */
+const traceOf = (span: Tracer.AnySpan): string =>
+  `00-${span.traceId.padStart(32, "0")}-${span.spanId}-${span.sampled ? "01" : "00"}`

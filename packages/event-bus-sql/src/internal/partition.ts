@@ -1,0 +1,469 @@
+/**
+ * One partition of a consumer, as the process that owns it knows it: what it has read and not yet handled, in which order,
+ * and what has to be written of it. Synchronous; `consumer.ts` runs the handlers and `settling.ts` writes.
+ */
+import type { Fiber } from "effect"
+import type { LogRow, Move, Park, ParkedRow, ParkedState, Taken, Unpark } from "./database.ts"
+
+/** How many events a partition reads ahead of its position. */
+export const window = 500
+
+/** How many events may be parked in a partition. Then it waits. */
+export const parkedLimit = 10_000
+
+/** How the events of a consumer follow one another. */
+export type Order = "all" | "key" | "none"
+
+export class Entry {
+  readonly partition: Partition
+  readonly seq: number
+  readonly keyHash: string
+  /** What it follows: entries of one chain run one after the other. */
+  readonly chain: string
+  /** Missing for what was parked; read again when it runs. */
+  row: LogRow | undefined
+  attempts = 0
+  /** The position may move past it: it is handled, or parked. */
+  isPassed = false
+  isParked = false
+  isRequeued = false
+  /** Given up, and others wait behind it. */
+  isDead = false
+  /** The attempt that comes next is written down already. */
+  isAttemptSaved = false
+  isTimedOut = false
+  startedAt = 0
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+
+  constructor(partition: Partition, seq: number, keyHash: string, chain: string, row: LogRow | undefined) {
+    this.partition = partition
+    this.seq = seq
+    this.keyHash = keyHash
+    this.chain = chain
+    this.row = row
+  }
+}
+
+/** What the rest of the process does for a partition. */
+export interface Host {
+  readonly consumer: string
+  readonly order: Order
+  readonly holdsBehindDead: boolean
+  readonly isTransactional: boolean
+  /** Something is ready to run. */
+  readonly onReady: () => void
+  /** Something has to be written. */
+  readonly onDirty: () => void
+  /** Calls back after so many milliseconds, unless the partition is dropped. */
+  readonly after: (partition: Partition, millis: number, run: () => void) => void
+}
+
+export class Partition {
+  readonly host: Host
+  readonly part: number
+  readonly epoch: number
+  /** What is stored. */
+  storedPos: number
+  /** Everything up to here was read. */
+  readPos: number
+  /** This process does not own it any more, as far as it knows. */
+  isDropped = false
+  /** It is being given up: what runs may end, nothing new starts. */
+  isLeaving = false
+  /** The number of an event whose kind this process does not serve. */
+  blockedAt: number | undefined = undefined
+  running = 0
+  readonly ready: Array<Entry> = []
+  isDirty = false
+  isSettling = false
+  private order: Array<Entry> = []
+  private orderHead = 0
+  private readonly chains = new Map<string, Array<Entry>>()
+  /** Everything that has a row in the table of parked events, or is about to, by number. `undefined` for the dead. */
+  private readonly parked = new Map<number, Entry | undefined>()
+  private parks = new Map<number, Park>()
+  private unparks = new Map<number, Unpark>()
+  /** What was handled before the log was read up to it: parked events of a former owner. */
+  private readonly handledAhead = new Set<number>()
+  /** Those that run once their attempt is written. */
+  private saving: Array<Entry> = []
+  /** After a process died with it: events up to this number run one by one, each attempt written first. */
+  private readonly carefulUpTo: number
+  private carefulLeft: number
+
+  constructor(host: Host, taken: Taken) {
+    this.host = host
+    const { position } = taken
+    this.part = position.part
+    this.epoch = position.epoch
+    this.storedPos = position.pos
+    this.readPos = position.pos
+    this.carefulUpTo = position.isUnclean ? taken.head : 0
+    this.carefulLeft = position.isUnclean ? window : 0
+    for (const row of taken.parked) this.load(row)
+  }
+
+  // ---------------------------------------------------------------------------
+  // Reading
+  // ---------------------------------------------------------------------------
+
+  get isCareful(): boolean {
+    return this.carefulLeft > 0
+  }
+
+  get wantsEvents(): boolean {
+    if (this.isDropped || this.isLeaving) return false
+    if (this.order.length - this.orderHead < window) return true
+    this.trim()
+    return this.order.length - this.orderHead < window
+  }
+
+  /** The next event of the partition, in the order of the log. */
+  offer(row: LogRow): void {
+    this.readPos = row.seq
+    if (this.handledAhead.delete(row.seq)) return
+    if (this.parked.has(row.seq)) {
+      const entry = this.parked.get(row.seq)
+      if (entry !== undefined && !entry.isPassed) {
+        entry.row = row
+        this.order.push(entry)
+        this.host.onReady()
+      }
+      return
+    }
+    const entry = new Entry(this, row.seq, row.keyHash, this.chainOf(row.seq, row.keyHash), row)
+    this.order.push(entry)
+    const chain = this.chains.get(entry.chain)
+    if (chain === undefined) {
+      this.chains.set(entry.chain, [entry])
+      this.enqueue(entry)
+    } else {
+      chain.push(entry)
+      if (chain[0]!.isParked) this.parkBehind(chain)
+    }
+  }
+
+  private chainOf(seq: number, keyHash: string): string {
+    return this.host.order === "all" ? "" : this.host.order === "key" ? keyHash : String(seq)
+  }
+
+  private load(row: ParkedRow): void {
+    if (row.state === "dead" && !this.host.holdsBehindDead) {
+      this.parked.set(row.seq, undefined)
+      return
+    }
+    const isRequeued = row.state === "requeued"
+    // Out of its place, unless everything behind it has waited for it.
+    const chainName = isRequeued && !this.host.holdsBehindDead ? `#${row.seq}` : this.chainOf(row.seq, row.keyHash)
+    const entry = new Entry(this, row.seq, row.keyHash, chainName, undefined)
+    entry.attempts = row.attempts
+    entry.isParked = true
+    entry.isRequeued = isRequeued
+    entry.isDead = row.state === "dead"
+    entry.isPassed = this.host.order !== "all" || entry.isDead || isRequeued
+    this.parked.set(row.seq, entry)
+    const chain = this.chains.get(chainName)
+    if (chain !== undefined) {
+      chain.push(entry)
+      return
+    }
+    this.chains.set(chainName, [entry])
+    if (!entry.isDead) this.enqueueIn(entry, row.dueIn)
+  }
+
+  private enqueueIn(entry: Entry, millis: number): void {
+    if (millis <= 0) this.enqueue(entry)
+    else this.host.after(this, millis, () => this.enqueue(entry))
+  }
+
+  private enqueue(entry: Entry): void {
+    this.ready.push(entry)
+    this.host.onReady()
+  }
+
+  // ---------------------------------------------------------------------------
+  // Running
+  // ---------------------------------------------------------------------------
+
+  /** The next entry that may run now, taken off. One whose attempt has to be written first is written first. */
+  next(): Entry | undefined {
+    if (this.isCareful && this.passedPos >= this.carefulUpTo && this.running === 0) this.endCare()
+    while (!this.isDropped && !this.isLeaving && this.ready.length > 0) {
+      if (this.running > 0 && (this.host.isTransactional || this.isCareful)) return undefined
+      // A transaction reads the position that it moves, so nothing else may be moving it.
+      if (this.host.isTransactional && (this.isDirty || this.isSettling)) return undefined
+      if (this.isCareful && this.saving.length > 0) return undefined
+      const index = this.host.isTransactional || this.isCareful ? this.lowestReady() : 0
+      const entry = this.ready[index]!
+      // What a transaction leaves behind is a position and nothing beyond it.
+      if (this.host.isTransactional && !(entry.isPassed ? entry.seq <= this.storedPos : this.isNextToPass(entry))) {
+        return undefined
+      }
+      this.ready.splice(index, 1)
+      if (!entry.isAttemptSaved && (entry.isParked || (this.isCareful && entry.seq <= this.carefulUpTo))) {
+        this.saveAttempt(entry)
+        continue
+      }
+      this.running++
+      return entry
+    }
+    return undefined
+  }
+
+  private lowestReady(): number {
+    let lowest = 0
+    for (let i = 1; i < this.ready.length; i++) if (this.ready[i]!.seq < this.ready[lowest]!.seq) lowest = i
+    return lowest
+  }
+
+  private isNextToPass(entry: Entry): boolean {
+    this.trim()
+    return this.order[this.orderHead] === entry
+  }
+
+  /** Written before it runs, so that an event that ends its process is counted too. */
+  private saveAttempt(entry: Entry): void {
+    entry.attempts++
+    this.park(entry, entry.isRequeued ? "requeued" : "retrying", 0, null)
+    this.saving.push(entry)
+    const chain = this.chains.get(entry.chain)!
+    this.parkBehind(chain)
+  }
+
+  /** It was handled. `isStored` where that is written already, by its own transaction. */
+  succeed(entry: Entry, isStored: boolean): void {
+    entry.isPassed = true
+    if (entry.seq > this.readPos) this.handledAhead.add(entry.seq)
+    if (entry.isParked) {
+      this.parked.delete(entry.seq)
+      this.parks.delete(entry.seq)
+      if (!isStored) this.unparks.set(entry.seq, this.unparkOf(entry.seq))
+    }
+    if (isStored) this.trim()
+    else this.dirty()
+    this.countCareful(entry)
+    this.follow(entry)
+  }
+
+  /** It failed, and is to be tried again after a pause. */
+  retry(entry: Entry, pause: number, cause: string): void {
+    this.park(entry, entry.isRequeued ? "requeued" : "retrying", pause, cause)
+    this.parkBehind(this.chains.get(entry.chain)!)
+    this.countCareful(entry)
+    this.enqueueIn(entry, pause)
+  }
+
+  /** It is given up. */
+  die(entry: Entry, cause: string): void {
+    entry.isPassed = true
+    this.park(entry, "dead", 0, cause)
+    this.countCareful(entry)
+    if (this.host.holdsBehindDead) {
+      entry.isDead = true
+      entry.isRequeued = false
+      this.parkBehind(this.chains.get(entry.chain)!)
+      return
+    }
+    this.parked.set(entry.seq, undefined)
+    this.follow(entry)
+  }
+
+  /** It was interrupted, which is no attempt. */
+  interrupted(entry: Entry): void {
+    if (!entry.isAttemptSaved) return
+    entry.isAttemptSaved = false
+    entry.attempts--
+    this.park(entry, entry.isRequeued ? "requeued" : "retrying", 0, null)
+  }
+
+  /** Lets the next of its chain run. */
+  private follow(entry: Entry): void {
+    const chain = this.chains.get(entry.chain)!
+    chain.shift()
+    const next = chain[0]
+    if (next === undefined) this.chains.delete(entry.chain)
+    else if (!next.isDead) this.enqueue(next)
+  }
+
+  private countCareful(entry: Entry): void {
+    if (this.carefulLeft === 0 || entry.isRequeued) return
+    if (this.carefulLeft === 1) this.endCare()
+    else this.carefulLeft--
+  }
+
+  private endCare(): void {
+    this.carefulLeft = 0
+    this.dirty()
+  }
+
+  // ---------------------------------------------------------------------------
+  // Parking
+  // ---------------------------------------------------------------------------
+
+  private park(entry: Entry, state: ParkedState, dueIn: number, cause: string | null): void {
+    entry.isParked = true
+    entry.isAttemptSaved = false
+    // With `order: "all"` the position itself waits; the row keeps attempts and due time.
+    if (this.host.order !== "all") entry.isPassed = true
+    if (entry.isPassed) entry.row = undefined
+    this.parked.set(entry.seq, entry)
+    this.parks.set(entry.seq, {
+      consumer: this.host.consumer,
+      part: this.part,
+      epoch: this.epoch,
+      seq: entry.seq,
+      keyHash: entry.keyHash,
+      state,
+      attempts: entry.attempts,
+      dueIn,
+      cause
+    })
+    this.dirty()
+  }
+
+  /** Parks what waits behind the first of a chain, so that the position does not wait for it. */
+  private parkBehind(chain: ReadonlyArray<Entry>): void {
+    if (this.host.order === "all") return
+    for (let i = 1; i < chain.length && this.parked.size < parkedLimit; i++) {
+      const entry = chain[i]!
+      if (!entry.isParked) this.park(entry, "waiting", 0, null)
+    }
+  }
+
+  private unparkOf(seq: number): Unpark {
+    return { consumer: this.host.consumer, part: this.part, epoch: this.epoch, seq }
+  }
+
+  /** What somebody has requeued. */
+  requeue(row: ParkedRow): void {
+    if (!this.parked.has(row.seq)) return
+    const entry = this.parked.get(row.seq)
+    if (entry === undefined) {
+      this.parked.delete(row.seq)
+      this.load(row)
+    } else if (entry.isDead) {
+      entry.isDead = false
+      entry.isRequeued = true
+      entry.attempts = row.attempts
+      this.enqueue(entry)
+    }
+  }
+
+  /** What somebody has discarded no longer holds others back. */
+  discard(seq: number): void {
+    const entry = this.parked.get(seq)
+    this.parked.delete(seq)
+    if (entry !== undefined) this.follow(entry)
+  }
+
+  /** The dead that hold others back, as far as this process knows. */
+  get holding(): ReadonlyArray<number> {
+    const numbers: Array<number> = []
+    for (const [first] of this.chains.values()) {
+      if (first!.isDead && !this.parks.has(first!.seq)) numbers.push(first!.seq)
+    }
+    return numbers
+  }
+
+  // ---------------------------------------------------------------------------
+  // Writing
+  // ---------------------------------------------------------------------------
+
+  private dirty(): void {
+    this.isDirty = true
+    this.host.onDirty()
+  }
+
+  /** Makes the position worth writing where it has moved past events of other kinds only. */
+  touch(): void {
+    if (!this.isDropped && this.passedPos > this.storedPos) this.dirty()
+  }
+
+  private trim(): void {
+    while (this.orderHead < this.order.length && this.order[this.orderHead]!.isPassed) this.orderHead++
+    if (this.orderHead === this.order.length) {
+      this.order = []
+      this.orderHead = 0
+    } else if (this.orderHead > window) {
+      this.order = this.order.slice(this.orderHead)
+      this.orderHead = 0
+    }
+  }
+
+  /** Everything up to here is handled or parked. */
+  get passedPos(): number {
+    this.trim()
+    const first = this.order[this.orderHead]
+    if (first === undefined) return this.readPos
+    // Between two events of the partition nothing is its own.
+    return Math.max(this.storedPos, first.seq - 1)
+  }
+
+  /** What has to be written, taken off. */
+  takeChanges(): { readonly move: Move; readonly parks: ReadonlyArray<Park>; readonly unparks: ReadonlyArray<Unpark> } {
+    const changes = {
+      move: {
+        consumer: this.host.consumer,
+        part: this.part,
+        epoch: this.epoch,
+        pos: this.passedPos,
+        isUnclean: this.isCareful
+      },
+      parks: Array.from(this.parks.values()),
+      unparks: Array.from(this.unparks.values())
+    }
+    this.parks = new Map()
+    this.unparks = new Map()
+    this.isDirty = false
+    this.isSettling = true
+    return changes
+  }
+
+  /** It was written. */
+  settled(pos: number, parks: ReadonlyArray<Park>): void {
+    this.isSettling = false
+    this.storedPos = Math.max(this.storedPos, pos)
+    if (this.saving.length > 0) {
+      const written = new Set(parks.map(({ seq }) => seq))
+      const saved = this.saving.filter(({ seq }) => written.has(seq))
+      this.saving = this.saving.filter(({ seq }) => !written.has(seq))
+      for (const entry of saved) {
+        entry.isAttemptSaved = true
+        this.ready.unshift(entry)
+      }
+    }
+    if (this.ready.length > 0) this.host.onReady()
+  }
+
+  /**
+   * Takes attempts back that were written and did not run. True where nothing is left to be written, and nothing runs: the
+   * partition may be given up.
+   */
+  withdraw(): boolean {
+    for (const entry of this.ready) this.interrupted(entry)
+    return this.running === 0 && this.saving.length === 0 && !this.isDirty && !this.isSettling
+  }
+
+  /** What a transactional handler's mark moves: past this entry, and what was passed before it. */
+  moveOver(entry: Entry): Move {
+    const pos = entry.isPassed ? this.passedPos : entry.seq
+    return {
+      consumer: this.host.consumer,
+      part: this.part,
+      epoch: this.epoch,
+      pos: Math.max(this.storedPos, pos),
+      isUnclean: this.isCareful
+    }
+  }
+
+  /** Nothing is due, and nothing has to be written. */
+  get isIdle(): boolean {
+    this.trim()
+    return this.running === 0 && this.ready.length === 0 && this.saving.length === 0 && !this.isDirty &&
+      !this.isSettling
+  }
+
+  get parkedCount(): number {
+    return this.parked.size
+  }
+}

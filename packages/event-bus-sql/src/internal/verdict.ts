@@ -1,0 +1,32 @@
+/**
+ * What a handler can say of its own failure.
+ */
+import { Data, type Duration } from "effect"
+
+/** The event is not to be tried again. */
+export class GiveUp extends Data.TaggedError("GiveUp")<{ readonly cause: unknown }> {}
+
+/** The event is to be tried again after a pause of the handler's choosing. */
+export class RetryAfter extends Data.TaggedError("RetryAfter")<{
+  readonly delay: Duration.Duration
+  readonly cause: unknown
+}> {}
+
+/** The handler took longer than its time-out. */
+export class TimedOut extends Data.TaggedError("TimedOut")<{ readonly millis: number }> {
+  override get message(): string {
+    return `The handler took longer than ${this.millis} ms`
+  }
+}
+
+/** The event cannot be read by this version of the application. */
+export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly kind: string; readonly cause: unknown }> {
+  override get message(): string {
+    return `The event of kind "${this.kind}" does not decode: ${
+      this.cause instanceof Error ? this.cause.message : String(this.cause)
+    }`
+  }
+}
+
+/** A transactional handler's event was not marked: another process has the partition, or has moved it. */
+export class Fenced extends Data.TaggedError("Fenced")<{}> {}

@@ -1,0 +1,208 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Context, Effect, Exit, Latch, Queue, Schedule, Scope } from "effect"
+import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+import { type OrderPaid, type OrderPlaced, paid, placed, places, processes, ShopBus, ShopOutbox } from "./shop.ts"
+
+const quick = { pollInterval: "20 millis", lease: "200 millis" } as const
+
+for (const place of places) {
+  describe.skipIf(place.isSkipped)(`several processes, on ${place.name}`, () => {
+    layer(place.layer, { timeout: "60 seconds", excludeTestServices: place.isPostgres })((it) => {
+      /** On SQLite a process sees what others did at its next poll. */
+      const passTime = place.isPostgres ? Effect.sleep(10) : TestClock.adjust("25 millis")
+
+      /** Lets processes work until a condition holds. */
+      const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
+        Effect.repeat(Effect.andThen(passTime, condition), { until: (holds) => holds })
+
+      /** The partitions of a consumer that have an owner, counted by owner. */
+      const shares = Effect.gen(function*() {
+        const outbox = yield* ShopOutbox
+        const sql = yield* SqlClient.SqlClient
+        const rows = yield* sql<{ count: number | string }>`SELECT COUNT(*) AS count FROM ${
+          sql(`${outbox.tablePrefix}positions`)
+        }
+          WHERE owner IS NOT NULL GROUP BY owner ORDER BY 1`
+        return rows.map(({ count }) => Number(count))
+      })
+
+      const serve = (handler: (event: OrderPlaced | OrderPaid) => Effect.Effect<unknown>) =>
+        Effect.flatMap(
+          ShopOutbox,
+          (outbox) => outbox.on(["OrderPlaced", "OrderPaid"], handler, { consumer: "ledger", order: "key" })
+        )
+
+      it.effect("what one process publishes is published on the bus of the other", () =>
+        Effect.gen(function*() {
+          const { process } = yield* processes
+          const a = yield* process(quick)
+          const b = yield* process(quick)
+          const subscription = yield* Context.get(b, ShopBus).subscribe({ kinds: ["OrderPlaced"] })
+          yield* Context.get(a, ShopOutbox).publish(placed("1"))
+          yield* until(Effect.map(subscription.snapshot, ({ pending }) => pending > 0))
+          assert.deepStrictEqual(yield* subscription.take, placed("1"))
+        }))
+
+      it.effect("two processes that serve one consumer share its partitions, and every event is handled once", () =>
+        Effect.gen(function*() {
+          const { process } = yield* processes
+          const a = yield* process(quick)
+          const b = yield* process(quick)
+          const handled = yield* Queue.unbounded<readonly [string, string]>()
+          yield* Effect.provide(serve(({ order }) => Queue.offer(handled, ["a", order])), a)
+          yield* Effect.provide(serve(({ order }) => Queue.offer(handled, ["b", order])), b)
+          yield* until(Effect.map(Effect.provide(shares, a), (counts) => counts.join() === "8,8"))
+          const numbers = Array.from({ length: 100 }, (_, i) => String(i))
+          yield* Context.get(a, ShopOutbox).publishAll(numbers.map(placed))
+          yield* until(Effect.map(Queue.size(handled), (size) => size === 100))
+          const all = yield* Queue.takeN(handled, 100)
+          assert.sameMembers(all.map(([, order]) => order), numbers)
+          assert.deepStrictEqual(new Set(all.map(([by]) => by)), new Set(["a", "b"]))
+        }))
+
+      it.effect("a process that stops hands its partitions over", () =>
+        Effect.gen(function*() {
+          const { process } = yield* processes
+          const a = yield* process(quick)
+          const scope = yield* Scope.make()
+          const b = yield* Scope.provide(process(quick), scope)
+          yield* Effect.provide(serve(() => Effect.void), a)
+          yield* Effect.provide(serve(() => Effect.void), b)
+          yield* until(Effect.map(Effect.provide(shares, a), (counts) => counts.join() === "8,8"))
+          yield* Scope.close(scope, Exit.void)
+          yield* until(Effect.map(Effect.provide(shares, a), (counts) => counts.join() === "16"))
+        }))
+
+      it.effect("a partition is handed over once its handlers have ended, and its events keep their order", () =>
+        Effect.gen(function*() {
+          const { process } = yield* processes
+          const a = yield* process(quick)
+          const log = yield* Queue.unbounded<string>()
+          const mayEnd = yield* Latch.make()
+          yield* Effect.provide(
+            serve((event) => Effect.andThen(mayEnd.await, Queue.offer(log, `${event._tag} ${event.order}`))),
+            a
+          )
+          const numbers = Array.from({ length: 20 }, (_, i) => String(i))
+          const outbox = Context.get(a, ShopOutbox)
+          yield* outbox.publishAll(numbers.map(placed))
+          yield* outbox.publishAll(numbers.map((order) => paid(order, 1)))
+          const b = yield* process(quick)
+          yield* Effect.provide(serve((event) => Queue.offer(log, `${event._tag} ${event.order}`)), b)
+          yield* mayEnd.open
+          yield* until(Effect.map(Queue.size(log), (size) => size === 40))
+          const order = yield* Queue.takeN(log, 40)
+          assert.strictEqual(new Set(order).size, 40)
+          for (const number of numbers) {
+            assert.isBelow(order.indexOf(`OrderPlaced ${number}`), order.indexOf(`OrderPaid ${number}`))
+          }
+        }))
+
+      it.effect("what a dead process owned is taken when its lease has ended, and its events run with their attempt written", () =>
+        Effect.gen(function*() {
+          const { inProcess, prefix } = yield* processes
+          const serveAll = (run: Effect.Effect<void>) =>
+            Effect.flatMap(ShopOutbox, (outbox) => outbox.on("OrderPlaced", () => run, { consumer: "mailer" }))
+          yield* inProcess(Effect.gen(function*() {
+            yield* Effect.scoped(serveAll(Effect.void))
+            yield* (yield* ShopOutbox).publishAll([placed("1"), placed("2")])
+            const sql = yield* SqlClient.SqlClient
+            yield* sql`INSERT INTO ${sql(`${prefix}processes`)} (id, lease_until, beat) VALUES ('dead', 1, 1)`
+            yield* sql`UPDATE ${sql(`${prefix}positions`)} SET owner = 'dead'`
+          }))
+          const attempts: Array<unknown> = []
+          yield* inProcess(
+            Effect.gen(function*() {
+              const sql = yield* SqlClient.SqlClient
+              yield* serveAll(
+                Effect.orDie(Effect.map(sql`SELECT attempts FROM ${sql(`${prefix}parked`)}`, (rows) => {
+                  attempts.push(rows.map(({ attempts }) => attempts))
+                }))
+              )
+              yield* until(Effect.sync(() => attempts.length === 2))
+              yield* (yield* ShopOutbox).awaitIdle
+              assert.deepStrictEqual(attempts, [[1], [1]])
+              assert.deepStrictEqual(yield* sql`SELECT * FROM ${sql(`${prefix}parked`)}`, [])
+              const [position] = yield* sql`SELECT is_unclean FROM ${sql(`${prefix}positions`)}`
+              assert.strictEqual(position!["is_unclean"], 0)
+            }),
+            quick
+          )
+        }))
+
+      it.effect("a process whose lease was lost begins anew as another, and goes on", () =>
+        Effect.gen(function*() {
+          const { inProcess, prefix } = yield* processes
+          yield* inProcess(
+            Effect.gen(function*() {
+              const sql = yield* SqlClient.SqlClient
+              const handled = yield* Queue.unbounded<string>()
+              yield* serve(({ order }) => Queue.offer(handled, order))
+              const before = yield* sql`SELECT id FROM ${sql(`${prefix}processes`)}`
+              // As another process does once the lease has ended.
+              yield* sql`UPDATE ${sql(`${prefix}positions`)} SET owner = NULL, epoch = epoch + 1`
+              yield* sql`DELETE FROM ${sql(`${prefix}members`)}`
+              yield* sql`DELETE FROM ${sql(`${prefix}processes`)}`
+              yield* (yield* ShopOutbox).publish(placed("1"))
+              yield* until(Effect.map(shares, (counts) => counts.join() === "16"))
+              yield* until(Effect.map(Queue.size(handled), (size) => size > 0))
+              assert.strictEqual(yield* Queue.take(handled), "1")
+              const after = yield* sql`SELECT id FROM ${sql(`${prefix}processes`)}`
+              assert.strictEqual(after.length, 1)
+              assert.notDeepEqual(after, before)
+            }),
+            quick
+          )
+        }))
+
+      it.effect("a handler is interrupted when the lease cannot be renewed", () =>
+        Effect.gen(function*() {
+          const { inProcess, prefix } = yield* processes
+          yield* inProcess(
+            Effect.gen(function*() {
+              const sql = yield* SqlClient.SqlClient
+              const begun = yield* Latch.make()
+              const isInterrupted = yield* Latch.make()
+              yield* serve(() => Effect.onInterrupt(Effect.andThen(begun.open, Effect.never), () => isInterrupted.open))
+              yield* (yield* ShopOutbox).publish(placed("1"))
+              yield* begun.await
+              const table = sql(`${prefix}processes`)
+              yield* sql`ALTER TABLE ${table} RENAME TO ${sql(`${prefix}away`)}`
+              yield* until(Effect.sync(() => isInterrupted.isOpen()))
+              yield* sql`ALTER TABLE ${sql(`${prefix}away`)} RENAME TO ${table}`
+            }),
+            quick
+          )
+        }))
+
+      it.effect("a process that does not serve a registered kind leaves its events to those that do", () =>
+        Effect.gen(function*() {
+          const { process } = yield* processes
+          const handled = yield* Queue.unbounded<string>()
+          const handler = (event: OrderPlaced | OrderPaid) => Queue.offer(handled, `${event._tag} ${event.order}`)
+          const old = yield* process(quick)
+          const options = { consumer: "ledger", retry: Schedule.spaced(0) }
+          yield* Effect.provide(
+            Effect.flatMap(ShopOutbox, (outbox) => outbox.on("OrderPlaced", handler, options)),
+            old
+          )
+          const scope = yield* Scope.make()
+          const fresh = yield* process(quick)
+          const serveBoth = Effect.provide(
+            Effect.flatMap(ShopOutbox, (outbox) => outbox.on(["OrderPlaced", "OrderPaid"], handler, options)),
+            fresh
+          )
+          yield* Scope.provide(serveBoth, scope)
+          yield* Scope.close(scope, Exit.void)
+          const outbox = Context.get(old, ShopOutbox)
+          yield* outbox.publishAll([placed("1"), paid("1", 5), placed("2")])
+          yield* until(Effect.map(Queue.size(handled), (size) => size === 1))
+          yield* until(Effect.map(Effect.provide(shares, old), (counts) => counts.length === 0))
+          yield* serveBoth
+          yield* until(Effect.map(Queue.size(handled), (size) => size === 3))
+          assert.deepStrictEqual(yield* Queue.takeN(handled, 3), ["OrderPlaced 1", "OrderPaid 1", "OrderPlaced 2"])
+        }))
+    })
+  })
+}
