@@ -304,7 +304,10 @@ export const make = <Self, Id extends string, Events extends EventBus.EventSchem
  *
  * // Each of these is a process of its own.
  * export const firstProcess = openADoor.pipe(Layer.provide(doors), Layer.provide(HouseBus.layer))
- * export const secondProcess = hall.pipe(Layer.provide(doorbell), Layer.provide(HouseBus.layer))
+ * export const secondProcess = hall.pipe(
+ *   Layer.provide(doorbell),
+ *   Layer.provide(HouseBus.layerWith({ drain: "10 seconds" }))
+ * )
  * ```
  */
 export const layer = <Self, Id extends string, Events extends EventBus.EventSchemas>(
