@@ -30,9 +30,12 @@ export const noReplayWindow: PubSub.PubSub.ReplayWindow<never> = {
 export interface Readable {
   readonly cursor: Cursor<Stored>
   readonly poll: () => AnyEvent | MutableList.Empty
+  /** `poll`, after which `finish` must be called. */
+  readonly pollUnfinished: () => AnyEvent | MutableList.Empty
   readonly pollUpTo: (n: number) => Array<AnyEvent>
   readonly closeUnsafe: () => void
   readonly drainUnsafe: () => void
+  readonly finish: () => void
 }
 
 /** The cursor of a subscription, and all takers of `PubSub` that wait for it as one waiter of the bus. */
@@ -93,10 +96,12 @@ export class Backing implements PubSub.PubSub.BackingSubscription<AnyEvent>, Wai
     const pollers = this.pollers!
     let poller: Deferred.Deferred<AnyEvent> | MutableList.Empty
     while ((poller = MutableList.take(pollers)) !== MutableList.Empty) {
-      const event = this.subscription.poll()
+      const event = this.subscription.pollUnfinished()
       if (event !== MutableList.Empty) {
         if (pollers.length > 0) this.await(pollers)
         Deferred.doneUnsafe(poller, Effect.succeed(event))
+        // Not before: `PubSub.takeAll` looks for more first, and forgets this one if there is an end instead.
+        this.subscription.finish()
         return
       }
       const { current } = this.ended
@@ -138,9 +143,11 @@ export abstract class PubSubSubscription implements PubSub.Subscription<AnyEvent
   private own: Takes | undefined = undefined
 
   abstract poll(): AnyEvent | MutableList.Empty
+  abstract pollUnfinished(): AnyEvent | MutableList.Empty
   abstract pollUpTo(n: number): Array<AnyEvent>
   abstract closeUnsafe(): void
   abstract drainUnsafe(): void
+  abstract finish(): void
 
   get "~effect/PubSub/Subscription"() {
     return variance

@@ -280,9 +280,14 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   }
 
   poll(): AnyEvent | Empty {
+    const event = this.pollUnfinished()
+    if (event !== Empty && !this.cursor.isOpen) this.finish()
+    return event
+  }
+
+  pollUnfinished(): AnyEvent | Empty {
     const item = this.cursor.poll()
     if (item === Empty) return Empty
-    if (!this.cursor.isOpen) this.finish()
     return this.host.isTraced ? eventOf(item) : item as AnyEvent
   }
 
