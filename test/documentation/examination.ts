@@ -19,6 +19,9 @@ interface Module {
 /** How long a block may run, in milliseconds. The first one of a process loads effect, while other suites keep the machine busy. */
 const longest = 40_000
 
+/** The name of the file that a reader is to put a block into, if its first line says so: `// main.ts`. */
+const nameOf = (block: Block): string | undefined => /^\/\/ (\S+\.ts)$/.exec(block.code.split("\n", 1)[0]!)?.[1]
+
 /** What is wrong with each block; nothing is an empty text. */
 export const examine = async (root: string, blocks: ReadonlyArray<Block>): Promise<ReadonlyMap<Block, string>> => {
   const faults = new Map(blocks.map((block) => [block, ""]))
@@ -26,16 +29,25 @@ export const examine = async (root: string, blocks: ReadonlyArray<Block>): Promi
   mkdirSync(join(root, "dist"), { recursive: true })
   const folder = mkdtempSync(join(root, "dist", "documentation-"))
   try {
-    const modules = blocks.flatMap((block) => {
+    const fileOf = (block: Block): string => {
       const isTest = /from "(@effect\/)?vitest"/.test(block.code)
       const name = block.path.replace(/^\W+|\.\w+$/g, "").replaceAll(/\W+/g, "-")
-      const file = join(folder, `${name}-${block.line}${isTest ? ".test" : ""}.ts`)
-      try {
-        // What a block imports by a relative path lies beside the file that it is in.
-        const moved = block.code.replaceAll(
-          /(?<=from ")\.\.?\/[^"]+/g,
-          (path) => relative(folder, join(root, dirname(block.path), path))
+      return join(folder, `${name}-${block.line}${isTest ? ".test" : ""}.ts`)
+    }
+    const modules = blocks.flatMap((block) => {
+      const file = fileOf(block)
+      // What a block imports by a relative path is a block before it on the page that has this name, or else lies beside
+      // the page.
+      const targetOf = (path: string): string => {
+        const named = blocks.findLast((other) =>
+          other.path === block.path && other.line < block.line && path === `./${nameOf(other)}`
         )
+        return named === undefined
+          ? relative(folder, join(root, dirname(block.path), path))
+          : `./${basename(fileOf(named))}`
+      }
+      try {
+        const moved = block.code.replaceAll(/(?<=from ")\.\.?\/[^"]+/g, targetOf)
         const woven = weave(moved, relative(folder, join(import.meta.dirname, "equal.ts")))
         writeFileSync(file, woven.code)
         return [{ block, file, lines: woven.lines }]
