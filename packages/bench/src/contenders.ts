@@ -21,7 +21,7 @@ export interface Fanout {
 
 export interface Contender {
   readonly name: string
-  /** It calls its listeners, and has no buffer, no isolation and no back-pressure: the floor, not the price of the same. */
+  /** It only calls what listens, and has no buffer, no isolation and no back-pressure: the floor, not the price of the same. */
   readonly isFloor: boolean
   /** Deliveries that one burst of events may cause, for it to end in good time. */
   readonly mostDeliveries: number
@@ -119,7 +119,7 @@ class Handlers {
     if (this.received === this.expected) this.onSettled?.()
   }
 
-  readonly handler = (): Effect.Effect<void> => Effect.sync(this.listener)
+  readonly handler = (_: Ping): Effect.Effect<void> => Effect.sync(this.listener)
 
   opened(publish: (event: Ping) => unknown): Opened {
     return {
@@ -217,6 +217,32 @@ const pubSubStream = (isShared: boolean) => (subscribers: Subscribers): Opening 
     return handlers.opened(stock.publish)
   })
 
+/** No bus at all: each subscriber's handler is run for every event, in a loop of effects. */
+const whileLooping = (subscribers: Subscribers): Opening =>
+  Effect.sync(() => {
+    const handlers = new Handlers(subscribers)
+    const all = times(subscribers.keepingUp, () => handlers.handler)
+    let published: Array<Ping> = []
+    const opened = handlers.opened((event) => published.push(event))
+    return {
+      ...opened,
+      settle: () => {
+        const events = published
+        published = []
+        for (const handler of all) {
+          let next = 0
+          Effect.runSync(Effect.whileLoop({
+            while: () => next < events.length,
+            body: () => handler(events[next]!),
+            step: () => {
+              next++
+            }
+          }))
+        }
+      }
+    }
+  })
+
 /** Something that calls its listeners. */
 const emitter = (
   name: string,
@@ -246,6 +272,8 @@ export const eachPubSub = contender("PubSub.dropping, each", inPublish, pubSubTa
 export const eachPubSubHandlers = contender("PubSub.dropping, each, take loop", inPublish, pubSubHandling)
 export const sharedPubSubStreams = contender("Stream.fromPubSub + runForEach, shared", inPublish, pubSubStream(true))
 export const eachPubSubStreams = contender("Stream.fromPubSub + runForEach, each", inPublish, pubSubStream(false))
+
+export const whileLoops = contender("Effect.whileLoop", { isFloor: true, mostDeliveries: 1_000_000 }, whileLooping)
 
 /** Its types describe a CommonJS module; what Node imports is an ES module. */
 const makeMitt = mitt as unknown as typeof mitt.default

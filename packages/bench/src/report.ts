@@ -52,7 +52,7 @@ export const tableReport = (table: Table): string => {
     "",
     ...(table.rows.some(({ isFloor }) => isFloor)
       ? [
-        `\\* calls its listeners: no buffer, no isolation, no back-pressure. It is the floor, not the same thing.`
+        `\\* only calls what listens: no buffer, no isolation, no back-pressure. It is the floor, not the same thing.`
       ]
       : []),
     ...(table.note === undefined ? [] : [table.note])

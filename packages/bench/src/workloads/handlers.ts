@@ -13,6 +13,7 @@ const contenders = [
   Contenders.sharedPubSubStreams,
   Contenders.eachPubSubStreams,
   Contenders.eachPubSubHandlers,
+  Contenders.whileLoops,
   ...Contenders.emitters
 ]
 

@@ -1,8 +1,11 @@
 import type { Workload } from "../measurements.ts"
 import { batches } from "./batches.ts"
+import { bundle } from "./bundle.ts"
+import { floor } from "./floor.ts"
 import { growth } from "./growth.ts"
 import { handlers } from "./handlers.ts"
 import { idleHeap } from "./idleHeap.ts"
+import { keyed } from "./keyed.ts"
 import { latency } from "./latency.ts"
 import { manyKinds } from "./manyKinds.ts"
 import { nats } from "./nats.ts"
@@ -25,5 +28,8 @@ export const workloads: ReadonlyArray<Workload> = [
   stuckHeap,
   spans,
   growth,
+  floor,
+  keyed,
+  bundle,
   nats
 ]
