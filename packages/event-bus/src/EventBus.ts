@@ -43,11 +43,12 @@
  * await Effect.runPromise(program)
  * ```
  */
-import type { Cause, DateTime, Duration, PubSub, Schedule, Scope } from "effect"
+import type { Cause, DateTime, Duration, PubSub, Schedule, Scope, Stream, Types } from "effect"
 import { Context, Effect, Layer, Schema } from "effect"
 import { BusImpl, scoped } from "./internal/bus.ts"
 import * as internalCallbacks from "./internal/callbacks.ts"
 import { kindsOf } from "./internal/validation.ts"
+import { viewOf } from "./internal/view.ts"
 import type { Overflow, Subscription, SubscriptionHandle, SubscriptionSnapshot } from "./Subscription.ts"
 
 // -----------------------------------------------------------------------------
@@ -206,13 +207,25 @@ export interface HandlerOptions<Event, E, R, R2 = R> extends MatchOptions<Event>
 }
 
 /**
- * A bus of events `Event`.
+ * How a stream of events is consumed by `consume`.
  */
-export interface EventBus<in out Event extends AnyEvent> {
-  /** The name in messages, logs and metrics: the service's identifier. */
-  readonly name: string
-  /** All of its kinds, in the order in which the events were declared. */
-  readonly kinds: ReadonlyArray<Event["_tag"]>
+export interface ConsumeOptions<Event, E, R> extends MatchOptions<Event> {
+  /**
+   * When a body that failed or died is run again, on the same subscription. It starts anew after a run that took something.
+   * When it ends, the subscription is closed, and that is logged. Default: after 100 ms, twice as long each time, at most 30 s.
+   */
+  readonly retry?: Schedule.Schedule<unknown, Cause.Cause<E>, never, R> | undefined
+  /**
+   * How long the body may go on when the scope closes, by `Clock`: no more events are accepted, the stream ends after those
+   * that are pending, and the body has this time to finish. Default: the bus's, or else it is interrupted at once.
+   */
+  readonly drain?: Duration.Input | undefined
+}
+
+/**
+ * What may be published: the half of a bus that a part needs which notices things. A bus of more events is one too.
+ */
+export interface Publisher<in Event extends AnyEvent> {
   /**
    * Offers the event to every subscription to its kind. Never waits, never fails, never runs a subscriber's code. Does
    * nothing once the bus is shut down.
@@ -222,13 +235,33 @@ export interface EventBus<in out Event extends AnyEvent> {
   readonly publishAll: (events: Iterable<Event>) => Effect.Effect<void>
   /** `publish` for callbacks outside Effect. Throws a `TypeError` where `publish` has a defect: for no event of the bus. */
   readonly publishUnsafe: (event: Event) => void
+}
+
+/**
+ * The events of a union, by their kinds.
+ */
+export type EventMap<Event extends AnyEvent> = {
+  readonly [Kind in Event["_tag"]]: Extract<Event, { readonly _tag: Kind }>
+}
+
+/**
+ * What may be subscribed to: the half of a bus that a part needs which reacts. A bus of more events is one too.
+ */
+export type Subscriber<Event extends AnyEvent> = SubscriberOf<EventMap<Event>>
+
+/**
+ * See {@link Subscriber}, which says the same of a union.
+ */
+export interface SubscriberOf<Events> {
+  /** Keeps a bus of fewer events from passing as one of more. */
+  readonly "~@openwatch/event-bus/Subscriber"?: { readonly _Events: Types.Covariant<Events> }
   /**
    * A subscription to some kinds, to be taken from. Live when this returns, until the scope closes. After shutdown it has
    * ended already.
    */
-  readonly subscribe: <const Kind extends Event["_tag"]>(
-    options: SubscribeOptions<Kind, Extract<Event, { readonly _tag: Kind }>>
-  ) => Effect.Effect<Subscription<Extract<Event, { readonly _tag: Kind }>>, never, Scope.Scope>
+  readonly subscribe: <const Kind extends keyof Events & string>(
+    options: SubscribeOptions<Kind, Events[Kind]>
+  ) => Effect.Effect<Subscription<Events[Kind]>, never, Scope.Scope>
   /**
    * Runs `handler` for each event of the kind, or kinds, in a supervised fiber until the scope closes. Live when this
    * returns. A handler that fails, dies or throws is logged and counted, and the next event is handled.
@@ -242,14 +275,34 @@ export interface EventBus<in out Event extends AnyEvent> {
    *
    * For an event that was published inside a span, the handler runs in a root span (kind `consumer`) that links to it.
    */
-  readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never, R3 = never>(
+  readonly on: <const Kind extends keyof Events & string, E = never, R = never, R2 = never, R3 = never>(
     kinds: Kind | ReadonlyArray<Kind>,
-    handler: (
-      event: Extract<Event, { readonly _tag: Kind }>,
-      handle: SubscriptionHandle
-    ) => Effect.Effect<unknown, E, R>,
-    options?: HandlerOptions<Extract<Event, { readonly _tag: Kind }>, NoInfer<E>, R2, R3>
+    handler: (event: Events[Kind], handle: SubscriptionHandle) => Effect.Effect<unknown, E, R>,
+    options?: HandlerOptions<Events[Kind], NoInfer<E>, R2, R3>
   ) => Effect.Effect<SubscriptionHandle, never, Exclude<R | R2 | R3, Scope.Scope> | Scope.Scope>
+  /**
+   * Runs `body` with the stream of the events of the kind, or kinds, in a supervised fiber until the scope closes: for what
+   * looks at several events at a time, such as batching, debouncing or grouping by a key. Live when this returns.
+   *
+   * A body that fails or dies is logged and run again by `retry`, with the events that it has not pulled yet. A body that
+   * completes unsubscribes. What it acquires in its `Scope` is released with the run.
+   *
+   * The stream pulls at most 16 events at a time. These are `running` until the next pull, and `handled` from then on; those
+   * of a body that fails are `failures`. What later stages of the stream hold is not seen by the bus.
+   */
+  readonly consume: <const Kind extends keyof Events & string, E = never, R = never, R2 = never>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    body: (events: Stream.Stream<Events[Kind]>) => Effect.Effect<unknown, E, R>,
+    options?: ConsumeOptions<Events[Kind], NoInfer<E>, R2>
+  ) => Effect.Effect<SubscriptionHandle, never, Exclude<R | R2, Scope.Scope> | Scope.Scope>
+  /**
+   * The next event of the kind, or kinds, published after this has started. Fails with `Cause.Done` where the bus is shut
+   * down before it. Where the trigger is one's own, `subscribe` comes first, then the trigger, then `take`.
+   */
+  readonly awaitNext: <const Kind extends keyof Events & string>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    options?: Pick<MatchOptions<Events[Kind]>, "name" | "where">
+  ) => Effect.Effect<Events[Kind], Cause.Done>
   /**
    * The bus as an Effect `PubSub` of some kinds, for whatever takes one: `Stream.fromPubSub`, `Stream.runIntoPubSub`,
    * `PubSub.subscribe`, a library's parameter.
@@ -259,13 +312,30 @@ export interface EventBus<in out Event extends AnyEvent> {
    * down and its buffer is empty. `PubSub.shutdown` and `PubSub.end` on it end what is subscribed to it, not the bus.
    * `PubSub.capacity` is the `bufferSize`, `PubSub.size` what its furthest-behind subscription has pending.
    */
-  readonly asPubSub: <const Kind extends Event["_tag"]>(
+  readonly asPubSub: <const Kind extends keyof Events & string>(
     options: PubSubOptions<Kind>
-  ) => Effect.Effect<PubSub.PubSub<Extract<Event, { readonly _tag: Kind }>>>
+  ) => Effect.Effect<PubSub.PubSub<Events[Kind]>>
+}
+
+/**
+ * A bus of events `Event`.
+ */
+export interface EventBus<in out Event extends AnyEvent> extends Publisher<Event>, SubscriberOf<EventMap<Event>> {
+  /** The name in messages, logs and metrics: the service's identifier. */
+  readonly name: string
+  /** All of its kinds, in the order in which the events were declared. */
+  readonly kinds: ReadonlyArray<Event["_tag"]>
   /** The counters of the bus, all of one moment. */
   readonly metrics: Effect.Effect<Metrics<Event["_tag"]>>
   /** The counters of each subscription that is not closed. */
   readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionSnapshot>>
+  /**
+   * Completes when `on` and `consume` subscriptions have nothing pending, no handler runs, and nobody who waits in a take has
+   * something to take. The body of a `consume` rests while it waits for its stream.
+   *
+   * Inside of a handler it leaves out that handler's own subscription, and other handlers that wait in it count as idle.
+   */
+  readonly awaitIdle: Effect.Effect<void>
   /**
    * Closes the intake, and returns without waiting: subscriptions go on until their buffers are empty, handlers too, then
    * takes fail with `Cause.Done` and streams end. Idempotent.
@@ -329,6 +399,19 @@ export const make = <const Events extends EventSchemas>(
     >
   })
 
+type Missing<Events extends EventSchemas, Wider extends EventSchemas> = Events[number] extends infer Schema
+  ? Schema extends Wider[number] ? never : Schema extends EventSchema ? Schema["Type"]["_tag"] : never
+  : never
+
+/**
+ * `unknown` where `Wider` has all of `Events`, else a type that says what is missing.
+ */
+export type Covers<Events extends EventSchemas, Wider extends EventSchemas> = [Missing<Events, Wider>] extends [never]
+  ? unknown
+  : {
+    readonly "the bus does not carry these events, or carries others of the same _tag": Missing<Events, Wider>
+  }
+
 /**
  * The class that {@link Service} makes: the key of the service, the layers that provide it, and its events as schemas.
  */
@@ -342,6 +425,18 @@ export interface ServiceClass<in out Self, in out Id extends string, in out Even
   readonly layer: Layer.Layer<Self>
   /** A bus with these options. Closing its scope shuts the bus down; handlers have its `drain` to finish. */
   readonly layerWith: (options: Options) => Layer.Layer<Self>
+  /**
+   * This set of events as a part of a bus that has all of them, and no second bus: what is published here is published there.
+   *
+   * For a module that declares a small set of its own, and an application that spreads the sets of its modules into one bus.
+   * Shutting it down, or closing the layer, ends what was published and subscribed to through it, never the wider bus. The
+   * schemas must be the very same; another schema under the same `_tag` is a defect.
+   */
+  readonly layerFrom: <WiderSelf, WiderId extends string, WiderEvents extends EventSchemas>(
+    wider: ServiceClass<WiderSelf, WiderId, WiderEvents> & Covers<Events, WiderEvents>
+  ) => Layer.Layer<Self, never, WiderSelf>
+  /** The schemas of the events, to be spread into a wider set. */
+  readonly events: Events
   /** The kinds, in the order in which the events were declared. */
   readonly kinds: KindsOf<Events>
   /** Any event of the bus. */
@@ -375,19 +470,33 @@ export interface ServiceClass<in out Self, in out Id extends string, in out Even
  * `publishers.pipe(Layer.provide(subscribers), Layer.provide(HouseBus.layer))`. `Layer.mergeAll` of the two builds and
  * closes them side by side, and loses the first and the last events.
  */
-export const Service = <Self>() =>
-<const Id extends string, const Events extends EventSchemas>(
+export const Service = <Self = never>(): [Self] extends [never] ?
+  "Write EventBus.Service<MyBus>()(…): the type parameter is missing"
+  : ServiceDeclaration<Self> => declare as never
+
+/**
+ * What {@link Service} returns: takes the identifier of the service and its set of events.
+ */
+export type ServiceDeclaration<Self> = <const Id extends string, const Events extends EventSchemas>(
   id: Id,
   options: { readonly events: Events }
-): ServiceClass<Self, Id, Events> => {
-  const kinds = kindsOf(id, options.events)
-  const Event = Schema.Union(options.events)
-  const service = Context.Service<Self, EventBus<EventOf<Events>>>()(id)
-  const layerWith = (layerOptions: Options): Layer.Layer<Self> =>
-    Layer.effect(service, make({ ...layerOptions, name: id, events: options.events }))
+) => ServiceClass<Self, Id, Events>
+
+const declare: ServiceDeclaration<unknown> = (id, { events }) => {
+  const kinds = kindsOf(id, events)
+  const Event = Schema.Union(events)
+  const service = Context.Service<unknown, EventBus<EventOf<typeof events>>>()(id)
+  const layerWith = (options: Options): Layer.Layer<unknown> =>
+    Layer.effect(service, make({ ...options, name: id, events }))
   return Object.assign(service, {
     layer: layerWith({}),
     layerWith,
+    layerFrom: (wider: Context.Key<any, unknown>) =>
+      Layer.effect(
+        service,
+        Effect.flatMap(wider, (bus) => scoped(() => viewOf(id, events, bus))) as Effect.Effect<any>
+      ),
+    events,
     kinds,
     Event,
     EventJson: Schema.toCodecJson(Event)

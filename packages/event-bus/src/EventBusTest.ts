@@ -34,6 +34,8 @@
 import { Clock, Context, DateTime, Effect, Layer } from "effect"
 import type { AnyEvent, EventBus, EventOf, EventSchemas, Options, ServiceClass } from "./EventBus.ts"
 import { BusImpl, scoped } from "./internal/bus.ts"
+import { Face } from "./internal/face.ts"
+import { readLate } from "./internal/traced.ts"
 
 /**
  * An event that was published, and when, by `Clock`.
@@ -127,20 +129,22 @@ export const published = <Self, Id extends string, Events extends EventSchemas>(
   service: ServiceClass<Self, Id, Events>
 ): Effect.Effect<ReadonlyArray<Published<EventOf<Events>>>, never, Self> =>
   Effect.map(service, (bus: unknown) => {
-    if (bus instanceof RecordingBus) return Array.from(bus.recorded)
+    if (bus instanceof Face && bus.root instanceof RecordingBus) {
+      // Of a view: what was published of its kinds, through whichever view of the bus.
+      return bus.root.recorded.filter(({ event }) => bus.kinds.includes(readLate(event, "_tag") ?? ""))
+    }
     throw new TypeError(
       `EventBus "${service.key}" records nothing: provide EventBusTest.layer instead of its own layer`
     )
   })
 
 /**
- * Completes when the bus is idle: no `on` subscription has an event pending or a handler running, and nobody who waits in
- * a take has something to take. Nothing is polled and no time passes. Works on every bus, recording or not.
+ * Completes when the bus is idle: `awaitIdle` of the bus that is provided. Nothing is polled and no time passes.
  *
  * **Gotchas**
  *
- * A handler that waits for the `TestClock` is running: adjust the clock first, or fork this and then adjust it. What a
- * subscriber does with an event after taking it itself (`take`, `stream`) cannot be seen.
+ * A handler that sleeps waits for the `TestClock`, and the bus is not idle until then. Move the clock first, by
+ * `TestClock.adjust`. What a subscriber does with an event after taking it itself (`take`, `stream`) cannot be seen.
  *
  * **Example** (Waiting for what a handler does)
  *
@@ -171,8 +175,4 @@ export const published = <Self, Id extends string, Events extends EventSchemas>(
  */
 export const awaitIdle = <Self, Id extends string, Events extends EventSchemas>(
   service: ServiceClass<Self, Id, Events>
-): Effect.Effect<void, never, Self> =>
-  Effect.flatMap(service, (bus: unknown) => {
-    if (bus instanceof BusImpl) return bus.awaitIdle
-    throw new TypeError(`EventBus "${service.key}" is not a bus of this package: it cannot tell when it is idle`)
-  })
+): Effect.Effect<void, never, Self> => Effect.flatMap(service, (bus) => bus.awaitIdle)

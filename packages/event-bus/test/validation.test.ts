@@ -166,7 +166,7 @@ describe("bad input is a defect that names the bus, the option and what is allow
         "EventBus \"test\": events has two events with the _tag \"Ping\"; each must have its own"
       )
       assert.throws(
-        () => EventBus.Service<never>()("test/Twice", { events: [Ping, Ping] }),
+        () => EventBus.Service<unknown>()("test/Twice", { events: [Ping, Ping] }),
         "EventBus \"test/Twice\": events has two events with the _tag \"Ping\"; each must have its own"
       )
     }))

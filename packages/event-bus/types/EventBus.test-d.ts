@@ -40,16 +40,16 @@ describe("the service", () => {
   it("takes only events with a kind, a time and no needs", () => {
     const Untimed = Schema.TaggedStruct("Untimed", {})
     // @ts-expect-error there is no occurredAt
-    EventBus.Service<never>()("test/Untimed", { events: [Untimed] })
+    EventBus.Service<unknown>()("test/Untimed", { events: [Untimed] })
     const Untagged = Schema.Struct({ occurredAt: Schema.DateTimeUtc })
     // @ts-expect-error there is no _tag
-    EventBus.Service<never>()("test/Untagged", { events: [Untagged] })
+    EventBus.Service<unknown>()("test/Untagged", { events: [Untagged] })
     const Needy = Schema.TaggedStruct("Needy", {
       occurredAt: Schema.DateTimeUtc,
       name: null as unknown as Schema.Codec<string, string, Database>
     })
     // @ts-expect-error decoding it needs a service
-    EventBus.Service<never>()("test/Needy", { events: [Needy] })
+    EventBus.Service<unknown>()("test/Needy", { events: [Needy] })
   })
 })
 

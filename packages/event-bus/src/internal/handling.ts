@@ -27,6 +27,7 @@ export interface Handler {
 class Worker implements CurrentFiber, Waiter {
   readonly count = 1
   readonly supervision: Handling
+  idleWaits = 0
   /** What it is busy with, until all of it has ended: the handler, its scope and `onFailure`. */
   item: Stored | undefined = undefined
   /** The number of that event among those taken. */
@@ -77,6 +78,16 @@ export class Handling extends Supervision {
     return settled
   }
 
+  isBusy(isAskedInside: boolean): boolean {
+    let isStuck = false
+    for (const { idleWaits, item } of this.workers) {
+      if (item === undefined) continue
+      if (idleWaits === 0) return true
+      isStuck = true
+    }
+    return this.isActive && this.subscription.cursor.pending > 0 && !(isAskedInside && isStuck)
+  }
+
   protected interruptFibers(except: CurrentFiber | undefined): void {
     for (const worker of this.workers) {
       if (worker !== except) worker.fiber?.interruptUnsafe()
@@ -113,7 +124,7 @@ export class Handling extends Supervision {
     const wait = Effect.callback<void>((resume) => {
       worker.resume = resume
       cursor.wait(worker)
-      this.host.onIdle()
+      this.host.onIdle(this.subscription)
     })
     const handleAll = Effect.whileLoop<unknown, unknown, Scope.Scope>({
       while: () => worker.item === undefined && !cursor.isEnded,

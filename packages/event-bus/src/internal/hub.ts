@@ -11,13 +11,17 @@ import { Backing, type Ended, noReplayWindow, type Pollers, type Readable } from
 
 type Atomic = PubSub.PubSub.Atomic<AnyEvent>
 
-/** What becomes of what is published on a `PubSub`, and who subscribes to it. */
-export interface Intake {
-  readonly capacity: number
+/** What becomes of what is published. */
+export interface Accepting {
   /** Returns false once the bus is shut down. Throws where the event is not one of these. */
   readonly accept: (event: AnyEvent) => boolean
   /** Accepts all of them or, where it throws, none. */
   readonly acceptAll: (events: Iterable<AnyEvent>) => boolean
+}
+
+/** What becomes of what is published on a `PubSub`, and who subscribes to it. */
+export interface Intake extends Accepting {
+  readonly capacity: number
   readonly subscribe: () => Readable
 }
 

@@ -7,6 +7,7 @@ import type { AnyEvent } from "../EventBus.ts"
 import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
 import { PubSubSubscription } from "./backing.ts"
 import { Gathering, LossWarning, pull, quietly } from "./losses.ts"
+import type { Members } from "./members.ts"
 import type { Series } from "./metrics.ts"
 import { type Cursor, Empty, type LossListener } from "./storage.ts"
 import type { Supervision } from "./supervision.ts"
@@ -25,8 +26,8 @@ export interface Host {
   readonly now: () => DateTime.Utc
   /** Called once, when the counters of a subscription will not change any more. */
   readonly onClosed: (subscription: SubscriptionImpl) => void
-  /** Called when a handler has found nothing to do. */
-  readonly onIdle: () => void
+  /** Called when subscriber code has found nothing to do. */
+  readonly onIdle: (subscription: SubscriptionImpl) => void
 }
 
 /** What is reported of subscriptions of one name. */
@@ -71,6 +72,12 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   readonly cursor: Cursor<Stored>
   /** A child of the subscriber's scope, so that unsubscribing leaves nothing behind in that one. */
   readonly scope: Scope.Closeable
+  /** Where it is counted: on the bus, and on each view that it was made through. */
+  readonly owners: ReadonlyArray<Members>
+  /** Ends its metrics. */
+  endReport: (() => void) | undefined = undefined
+  /** Nobody minds what it loses. */
+  isQuiet = false
   /** What runs subscriber code, if this is a subscription of `on` or `consume`. */
   supervision: Supervision | undefined = undefined
   protected readonly host: Host
@@ -84,7 +91,8 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     host: Host,
     options: Pick<SubscriptionSnapshot, "kinds" | "name" | "overflow" | "where">,
     cursor: Cursor<Stored>,
-    scope: Scope.Closeable
+    scope: Scope.Closeable,
+    owners: ReadonlyArray<Members>
   ) {
     super()
     this.host = host
@@ -94,6 +102,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     this.overflow = options.overflow
     this.cursor = cursor
     this.scope = scope
+    this.owners = owners
     cursor.losses = this
   }
 
@@ -230,7 +239,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   /** What a taker has left behind is its own business, as when a page is closed; what handlers leave behind is a warning. */
   private reportDiscarded(): void {
     const { discarded } = this.cursor
-    if (discarded === 0) return
+    if (discarded === 0 || this.isQuiet) return
     this.host.run(quietly(Effect.annotateLogs(
       Effect.logDebug(`Closing a subscription discarded ${plural(discarded, "pending event")}`),
       { bus: this.host.name, subscription: this.name, discarded }
@@ -238,6 +247,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   }
 
   onLoss(): void {
+    if (this.isQuiet) return
     this.warning ??= new LossWarning({
       annotations: {
         bus: this.host.name,
@@ -303,7 +313,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   }
 
   /** Takes what `poll` finds, after those who wait already; waits while less than `count` is pending. */
-  private taking<A>(poll: () => A | Empty, count = 1): Effect.Effect<A, Cause.Done> {
+  taking<A>(poll: () => A | Empty, count = 1): Effect.Effect<A, Cause.Done> {
     return Effect.suspend(() => {
       const { cursor } = this
       if (cursor.isEnded) return Cause.done()

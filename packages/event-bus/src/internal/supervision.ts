@@ -15,6 +15,8 @@ import { plural } from "./words.ts"
 /** One fiber in which subscriber code runs. */
 export interface Worker {
   readonly supervision: Supervision
+  /** How often that code is waiting in `awaitIdle`. */
+  idleWaits: number
 }
 
 /**
@@ -25,7 +27,7 @@ export const CurrentWorker = Context.Reference<Worker | undefined>("@openwatch/e
   defaultValue: () => undefined
 })
 
-const currentWorker = (): Worker | undefined => {
+export const currentWorker = (): Worker | undefined => {
   const fiber = Fiber.getCurrent()
   return fiber === undefined ? undefined : Context.get(fiber.context, CurrentWorker)
 }
@@ -70,6 +72,10 @@ export abstract class Supervision {
     subscription.supervision = this
   }
 
+  get scope(): Scope.Scope {
+    return this.subscription.scope
+  }
+
   abstract readonly isActive: boolean
   abstract readonly running: number
   /** How many of the first events taken have all ended. */
@@ -79,6 +85,12 @@ export abstract class Supervision {
   snapshotUnsafe(): { readonly handled: number; readonly interrupted: number; readonly settled: number } {
     return { handled: this.handled, interrupted: this.interrupted, settled: this.settled }
   }
+
+  /**
+   * Something is left to do, and is being done. A handler that waits in `awaitIdle` does nothing. Whoever asks from inside of
+   * a handler does not wait for what is pending behind such a one either: they would wait for each other.
+   */
+  abstract isBusy(isAskedInside: boolean): boolean
 
   /** Interrupts all fibers but the one of this worker. */
   protected abstract interruptFibers(except: Worker | undefined): void
@@ -109,7 +121,7 @@ export abstract class Supervision {
   }
 
   /** Discards what is pending and interrupts the handlers, all but the one that asks for it. */
-  private closeUnsafe(current: Worker | undefined): void {
+  protected closeUnsafe(current: Worker | undefined): void {
     if (!this.isClosed) this.interruptedWhileOpen = this.interrupted
     this.isClosed = true
     this.subscription.closeUnsafe()
@@ -125,7 +137,7 @@ export abstract class Supervision {
     // Not before: the subscriber's scope waits for a handler that has unsubscribed itself and still runs.
     this.run(Scope.close(this.subscription.scope, Exit.void))
     this.ended.openUnsafe()
-    this.host.onIdle()
+    this.host.onIdle(this.subscription)
   }
 
   private warnOfLoss(): void {

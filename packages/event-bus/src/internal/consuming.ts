@@ -1,0 +1,164 @@
+/**
+ * What `consume` runs: one fiber with the whole stream of a subscription, which is run again when it fails.
+ */
+import { Cause, Context, type Duration, Effect, Exit, type Fiber, Pull, Schedule, type Scope, Stream } from "effect"
+import type { NonEmptyArray } from "effect/Array"
+import type { AnyEvent } from "../EventBus.ts"
+import { withAsyncScheduler } from "./scheduler.ts"
+import { Empty, type Waiter } from "./storage.ts"
+import type { Host, SubscriptionImpl } from "./subscription.ts"
+import { CurrentWorker, Supervision, type Worker } from "./supervision.ts"
+
+/** What `consume` was given. What it requires is in the context that its fiber runs with. */
+export interface Consumer {
+  readonly body: (events: Stream.Stream<any>) => Effect.Effect<unknown, unknown, Scope.Scope>
+  readonly retry: Schedule.Schedule<unknown, any> | undefined
+  readonly drain: Duration.Duration | undefined
+}
+
+/** Events taken at a time: what is running, and lost with a body that fails. */
+const pullSize = 16
+
+const defaultRetry = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("30 seconds")])
+
+type Step = (cause: Cause.Cause<unknown>) => Pull.Pull<unknown, unknown, unknown>
+
+export class Consuming extends Supervision {
+  /** The events of the last pull. */
+  running = 0
+  isActive = true
+  private restarts = 0
+  private isPulling = false
+  private readonly consumer: Consumer
+  private readonly worker: Worker = { supervision: this, idleWaits: 0 }
+  private fiber: Fiber.Fiber<void> | undefined = undefined
+  private step: Step | undefined = undefined
+
+  constructor(host: Host, subscription: SubscriptionImpl, consumer: Consumer, context: Context.Context<never>) {
+    super(host, subscription, consumer.drain, withAsyncScheduler(context))
+    this.consumer = consumer
+    this.start()
+  }
+
+  get settled(): number {
+    return this.subscription.cursor.taken - this.running
+  }
+
+  isBusy(isAskedInside: boolean): boolean {
+    if (isAskedInside && this.worker.idleWaits > 0) return false
+    const isResting = this.isPulling || this.worker.idleWaits > 0
+    return this.isActive && !(isResting && this.subscription.cursor.pending === 0)
+  }
+
+  override snapshotUnsafe() {
+    return { ...super.snapshotUnsafe(), restarts: this.restarts }
+  }
+
+  protected interruptFibers(except: Worker | undefined): void {
+    if (except !== this.worker) this.fiber?.interruptUnsafe()
+  }
+
+  private start(): void {
+    this.fiber = Effect.runForkWith(Context.add(this.context, CurrentWorker, this.worker))(this.work)
+    this.fiber.addObserver((exit) => {
+      // What nothing in the fiber has seen: it was interrupted, or what the body returned is no effect.
+      if (Exit.isFailure(exit)) this.conclude(exit)
+      if (!this.isClosed && Exit.isFailure(exit) && !this.subscription.cursor.isEnded) {
+        this.restarts++
+        return this.start()
+      }
+      this.isActive = false
+      this.subscription.closeUnsafe()
+      this.end()
+    })
+  }
+
+  private readonly work: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const { cursor } = this.subscription
+    // Not inside `consume`: replayed events are taken later.
+    yield* Effect.yieldNow
+    while (!this.isClosed) {
+      const before = cursor.taken
+      const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => this.consumer.body(this.events))))
+      this.conclude(exit)
+      if (Exit.isSuccess(exit)) return this.closeFromInside()
+      yield* this.report(exit.cause)
+      if (cursor.isEnded) return
+      if (cursor.taken > before) this.step = undefined
+      if (cursor.isOpen && !(yield* this.pause(exit.cause))) {
+        yield* this.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
+        return this.closeFromInside()
+      }
+      this.restarts++
+    }
+  })
+
+  /** The body of a run has ended, and with it what it had pulled. */
+  private conclude(exit: Exit.Exit<unknown, unknown>): void {
+    const outcome = Exit.isSuccess(exit)
+      ? "handled"
+      : Cause.hasInterruptsOnly(exit.cause)
+      ? "interrupted"
+      : "failures"
+    this[outcome] += this.running
+    this.running = 0
+    this.isPulling = false
+  }
+
+  private report(cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    const restarts = { restarts: this.restarts }
+    return Cause.hasInterruptsOnly(cause)
+      ? this.annotate(Effect.logDebug("A consumer was interrupted", cause), restarts)
+      : this.annotate(Effect.logError("A consumer failed", cause), restarts)
+  }
+
+  /** Waits as long as `retry` says, but not while the subscription drains. Returns false when it has ended. */
+  private pause(cause: Cause.Cause<unknown>): Effect.Effect<boolean> {
+    return Effect.gen({ self: this }, function*() {
+      const step = this.step ??= yield* Schedule.toStepWithSleep(this.consumer.retry ?? defaultRetry) as Effect.Effect<
+        Step
+      >
+      const next = Pull.matchEffect(step(cause), {
+        onSuccess: () => Effect.succeed(true),
+        onDone: () => Effect.succeed(false),
+        onFailure: (failure) => Effect.as(this.report(failure), false)
+      })
+      return yield* Effect.raceFirst(next, Effect.as(this.intakeClosed, true))
+    })
+  }
+
+  private readonly intakeClosed: Effect.Effect<void> = Effect.callback((resume) => {
+    const { cursor } = this.subscription
+    if (!cursor.isOpen) return resume(Effect.void)
+    // More than can ever be pending: it is woken by the end alone.
+    const waiter: Waiter = { count: Number.POSITIVE_INFINITY, run: () => resume(Effect.void) }
+    cursor.wait(waiter)
+    return Effect.sync(() => cursor.cancel(waiter))
+  })
+
+  private readonly events: Stream.Stream<AnyEvent> = Stream.fromPull(Effect.succeed(Effect.suspend(() => {
+    // Whoever asks for more has done with what it had.
+    this.handled += this.running
+    this.running = 0
+    this.isPulling = true
+    this.host.onIdle(this.subscription)
+    return Effect.ensuring(
+      this.subscription.taking(this.pull),
+      Effect.sync(() => {
+        this.isPulling = false
+      })
+    )
+  })))
+
+  private readonly pull = (): NonEmptyArray<AnyEvent> | Empty => {
+    const events = this.subscription.pollUpTo(pullSize)
+    if (events.length === 0) return Empty
+    this.running = events.length
+    this.isPulling = false
+    return events as NonEmptyArray<AnyEvent>
+  }
+
+  private closeFromInside(): void {
+    this.closeUnsafe(this.worker)
+  }
+}

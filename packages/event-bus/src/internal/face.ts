@@ -1,0 +1,159 @@
+/**
+ * The `EventBus` interface, for a bus and for a view of one: what is subscribed to, counted and published for some kinds.
+ */
+import { Context, type Duration, Effect, type Fiber, type PubSub, Scope, type Stream } from "effect"
+import type {
+  AnyEvent,
+  ConsumeOptions,
+  EventBus,
+  EventSchemas,
+  HandlerOptions,
+  MatchOptions,
+  Metrics,
+  PubSubOptions,
+  SubscribeOptions
+} from "../EventBus.ts"
+import type { Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
+import type { BusImpl } from "./bus.ts"
+import { type Consumer, Consuming } from "./consuming.ts"
+import { type Handler, Handling } from "./handling.ts"
+import { makeView } from "./hub.ts"
+import type { Members } from "./members.ts"
+import { withAsyncScheduler } from "./scheduler.ts"
+import type { SubscriptionImpl } from "./subscription.ts"
+import type { Supervision } from "./supervision.ts"
+import { kindsOf, refuse, requireDuration, requirePositiveInteger } from "./validation.ts"
+
+type Kinds = string | ReadonlyArray<string>
+
+export abstract class Face implements EventBus<AnyEvent> {
+  /** The bus whose storage this is. */
+  abstract readonly root: BusImpl
+  readonly name: string
+  readonly events: EventSchemas
+  readonly kinds: ReadonlyArray<string>
+  /** What was subscribed to through this face. */
+  abstract readonly members: Members
+  /** All faces that it counts for: the bus, and each view on the way to this one. */
+  abstract readonly owners: ReadonlyArray<Members>
+  abstract readonly isShutdown: boolean
+  abstract readonly publishUnsafe: (event: AnyEvent) => void
+  abstract readonly publishAll: (events: Iterable<AnyEvent>) => Effect.Effect<void>
+  abstract readonly shutdown: Effect.Effect<void>
+  abstract readonly awaitShutdown: Effect.Effect<void>
+
+  constructor(name: string, events: EventSchemas) {
+    this.name = name
+    this.events = events
+    this.kinds = kindsOf(name, events)
+  }
+
+  readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
+
+  readonly subscribe = (options: SubscribeOptions<string, any>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
+    Effect.uninterruptible(Effect.withFiber((fiber) => {
+      const subscription = this.root.open(this, options, childScope(fiber))
+      return Effect.as(
+        Scope.addFinalizer(subscription.scope, Effect.sync(() => subscription.closeUnsafe())),
+        subscription
+      )
+    }))
+
+  readonly on = (
+    kinds: Kinds,
+    handle: (event: any, handle: SubscriptionHandle) => Effect.Effect<unknown, any, any>,
+    options: HandlerOptions<any, any, any> = {}
+  ): Effect.Effect<SubscriptionHandle, never, any> => {
+    const { onFailure, retry } = options
+    return this.supervise(kinds, options, (subscription, drain, context) => {
+      const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
+      return () =>
+        new Handling(this.root, subscription(), { handle, concurrency, retry, onFailure, drain } as Handler, context)
+    })
+  }
+
+  readonly consume = (
+    kinds: Kinds,
+    body: (events: Stream.Stream<any>) => Effect.Effect<unknown, any, any>,
+    options: ConsumeOptions<any, any, any> = {}
+  ): Effect.Effect<SubscriptionHandle, never, any> =>
+    this.supervise(
+      kinds,
+      options,
+      (subscription, drain, context) => () =>
+        new Consuming(this.root, subscription(), { body, retry: options.retry, drain } as Consumer, context)
+    )
+
+  /** Checks all options first, then subscribes and starts what runs subscriber code. */
+  private supervise(
+    kinds: Kinds,
+    options: MatchOptions<any> & { readonly drain?: Duration.Input | undefined },
+    check: (
+      subscription: () => SubscriptionImpl,
+      drain: Duration.Duration | undefined,
+      context: Context.Context<never>
+    ) => () => Supervision
+  ): Effect.Effect<SubscriptionHandle, never, any> {
+    return Effect.uninterruptible(Effect.withFiber((fiber) => {
+      const drain = options.drain === undefined ? this.root.drain : requireDuration(this.name, "drain", options.drain)
+      const start = check(
+        () => this.root.open(this, { ...options, kinds: arrayOf(kinds) }, childScope(fiber)),
+        drain,
+        withAsyncScheduler(fiber.context)
+      )
+      const supervision = start()
+      // After shutdown it has ended already, and nobody would take it out again.
+      if (!this.isShutdown) { for (const members of this.owners) members.supervise(supervision) }
+      return Effect.as(Scope.addFinalizer(supervision.scope, supervision.release), supervision.handle)
+    }))
+  }
+
+  readonly awaitNext = (
+    kinds: Kinds,
+    options: Pick<MatchOptions<any>, "name" | "where"> = {}
+  ): Effect.Effect<any, any> =>
+    Effect.suspend(() => {
+      const subscription = this.root.open(this, { ...options, kinds: arrayOf(kinds) }, Scope.makeUnsafe)
+      subscription.isQuiet = true
+      return Effect.onExit(subscription.take, () => Effect.sync(() => subscription.closeUnsafe()))
+    })
+
+  readonly asPubSub = (options: PubSubOptions<string>): Effect.Effect<PubSub.PubSub<any>> =>
+    Effect.sync(() => {
+      if ((options as { readonly where?: unknown }).where !== undefined) {
+        refuse(this.name, "asPubSub has no where; subscribe has")
+      }
+      const { bufferSize, kinds } = this.root.complete(this, options)
+      return makeView({
+        ...this.root.intake(this, kinds),
+        capacity: bufferSize,
+        subscribe: () => this.root.open(this, options, Scope.makeUnsafe)
+      })
+    })
+
+  readonly metrics: Effect.Effect<Metrics> = Effect.sync(() => {
+    const { storage } = this.root
+    const published = this.kinds.map((kind) => [kind, storage.published(kind)] as const)
+    return {
+      publishedCount: published.reduce((sum, [, count]) => sum + count, 0),
+      deliveredCount: this.members.sum("delivered"),
+      droppedCount: this.members.sum("dropped"),
+      noSubscribersCount: this.kinds.reduce((sum, kind) => sum + storage.unmatched(kind), 0),
+      publishedByKind: Object.fromEntries(published)
+    }
+  })
+
+  readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionSnapshot>> = Effect.sync(() =>
+    Array.from(this.members.open, (subscription) => subscription.snapshotUnsafe())
+  )
+
+  readonly awaitIdle: Effect.Effect<void> = Effect.suspend(() => this.members.awaitIdle)
+}
+
+const arrayOf = (kinds: Kinds): ReadonlyArray<string> => typeof kinds === "string" ? [kinds] : kinds
+
+/** Made once the options are known to be good. */
+const childScope = (fiber: Fiber.Fiber<any, any>): () => Scope.Closeable => {
+  const scope = Context.get(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
+  return () => Scope.forkUnsafe(scope)
+}

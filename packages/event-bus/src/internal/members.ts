@@ -1,0 +1,103 @@
+/**
+ * The subscriptions that were made on one bus, or on one view of it: their sums, their rest, and their end.
+ */
+import { Effect } from "effect"
+import type { SubscriptionImpl } from "./subscription.ts"
+import { currentWorker, type Supervision } from "./supervision.ts"
+
+/** What is summed over all subscriptions that ever were. */
+export type Summed = "delivered" | "discarded" | "dropped" | "failures" | "interrupted" | "pending"
+
+export class Members {
+  readonly open = new Set<SubscriptionImpl>()
+  /** Those of `open` in which subscriber code runs, and those that were closed while it did. */
+  private readonly supervisions = new Set<Supervision>()
+  private readonly idleChecks = new Set<() => void>()
+  private readonly closed: Record<Summed, number> = {
+    delivered: 0,
+    discarded: 0,
+    dropped: 0,
+    failures: 0,
+    interrupted: 0,
+    pending: 0
+  }
+  private readonly schedule: (task: () => void) => void
+
+  constructor(schedule: (task: () => void) => void) {
+    this.schedule = schedule
+  }
+
+  add(subscription: SubscriptionImpl): void {
+    this.open.add(subscription)
+  }
+
+  supervise(supervision: Supervision): void {
+    this.supervisions.add(supervision)
+  }
+
+  onClosed(subscription: SubscriptionImpl): void {
+    this.open.delete(subscription)
+    for (const counter of Object.keys(this.closed) as Array<Summed>) this.closed[counter] += read(subscription, counter)
+    if (subscription.supervision !== undefined) this.supervisions.delete(subscription.supervision)
+  }
+
+  sum(counter: Summed): number {
+    let sum = this.closed[counter]
+    for (const subscription of this.open) sum += read(subscription, counter)
+    return sum
+  }
+
+  /** Closes what `on` and `consume` have left, as by their own scopes, side by side, and waits for it. */
+  readonly release: Effect.Effect<void> = Effect.suspend(() => {
+    // All begin before the first is waited for. In one fiber: that of a handler, perhaps, which ends the waits when it is
+    // interrupted.
+    const waits = Array.from(this.supervisions, (supervision) => supervision.releaseUnsafe())
+    return Effect.forEach(waits, Effect.exit, { discard: true })
+  })
+
+  /** Completes when no subscriber code has anything to do, and no taker waits for an event that is there. */
+  readonly awaitIdle: Effect.Effect<void> = Effect.callback((resume) => {
+    const current = currentWorker()
+    if (current !== undefined) current.idleWaits++
+    let isWanted = true
+    const check = (): void => {
+      if (!isWanted) return
+      let isIdle = true
+      for (const subscription of this.open) {
+        const { cursor, supervision } = subscription
+        if (supervision === undefined) {
+          // A taker that waits for what is there: its wake-up is scheduled.
+          if (cursor.isWakeDue) isIdle = false
+        } else if (supervision !== current?.supervision && supervision.isBusy(current !== undefined)) {
+          this.idleChecks.add(check)
+          return
+        }
+      }
+      if (!isIdle) return this.schedule(check)
+      end()
+      resume(Effect.void)
+    }
+    const end = (): void => {
+      isWanted = false
+      this.idleChecks.delete(check)
+      if (current !== undefined) current.idleWaits--
+    }
+    check()
+    // A handler that waits is idle for those who wait already.
+    if (isWanted && current !== undefined) this.onIdle()
+    return Effect.sync(() => {
+      if (isWanted) end()
+    })
+  })
+
+  /** Some subscriber code has found nothing to do. */
+  onIdle(): void {
+    if (this.idleChecks.size === 0) return
+    const checks = Array.from(this.idleChecks)
+    this.idleChecks.clear()
+    for (const check of checks) this.schedule(check)
+  }
+}
+
+const read = ({ cursor, supervision }: SubscriptionImpl, counter: Summed): number =>
+  counter === "failures" || counter === "interrupted" ? supervision?.[counter] ?? 0 : cursor[counter]
