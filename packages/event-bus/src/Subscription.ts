@@ -78,6 +78,8 @@ export interface SubscriptionSnapshot {
    * well. Absent without handler.
    */
   readonly settled?: number
+  /** How often the body of `consume` was run again. Absent elsewhere. */
+  readonly restarts?: number
 }
 
 /**

@@ -210,12 +210,87 @@ describe("on", () => {
     const forFull = Schedule.setInputType<"full">()(Schedule.recurs(3))
     bus.on("Ping", () => Effect.fail("full" as const), { retry: forFull })
     const forOthers = Schedule.setInputType<"empty">()(Schedule.recurs(3))
-    // @ts-expect-error the schedule is for other failures
-    bus.on("Ping", () => Effect.fail("full" as const), { retry: forOthers })
+    bus.on("Ping", () => Effect.fail("full" as const), {
+      concurrency: 2,
+      // @ts-expect-error the schedule is for other failures, and that is said here
+      retry: forOthers
+    })
     // @ts-expect-error onFailure cannot fail
     bus.on("Ping", () => Effect.fail("full"), { onFailure: () => Effect.fail("again") })
     // @ts-expect-error a handler is an effect
     bus.on("Ping", () => Promise.resolve())
+  })
+})
+
+describe("consume", () => {
+  it("narrows the stream by kind, and keeps what body and retry need but for a Scope", () => {
+    const batching = bus.consume(["Ping", "Pong"], (events) => {
+      expectTypeOf(events).toEqualTypeOf<Stream.Stream<Ping | Pong>>()
+      return Effect.andThen(Effect.scope, Effect.flatMap(Database, (database) => database.save))
+    }, { retry: null as unknown as Schedule.Schedule<number, Cause.Cause<"full">, never, Mailer>, drain: "1 second" })
+    expectTypeOf<Parts<typeof batching>>().toEqualTypeOf<
+      { a: SubscriptionHandle; e: never; r: Database | Mailer | Scope.Scope }
+    >()
+    bus.consume("Ping", () => Effect.fail("full" as const), {
+      // @ts-expect-error it sees the cause
+      retry: null as unknown as Schedule.Schedule<number, "full">
+    })
+    // @ts-expect-error a body is an effect
+    bus.consume("Ping", (events) => events)
+  })
+})
+
+describe("awaitNext", () => {
+  it("is an event of its kinds, or done", () => {
+    expectTypeOf(bus.awaitNext(["Ping", "Pong"])).toEqualTypeOf<Effect.Effect<Ping | Pong, Cause.Done>>()
+    expectTypeOf(bus.awaitNext("Ping", { where: { n: 1 } })).toEqualTypeOf<Effect.Effect<Ping, Cause.Done>>()
+    // @ts-expect-error no such field
+    bus.awaitNext("Ping", { where: { to: "a" } })
+  })
+})
+
+describe("parts of a bus", () => {
+  class PingBus extends EventBus.Service<PingBus>()("test/PingBus", { events: [Ping] }) {}
+  class WiderBus extends EventBus.Service<WiderBus>()("test/WiderBus", { events: [...PingBus.events, Pong] }) {}
+  class OtherPing
+    extends Schema.TaggedClass<OtherPing>()("Ping", { other: Schema.Int, occurredAt: Schema.DateTimeUtc })
+  {}
+  class OtherBus extends EventBus.Service<OtherBus>()("test/OtherBus", { events: [OtherPing, Pong] }) {}
+
+  it("a bus of more events is a publisher and a subscriber of fewer, not the other way round", () => {
+    expectTypeOf<EventBus.EventBus<Ping | Pong>>().toExtend<EventBus.Publisher<Ping>>()
+    expectTypeOf<EventBus.EventBus<Ping>>().not.toExtend<EventBus.Publisher<Ping | Pong>>()
+    expectTypeOf<EventBus.EventBus<Ping | Pong>>().toExtend<EventBus.Subscriber<Ping>>()
+    expectTypeOf<EventBus.EventBus<Ping>>().not.toExtend<EventBus.Subscriber<Ping | Pong>>()
+    expectTypeOf<EventBus.EventBus<OtherPing>>().not.toExtend<EventBus.Subscriber<Ping>>()
+    expectTypeOf<EventBus.Subscriber<Ping | Pong>>().toExtend<EventBus.Subscriber<Pong>>()
+    expectTypeOf<EventBus.EventBus<Ping | Pong>>().not.toExtend<EventBus.EventBus<Ping>>()
+  })
+
+  it("a part uses its half as it would the bus", () => {
+    const part = (bus: EventBus.Publisher<Pong> & EventBus.Subscriber<Ping>) =>
+      bus.on("Ping", ({ n, occurredAt }) => bus.publish(new Pong({ to: String(n), occurredAt })))
+    expectTypeOf(part(bus)).toEqualTypeOf<Effect.Effect<SubscriptionHandle, never, Scope.Scope>>()
+    const subscriber: EventBus.Subscriber<Ping> = bus
+    // @ts-expect-error not of this part
+    subscriber.subscribe({ kinds: ["Pong"] })
+  })
+
+  it("a view needs the wider bus, which must have the very same events", () => {
+    expectTypeOf(PingBus.layerFrom(WiderBus)).toEqualTypeOf<Layer.Layer<PingBus, never, WiderBus>>()
+    expectTypeOf(WiderBus.kinds).toEqualTypeOf<readonly ["Ping", "Pong"]>()
+    // @ts-expect-error "the bus does not carry these events, or carries others of the same _tag": "Pong"
+    WiderBus.layerFrom(PingBus)
+    // @ts-expect-error another schema
+    PingBus.layerFrom(OtherBus)
+    expectTypeOf<EventBus.Covers<typeof WiderBus.events, typeof PingBus.events>>().toEqualTypeOf<
+      { readonly "the bus does not carry these events, or carries others of the same _tag": "Pong" }
+    >()
+  })
+
+  it("a bus that forgets to name itself does not compile", () => {
+    // @ts-expect-error "Write EventBus.Service<MyBus>()(…): the type parameter is missing"
+    EventBus.Service()("test/Nameless", { events: [Ping] })
   })
 })
 

@@ -65,11 +65,12 @@ export class Consuming extends Supervision {
       if (Exit.isFailure(exit)) this.conclude(exit)
       if (!this.isClosed && Exit.isFailure(exit) && !this.subscription.cursor.isEnded) {
         this.restarts++
-        return this.start()
+        this.start()
+      } else {
+        this.isActive = false
+        this.subscription.closeUnsafe()
+        this.end()
       }
-      this.isActive = false
-      this.subscription.closeUnsafe()
-      this.end()
     })
   }
 
@@ -81,16 +82,17 @@ export class Consuming extends Supervision {
       const before = cursor.taken
       const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => this.consumer.body(this.events))))
       this.conclude(exit)
-      if (Exit.isSuccess(exit)) return this.closeFromInside()
+      if (Exit.isSuccess(exit)) break
       yield* this.report(exit.cause)
-      if (cursor.isEnded) return
+      if (cursor.isEnded) break
       if (cursor.taken > before) this.step = undefined
       if (cursor.isOpen && !(yield* this.pause(exit.cause))) {
         yield* this.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
-        return this.closeFromInside()
+        break
       }
       this.restarts++
     }
+    this.closeUnsafe(this.worker)
   })
 
   /** The body of a run has ended, and with it what it had pulled. */
@@ -156,9 +158,5 @@ export class Consuming extends Supervision {
     this.running = events.length
     this.isPulling = false
     return events as NonEmptyArray<AnyEvent>
-  }
-
-  private closeFromInside(): void {
-    this.closeUnsafe(this.worker)
   }
 }

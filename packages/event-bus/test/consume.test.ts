@@ -1,0 +1,327 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, Logger, Schedule, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
+
+const makeBus = (options: EventBus.Options = {}) => EventBus.make({ name: "test", events: [Ping, Pong], ...options })
+
+const silent = Effect.provide(Logger.layer([]))
+
+const counters = (handle: SubscriptionHandle) =>
+  Effect.map(handle.snapshot, ({ failures, handled, interrupted, restarts, running, settled, taken }) => {
+    assert.strictEqual(taken, handled! + failures + interrupted! + running)
+    return { failures, handled, interrupted, restarts, running, settled }
+  })
+
+describe("consume", () => {
+  it.effect("is live when it returns, and gives the events of its kinds in order", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const seen: Array<string> = []
+      const handle = yield* bus.consume(
+        ["Ping", "Pong"],
+        Stream.runForEach((event) => Effect.sync(() => seen.push(`${event._tag}${event.n}`)))
+      )
+      yield* bus.publishAll([ping(1), pong(2), ping(3)])
+      assert.deepStrictEqual(seen, [])
+      yield* settle
+      assert.deepStrictEqual(seen, ["Ping1", "Pong2", "Ping3"])
+      assert.deepStrictEqual(yield* counters(handle), {
+        failures: 0,
+        handled: 3,
+        interrupted: 0,
+        restarts: 0,
+        running: 0,
+        settled: 3
+      })
+    }))
+
+  it.effect("takes sixteen events at most: they run until the next pull", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const gate = yield* Latch.make()
+      const handle = yield* bus.consume("Ping", Stream.runForEach(() => gate.await))
+      yield* bus.publishAll(Array.from({ length: 20 }, (_, n) => ping(n)))
+      yield* settle
+      const during = yield* counters(handle)
+      assert.deepStrictEqual([during.running, during.handled, during.settled], [16, 0, 0])
+      yield* gate.open
+      yield* settle
+      const after = yield* counters(handle)
+      assert.deepStrictEqual([after.running, after.handled, after.settled], [0, 20, 20])
+    }))
+
+  it.effect("on the closing of its scope finishes what it holds, within its drain", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus({ drain: "10 seconds" })
+      const scope = yield* Scope.make()
+      const batches: Array<ReadonlyArray<number>> = []
+      yield* bus.consume("Ping", (events) =>
+        events.pipe(
+          Stream.groupedWithin(100, "1 minute"),
+          Stream.runForEach((batch) => Effect.sync(() => batches.push(batch.map(({ n }) => n))))
+        )).pipe(Scope.provide(scope))
+      yield* bus.publishAll([ping(1), ping(2), ping(3)])
+      yield* settle
+      assert.deepStrictEqual(batches, [])
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(batches, [[1, 2, 3]])
+    }))
+
+  it.effect("without drain is interrupted: what it had pulled is interrupted, the rest discarded", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const handle = yield* bus.consume("Ping", Stream.runForEach(() => Effect.never))
+      yield* bus.publishAll(Array.from({ length: 20 }, (_, n) => ping(n)))
+      yield* settle
+      yield* handle.unsubscribe
+      assert.strictEqual((yield* counters(handle)).interrupted, 16)
+      assert.strictEqual((yield* handle.snapshot).discarded, 4)
+    }).pipe(silent))
+
+  it.effect("a body that completes unsubscribes", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const handle = yield* bus.consume("Ping", (events) => Stream.runDrain(Stream.take(events, 2)))
+      yield* bus.publishAll([ping(1), ping(2)])
+      yield* settle
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+      assert.strictEqual((yield* counters(handle)).handled, 2)
+      assert.deepStrictEqual(yield* bus.subscriptions, [])
+    }))
+
+  it.effect("a body that fails is run again after a pause that grows, with what it has not pulled", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const seen: Array<number> = []
+      const handle = yield* bus.consume(
+        "Ping",
+        Stream.runForEach(({ n }) => {
+          seen.push(n)
+          return n < 3 ? Effect.fail("no") : Effect.void
+        })
+      )
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* bus.publishAll([ping(2), ping(3)])
+      yield* TestClock.adjust("99 millis")
+      assert.deepStrictEqual(seen, [1])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(seen, [1, 2])
+      yield* TestClock.adjust("100 millis")
+      // 3 was pulled with 2, and failed with it.
+      assert.deepStrictEqual(yield* counters(handle), {
+        failures: 3,
+        handled: 0,
+        interrupted: 0,
+        restarts: 2,
+        running: 0,
+        settled: 3
+      })
+    }).pipe(silent))
+
+  it.effect("the pause starts anew after a run that took something, and grows where none does", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      let runs = 0
+      yield* bus.consume("Ping", () => {
+        runs++
+        return Effect.fail("never works")
+      })
+      yield* settle
+      assert.strictEqual(runs, 1)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(runs, 2)
+      yield* TestClock.adjust("199 millis")
+      assert.strictEqual(runs, 2)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(runs, 3)
+      yield* TestClock.adjust("1 hour")
+      yield* settle
+      const before = runs
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(runs, before + 1)
+    }).pipe(silent))
+
+  it.effect("a retry of one's own sees the cause; when it ends, the subscription is closed", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const causes: Array<string> = []
+      const retry = Schedule.recurs(5).pipe(
+        Schedule.while(({ input }: Schedule.Metadata<number, Cause.Cause<string>>) => {
+          causes.push(String(Cause.squash(input)))
+          return causes.length < 2
+        })
+      )
+      const handle = yield* bus.consume("Ping", () => Effect.fail("no"), { retry })
+      yield* bus.publish(ping(1))
+      yield* settle
+      assert.deepStrictEqual(causes, ["no", "no"])
+      const { discarded, state } = yield* handle.snapshot
+      assert.deepStrictEqual([state, discarded], ["closed", 1])
+    }).pipe(silent))
+
+  it.effect("a body that fails while it drains is run again at once, as long as there is something", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus({ drain: "1 minute" })
+      const scope = yield* Scope.make()
+      let runs = 0
+      const handle = yield* bus.consume("Ping", (events) => {
+        runs++
+        return Stream.runForEach(Stream.take(events, 1), () => Effect.die("no"))
+      }).pipe(Scope.provide(scope))
+      yield* bus.publishAll(Array.from({ length: 40 }, (_, n) => ping(n)))
+      yield* settle
+      assert.strictEqual(runs, 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(runs, 3)
+      assert.strictEqual((yield* counters(handle)).failures, 40)
+    }).pipe(silent))
+
+  it.effect("what a run acquires is released before the next", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const log: Array<string> = []
+      yield* bus.consume("Ping", (events) =>
+        Effect.andThen(
+          Effect.acquireRelease(Effect.sync(() => log.push("+")), () => Effect.sync(() => log.push("-"))),
+          Stream.runForEach(events, ({ n }) => n === 1 ? Effect.fail("no") : Effect.void)
+        ))
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(log, ["+", "-", "+"])
+    }).pipe(silent))
+
+  it.effect("a body that interrupts its own fiber is run again", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const seen: Array<number> = []
+      const handle = yield* bus.consume(
+        "Ping",
+        Stream.runForEach(({ n }) => {
+          seen.push(n)
+          return n === 1 ? Effect.interrupt : Effect.void
+        })
+      )
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* bus.publish(ping(2))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(seen, [1, 2])
+      assert.strictEqual((yield* counters(handle)).interrupted, 1)
+    }).pipe(silent))
+
+  it.effect("a body that returns no effect is a failure", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      let runs = 0
+      const handle = yield* bus.consume("Ping", () => (++runs === 1 ? undefined : Effect.never) as never)
+      yield* settle
+      assert.strictEqual(runs, 2)
+      assert.strictEqual((yield* handle.snapshot).restarts, 1)
+    }).pipe(silent))
+
+  it.effect("a body that closes its own scope finishes by itself", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus({ drain: "1 minute" })
+      const scope = yield* Scope.make()
+      const seen: Array<number> = []
+      const handle = yield* bus.consume(
+        "Ping",
+        Stream.runForEach(({ n }) =>
+          Effect.andThen(
+            n === 1 ? Scope.close(scope, Exit.void) : Effect.void,
+            Effect.sync(() => seen.push(n))
+          )
+        )
+      ).pipe(Scope.provide(scope))
+      yield* bus.publishAll(Array.from({ length: 20 }, (_, n) => ping(n)))
+      yield* settle
+      assert.deepStrictEqual(seen.length, 16)
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+    }).pipe(silent))
+
+  it.effect("goes on until its buffer is empty when the bus is shut down, then its stream ends", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const done = yield* Deferred.make<ReadonlyArray<number>>()
+      const handle = yield* bus.consume(
+        "Ping",
+        (events) =>
+          Effect.flatMap(Stream.runCollect(events), (all) => Deferred.succeed(done, Array.from(all, ({ n }) => n)))
+      )
+      yield* bus.publishAll([ping(1), ping(2)])
+      yield* bus.shutdown
+      assert.deepStrictEqual(yield* Deferred.await(done), [1, 2])
+      yield* settle
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+    }))
+})
+
+describe("awaitIdle", () => {
+  it.effect("waits for a pause of consume to be over, and for what its body does", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      let runs = 0
+      yield* bus.consume("Ping", (events) => ++runs === 1 ? Effect.fail("no") : Stream.runDrain(events))
+      const idle = yield* Effect.forkChild(bus.awaitIdle)
+      yield* settle
+      assert.isUndefined(idle.pollUnsafe())
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(idle)
+      assert.strictEqual(runs, 2)
+    }).pipe(silent))
+
+  it.effect("inside of a handler leaves that handler's subscription out", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const log: Array<string> = []
+      yield* bus.on("Ping", ({ n }) => Effect.andThen(bus.awaitIdle, Effect.sync(() => log.push(`ping ${n}`))))
+      yield* bus.on("Pong", ({ n }) => Effect.andThen(settle, Effect.sync(() => log.push(`pong ${n}`))))
+      yield* bus.publishAll([ping(1), ping(2), pong(3)])
+      yield* bus.awaitIdle
+      assert.deepStrictEqual(log, ["pong 3", "ping 1", "ping 2"])
+    }))
+
+  it.effect("handlers that wait for each other's rest are at rest, also with something pending behind them", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      let handled = 0
+      const wait = () => Effect.andThen(bus.awaitIdle, Effect.sync(() => handled++))
+      yield* bus.on("Ping", wait, { name: "one" })
+      yield* bus.on("Ping", wait, { name: "other" })
+      yield* bus.consume("Ping", Stream.runForEach(wait))
+      yield* bus.publishAll([ping(1), ping(2)])
+      yield* settle
+      assert.strictEqual(handled, 6)
+      yield* bus.awaitIdle
+    }))
+})
+
+describe("awaitNext", () => {
+  it.effect("is the next event that matches, and leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      yield* bus.publish(ping(2))
+      const next = yield* Effect.forkChild(bus.awaitNext("Ping", { where: { n: 2 } }), { startImmediately: true })
+      yield* bus.publishAll([ping(1), pong(2), ping(2), ping(2)])
+      const event = yield* Fiber.join(next)
+      assert.strictEqual(event.n, 2)
+      assert.deepStrictEqual(yield* bus.subscriptions, [])
+      assert.strictEqual((yield* bus.metrics).droppedCount, 0)
+    }))
+
+  it.effect("is done when the bus is shut down, and gone when interrupted", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const interrupted = yield* Effect.forkChild(bus.awaitNext("Ping"), { startImmediately: true })
+      yield* Fiber.interrupt(interrupted)
+      assert.deepStrictEqual(yield* bus.subscriptions, [])
+      const next = yield* Effect.forkChild(Effect.exit(bus.awaitNext("Ping")), { startImmediately: true })
+      yield* bus.shutdown
+      const exit = yield* Fiber.join(next)
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDone(Cause.squash(exit.cause)))
+    }))
+})
