@@ -3,37 +3,15 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import * as PgClient from "@effect/sql-pg/PgClient"
-import { EventBus } from "@openwatch/event-bus"
-import { Outbox } from "@openwatch/event-bus-sql"
+import type { Outbox } from "@openwatch/event-bus-sql"
 import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
-import { Context, DateTime, Effect, FileSystem, Layer, Queue, Redacted, Schema, type Scope } from "effect"
+import { Context, Effect, FileSystem, Layer, Queue, Redacted, type Scope } from "effect"
 import type { SqlClient } from "effect/sql"
 import type * as SqlError from "effect/sql/SqlError"
 import { cluster, isSkipped } from "../../../test/servers/Postgres.ts"
+import { shop } from "./orders.ts"
 
-export class OrderPlaced extends Schema.TaggedClass<OrderPlaced>()("OrderPlaced", {
-  order: Schema.String,
-  occurredAt: Schema.DateTimeUtc
-}) {}
-
-export class OrderPaid extends Schema.TaggedClass<OrderPaid>()("OrderPaid", {
-  order: Schema.String,
-  cents: Schema.Int,
-  occurredAt: Schema.DateTimeUtc
-}) {}
-
-export class ShopBus extends EventBus.Service<ShopBus>()("test/ShopBus", { events: [OrderPlaced, OrderPaid] }) {}
-
-export class ShopOutbox extends Outbox.Service<ShopOutbox>()("test/ShopOutbox", {
-  bus: ShopBus,
-  keys: { OrderPlaced: ({ order }) => order, OrderPaid: ({ order }) => order }
-}) {}
-
-const occurredAt = DateTime.makeUnsafe("2026-11-25T12:00:00Z")
-
-export const placed = (order: string): OrderPlaced => new OrderPlaced({ order, occurredAt })
-
-export const paid = (order: string, cents: number): OrderPaid => new OrderPaid({ order, cents, occurredAt })
+export * from "./orders.ts"
 
 /** Makes databases, and clients of them. */
 export class Place extends Context.Service<Place, {
@@ -81,13 +59,6 @@ export const places = [
   { name: "SQLite", layer: sqlite, isSkipped: false, isPostgres: false },
   { name: "PostgreSQL", layer: postgres, isSkipped, isPostgres: true }
 ] as const
-
-/** A shop with a bus and an outbox of its own. */
-export const shop = (prefix: string, options?: Outbox.Options) =>
-  ShopOutbox.layerWith({ tablePrefix: prefix, ...options }).pipe(
-    Layer.provideMerge(Layer.fresh(ShopBus.layer)),
-    Layer.fresh
-  )
 
 /** Runs in a shop whose database is new. */
 export const inShop = <A, E, R>(effect: Effect.Effect<A, E, R>, options?: Outbox.Options) =>
