@@ -508,23 +508,39 @@ const declare: ServiceDeclaration<unknown> = (id, { events }) => {
 // -----------------------------------------------------------------------------
 
 /**
+ * How a callback is called.
+ */
+export interface CallbackOptions<Event> extends MatchOptions<Event> {
+  /** Callbacks waited for at a time: a positive integer. Default 1. */
+  readonly concurrency?: number | undefined
+  /** When a callback that threw, or whose promise was rejected, is called again. */
+  readonly retry?: Schedule.Schedule<unknown> | undefined
+  /** Called once for each event that is given up, with what the last call threw, or its promise was rejected with. */
+  readonly onFailure?: ((event: Event, error: unknown) => void | PromiseLike<void>) | undefined
+  /**
+   * How long callbacks may go on when the bus's scope closes, or when `close` is called. Default: the bus's, or else they are
+   * ended at once.
+   */
+  readonly drain?: Duration.Input | undefined
+  /** Ends the subscription when it is aborted. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
  * A bus for code that knows nothing of Effect: an Express route, a React component, a callback of some library.
  */
 export interface Callbacks<in out Event extends AnyEvent> {
-  /** Publishes the event. Throws a `TypeError` when its kind is not of the set. */
+  /** Publishes the event. Throws a `TypeError` when its kind is not of the set. Does nothing once the bus is shut down. */
   readonly publish: (event: Event) => void
   /**
-   * Calls `callback` for each event of the kind, or kinds, in order (at `concurrency` 1), until the returned function is called.
-   * Live when this returns. If the callback returns a promise, the next event waits for it. If it throws or rejects, that is
-   * logged and counted, and the next event follows.
+   * Calls `callback` for each event of the kind, or kinds, until the returned function is called, which ends it at once. In
+   * order at a `concurrency` of 1. Live when this returns. A callback that returns a promise is waited for. One that throws or
+   * rejects is logged and counted, and the next event follows.
    */
   readonly subscribe: <const Kind extends Event["_tag"]>(
     kinds: Kind | ReadonlyArray<Kind>,
     callback: (event: Extract<Event, { readonly _tag: Kind }>) => void | PromiseLike<void>,
-    options?: MatchOptions<Extract<Event, { readonly _tag: Kind }>> & {
-      /** Callbacks waited for at a time: a positive integer. Default 1. */
-      readonly concurrency?: number | undefined
-    }
+    options?: CallbackOptions<Extract<Event, { readonly _tag: Kind }>>
   ) => () => void
   /**
    * The events of the kind, or kinds, from now on, until the bus is shut down and the buffer is empty. Live when this
@@ -535,6 +551,23 @@ export interface Callbacks<in out Event extends AnyEvent> {
     kinds: Kind | ReadonlyArray<Kind>,
     options?: MatchOptions<Extract<Event, { readonly _tag: Kind }>>
   ) => Events<Extract<Event, { readonly _tag: Kind }>>
+  /**
+   * The next event of the kind, or kinds, from now on; `undefined` once the bus is shut down. Rejects with the signal's reason
+   * when that is aborted.
+   */
+  readonly next: <const Kind extends Event["_tag"]>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    options?: Pick<MatchOptions<Extract<Event, { readonly _tag: Kind }>>, "name" | "where"> & {
+      readonly signal?: AbortSignal | undefined
+    }
+  ) => Promise<Extract<Event, { readonly _tag: Kind }> | undefined>
+  /** Resolves when the bus is idle: no callback or handler of it runs, and none has an event pending. */
+  readonly idle: () => Promise<void>
+  /**
+   * Ends all that was made through this object: callbacks finish what is pending as far as their `drain` allows, iterators
+   * end. Resolves when all have ended. The bus goes on.
+   */
+  readonly close: () => Promise<void>
 }
 
 /**

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Effect, Logger, ManagedRuntime, References } from "effect"
+import { Effect, Layer, Logger, ManagedRuntime, References, Schedule } from "effect"
 import { type Ping, ping, type Pong, pong, settle, TestBus } from "./fixture.ts"
 
 /** A promise and what settles it, as a callback API would have it. */
@@ -185,6 +185,140 @@ describe("a bus outside Effect", () => {
         assert.strictEqual((await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions))).length, 1)
       }
       assert.strictEqual((await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions))).length, 0)
+    })
+  )
+})
+
+describe("callbacks that end well", () => {
+  const withCallbacks = (
+    options: EventBus.Options,
+    test: (bus: EventBus.Callbacks<Ping | Pong>, dispose: () => Promise<void>) => Promise<void>
+  ) =>
+  async () => {
+    const runtime = ManagedRuntime.make(TestBus.layerWith(options).pipe(Layer.provide(Logger.layer([]))))
+    const silent = Effect.provide(Effect.flatMap(TestBus, EventBus.toCallbacks), Logger.layer([]))
+    try {
+      await test(runtime.runSync(silent), () => runtime.dispose())
+    } finally {
+      await runtime.dispose()
+    }
+  }
+
+  it(
+    "the end of the bus lets callbacks finish, within the bus's drain",
+    withCallbacks({ drain: "10 seconds" }, async (bus, dispose) => {
+      const seen: Array<number> = []
+      bus.subscribe("Ping", async ({ n }) => {
+        await Promise.resolve()
+        seen.push(n)
+      })
+      bus.publish(ping(1))
+      bus.publish(ping(2))
+      await dispose()
+      assert.deepStrictEqual(seen, [1, 2])
+    })
+  )
+
+  it(
+    "the returned function ends a callback at once, whatever its drain",
+    withCallbacks({ drain: "10 seconds" }, async (bus, dispose) => {
+      const seen: Array<number> = []
+      const unsubscribe = bus.subscribe("Ping", ({ n }) => void seen.push(n), { drain: "1 minute" })
+      bus.publish(ping(1))
+      unsubscribe()
+      await dispose()
+      assert.deepStrictEqual(seen, [])
+    })
+  )
+
+  it(
+    "close lets callbacks finish and ends iterators; the bus goes on",
+    withCallbacks({}, async (bus) => {
+      const seen: Array<number> = []
+      bus.subscribe("Ping", ({ n }) => void seen.push(n), { drain: "10 seconds" })
+      const events = bus.events("Ping")
+      bus.publish(ping(1))
+      await bus.close()
+      bus.publish(ping(2))
+      assert.deepStrictEqual(seen, [1])
+      assert.isTrue((await events.next()).done)
+      bus.subscribe("Ping", ({ n }) => void seen.push(n))
+      bus.publish(ping(3))
+      await bus.idle()
+      assert.deepStrictEqual(seen, [1, 3])
+    })
+  )
+
+  it(
+    "an aborted signal ends the subscription, also one that was aborted before",
+    withCallbacks({}, async (bus) => {
+      const seen: Array<number> = []
+      const controller = new AbortController()
+      bus.subscribe("Ping", ({ n }) => void seen.push(n), { signal: controller.signal })
+      bus.publish(ping(1))
+      await bus.idle()
+      controller.abort()
+      bus.subscribe("Ping", ({ n }) => void seen.push(n), { signal: controller.signal })
+      bus.publish(ping(2))
+      await bus.idle()
+      assert.deepStrictEqual(seen, [1])
+    })
+  )
+
+  it(
+    "what throws or rejects is called again by retry, then given to onFailure",
+    withCallbacks({}, async (bus) => {
+      const calls: Array<number> = []
+      const given: Array<readonly [number, unknown]> = []
+      bus.subscribe("Ping", ({ n }) => {
+        calls.push(n)
+        if (n === 1) throw new Error("thrown")
+        return Promise.reject(new Error("rejected"))
+      }, {
+        retry: Schedule.recurs(1),
+        onFailure: ({ n }, error) => void given.push([n, (error as Error).message])
+      })
+      bus.publish(ping(1))
+      bus.publish(ping(2))
+      await bus.idle()
+      assert.deepStrictEqual(calls, [1, 1, 2, 2])
+      assert.deepStrictEqual(given, [[1, "thrown"], [2, "rejected"]])
+    })
+  )
+
+  it(
+    "next is the next event that matches, undefined at the end, and rejects with the reason of its signal",
+    withCallbacks({}, async (bus, dispose) => {
+      const second = bus.next("Ping", { where: { n: 2 } })
+      bus.publish(ping(1))
+      bus.publish(ping(2))
+      assert.strictEqual((await second)?.n, 2)
+      const controller = new AbortController()
+      const aborted = bus.next("Ping", { signal: controller.signal })
+      controller.abort(new Error("enough"))
+      let reason: unknown
+      await aborted.catch((error) => {
+        reason = error
+      })
+      assert.strictEqual((reason as Error).message, "enough")
+      const last = bus.next("Pong")
+      await dispose()
+      assert.isUndefined(await last)
+    })
+  )
+
+  it(
+    "a callback may wait for the rest of the bus, and close everything",
+    withCallbacks({}, async (bus) => {
+      const done = signal()
+      const seen: Array<number> = []
+      bus.subscribe("Ping", ({ n }) => void seen.push(n))
+      bus.subscribe("Ping", () => bus.idle().then(() => bus.close()).then(done.resolve))
+      bus.publish(ping(1))
+      await done.promise
+      bus.publish(ping(2))
+      await bus.idle()
+      assert.deepStrictEqual(seen, [1])
     })
   )
 })

@@ -34,14 +34,14 @@ describe("in a scope that lives long, nothing is left of", () => {
       const bus = yield* makeBus
       yield* bus.shutdown
       assert.isBelow(yield* leftBehind(bus.subscribe({ kinds: ["Ping"] })), nothing)
-    }))
+    }), 60_000)
 
   it.live("handlers of a bus that is shut down", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus
       yield* bus.shutdown
       assert.isBelow(yield* leftBehind(Effect.andThen(bus.on("Ping", () => Effect.void), Effect.yieldNow)), nothing)
-    }))
+    }), 60_000)
 
   it.live("subscriptions that ended with their bus", () =>
     Effect.gen(function*() {
@@ -54,7 +54,7 @@ describe("in a scope that lives long, nothing is left of", () => {
         yield* Effect.yieldNow
       })
       assert.isBelow(yield* leftBehind(subscribeAndEnd), nothing)
-    }), 30_000)
+    }), 60_000)
 
   it.live("handlers that were unsubscribed", () =>
     Effect.gen(function*() {
@@ -64,14 +64,14 @@ describe("in a scope that lives long, nothing is left of", () => {
         Effect.yieldNow
       )
       assert.isBelow(yield* leftBehind(round), nothing)
-    }))
+    }), 60_000)
 
   it.live("subscriptions that were unsubscribed", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus
       const round = Effect.flatMap(bus.subscribe({ kinds: ["Ping"] }), (subscription) => subscription.unsubscribe)
       assert.isBelow(yield* leftBehind(round), nothing)
-    }))
+    }), 60_000)
 
   it.live("streams and losses that were read for a while", () =>
     Effect.gen(function*() {
@@ -83,7 +83,7 @@ describe("in a scope that lives long, nothing is left of", () => {
         yield* Stream.runDrain(Stream.take(subscription.losses, 1))
       })
       assert.isBelow(yield* leftBehind(round), nothing)
-    }))
+    }), 60_000)
 
   it.live("callbacks that were ended, and iterators that were left", () =>
     Effect.gen(function*() {
@@ -94,7 +94,7 @@ describe("in a scope that lives long, nothing is left of", () => {
         yield* Effect.promise(() => events.return())
       })
       assert.isBelow(yield* leftBehind(round), nothing)
-    }))
+    }), 60_000)
 
   it.live("what handlers acquired", () =>
     Effect.gen(function*() {
@@ -111,5 +111,5 @@ describe("in a scope that lives long, nothing is left of", () => {
         yield* Deferred.await(handled)
       })
       assert.isBelow(yield* leftBehind(round), nothing)
-    }))
+    }), 60_000)
 })

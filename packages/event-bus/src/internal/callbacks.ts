@@ -1,8 +1,16 @@
 /**
  * A bus for code outside Effect.
  */
-import { Effect, Exit, Fiber, Predicate, Scope } from "effect"
-import type { AnyEvent, BufferOptions, Callbacks, EventBus, Events } from "../EventBus.ts"
+import { Cause, Effect, Exit, Fiber, Predicate, Scope } from "effect"
+import type {
+  AnyEvent,
+  CallbackOptions,
+  Callbacks,
+  EventBus,
+  Events,
+  HandlerOptions,
+  MatchOptions
+} from "../EventBus.ts"
 import type { Subscription } from "../Subscription.ts"
 import { withAsyncScheduler } from "./scheduler.ts"
 
@@ -11,38 +19,66 @@ type Callback = (event: any) => void | PromiseLike<void>
 const ended = { done: true, value: undefined } as const
 
 export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effect.Effect<Callbacks<Event>> =>
-  Effect.contextWith((callers) => {
-    const context = withAsyncScheduler(callers)
+  Effect.contextWith((makers) => {
+    const context = withAsyncScheduler(makers)
     const runSync = Effect.runSyncWith(context)
     const runPromise = Effect.runPromiseWith(context)
-
-    const subscribe = (
-      kinds: Event["_tag"] | ReadonlyArray<Event["_tag"]>,
-      callback: Callback,
-      options?: BufferOptions & { readonly concurrency?: number | undefined }
-    ): () => void => {
+    /** As the fiber that calls, where there is one: a callback that ends its own subscription is not interrupted. */
+    const callersContext = () => {
+      const caller = Fiber.getCurrent()?.context
+      return caller === undefined ? context : withAsyncScheduler(caller)
+    }
+    /** What was made and has not been ended. */
+    const open = new Set<Scope.Closeable>()
+    const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>) => {
       const scope = Scope.makeUnsafe()
-      runSync(Scope.provide(bus.on(kinds, (event) => call(callback, event), options), scope))
-      return () => {
-        // As the fiber that calls: a callback that unsubscribes itself is not interrupted.
-        const caller = Fiber.getCurrent()?.context
-        Effect.runForkWith(caller === undefined ? context : withAsyncScheduler(caller))(Scope.close(scope, Exit.void))
-      }
+      const made = runSync(Scope.provide(effect, scope))
+      open.add(scope)
+      return { made, scope }
     }
 
-    const events = (
-      kinds: Event["_tag"] | ReadonlyArray<Event["_tag"]>,
-      options?: BufferOptions
-    ): Events<any> => {
-      const scope = Scope.makeUnsafe()
-      const subscription: Subscription<Event> = runSync(
-        Scope.provide(bus.subscribe({ ...options, kinds: typeof kinds === "string" ? [kinds] : kinds }), scope)
+    const subscribe = (
+      kinds: any,
+      callback: Callback,
+      { onFailure, signal, ...options }: CallbackOptions<any> = {}
+    ): () => void => {
+      if (signal?.aborted === true) return () => {}
+      const handled = bus.on<any, unknown>(
+        kinds,
+        (event) => call(() => callback(event)),
+        {
+          ...options,
+          ...(onFailure !== undefined && {
+            onFailure: (event: any, cause: Cause.Cause<unknown>) =>
+              Effect.orDie(call(() => onFailure(event, Cause.squash(cause))))
+          })
+        } as HandlerOptions<any, unknown, never> as never
+      )
+      const { made: handle, scope } = make(handled)
+      const unsubscribe = (): void => {
+        open.delete(scope)
+        signal?.removeEventListener("abort", unsubscribe)
+        Effect.runForkWith(callersContext())(handle.unsubscribe)
+      }
+      signal?.addEventListener("abort", unsubscribe)
+      return unsubscribe
+    }
+
+    const events = (kinds: any, options?: MatchOptions<any>): Events<any> => {
+      const { made: subscription, scope } = make<Subscription<any>>(
+        bus.subscribe({ ...options, kinds: typeof kinds === "string" ? [kinds] : kinds } as never)
       )
       const next = Effect.match(subscription.take, {
-        onFailure: () => ended,
+        onFailure: () => {
+          open.delete(scope)
+          return ended
+        },
         onSuccess: (value) => ({ done: false, value } as const)
       })
-      const close = Effect.as(Scope.close(scope, Exit.void), ended)
+      const close = Effect.as(
+        Effect.andThen(Effect.sync(() => open.delete(scope)), Scope.close(scope, Exit.void)),
+        ended
+      )
       const iterator: Events<Event> = {
         next: () => runPromise(next),
         return: () => runPromise(close),
@@ -52,13 +88,46 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
       return iterator
     }
 
-    return Effect.succeed({ publish: bus.publishUnsafe, subscribe, events })
+    const next = (
+      kinds: any,
+      { signal, ...options }: Pick<MatchOptions<any>, "name" | "where"> & {
+        readonly signal?: AbortSignal | undefined
+      } = {}
+    ): Promise<any> =>
+      runPromise(
+        Effect.catch(bus.awaitNext(kinds, options as never), () => Effect.undefined),
+        signal === undefined ? {} : { signal }
+      ).catch((error) => {
+        throw signal?.aborted === true ? signal.reason : error
+      })
+
+    const close = (): Promise<void> => {
+      const scopes = Array.from(open)
+      open.clear()
+      return Effect.runPromiseWith(callersContext())(
+        Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void), { concurrency: "unbounded", discard: true })
+      )
+    }
+
+    return Effect.succeed({
+      publish: bus.publishUnsafe,
+      subscribe,
+      events,
+      next,
+      idle: () => Effect.runPromiseWith(callersContext())(bus.awaitIdle),
+      close
+    } as Callbacks<Event>)
   })
 
-const call = (callback: Callback, event: AnyEvent): Effect.Effect<unknown, unknown> =>
+/** What a callback throws is a failure that may be tried again, just as what its promise is rejected with. */
+const call = (callback: () => void | PromiseLike<void>): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
-    const answer = callback(event)
-    return Predicate.isPromiseLike(answer)
-      ? Effect.tryPromise({ try: () => answer, catch: (error) => error })
-      : Effect.void
+    try {
+      const returned = callback()
+      return Predicate.isPromiseLike(returned)
+        ? Effect.tryPromise({ try: () => returned, catch: (error) => error })
+        : Effect.void
+    } catch (error) {
+      return Effect.fail(error)
+    }
   })
