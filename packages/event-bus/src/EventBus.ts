@@ -139,6 +139,8 @@ export interface Options {
    * none. They are then interrupted at once, and what is pending is discarded, with a warning.
    */
   readonly drain?: Duration.Input | undefined
+  /** `durations` of handlers that do not say otherwise. Default: they are not measured. */
+  readonly durations?: boolean | undefined
 }
 
 /**
@@ -204,6 +206,12 @@ export interface HandlerOptions<Event, E, R, R2 = R> extends MatchOptions<Event>
    * `unsubscribe` does not drain, nor does a handler that closes its own scope.
    */
   readonly drain?: Duration.Input | undefined
+  /**
+   * Measures how long each event takes, by `Clock`, in the histogram `event_bus_subscription_handler_duration_seconds`: from
+   * the start of the handler until it, its scope and `onFailure` have ended, with all attempts and the pauses between them.
+   * Default: the bus's, or else not. What is not measured costs nothing.
+   */
+  readonly durations?: boolean | undefined
 }
 
 /**

@@ -1,13 +1,20 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Effect, Exit, Layer, Metric, Scope } from "effect"
+import { Clock, Effect, Exit, Layer, Logger, Metric, Schedule, Scope } from "effect"
 import { FetchHttpClient, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { OtlpExporter, OtlpMetrics, OtlpSerialization, PrometheusMetrics } from "effect/observability"
+import { TestClock } from "effect/testing"
 import { createServer } from "node:http"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
-const makeBus = (options: EventBus.Options = {}) => EventBus.make({ name: "house", events: [Ping, Pong], ...options })
+/** Ten seconds after the first events. */
+const stopped: Clock.Clock = Object.create(Clock.Clock.defaultValue(), {
+  currentTimeMillisUnsafe: { value: () => 10_000 }
+})
+
+const makeBus = (options: EventBus.Options = {}) =>
+  Effect.provideService(EventBus.make({ name: "house", events: [Ping, Pong], ...options }), Clock.Clock, stopped)
 
 /** A registry of the test's own, so that tests do not see each other's series. */
 const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -59,6 +66,8 @@ describe("metrics, scraped by Prometheus", () => {
         `event_bus_subscription_dropped_total{bus="house",subscription="stuck"} 1`,
         `event_bus_subscription_handler_failures_total{bus="house",subscription="router"} 1`,
         `event_bus_subscription_handler_failures_total{bus="house",subscription="stuck"} 0`,
+        `event_bus_subscription_lag_seconds{bus="house",subscription="router"} 0`,
+        `event_bus_subscription_lag_seconds{bus="house",subscription="stuck"} 9.999`,
         `event_bus_subscription_pending{bus="house",subscription="router"} 0`,
         `event_bus_subscription_pending{bus="house",subscription="stuck"} 2`,
         `event_bus_subscriptions{bus="house"} 2`
@@ -82,6 +91,7 @@ describe("metrics, scraped by Prometheus", () => {
         `event_bus_subscription_discarded_total{bus="house",subscription="page"} 0`,
         `event_bus_subscription_dropped_total{bus="house",subscription="page"} 3`,
         `event_bus_subscription_handler_failures_total{bus="house",subscription="page"} 0`,
+        `event_bus_subscription_lag_seconds{bus="house",subscription="page"} 9.999`,
         `event_bus_subscription_pending{bus="house",subscription="page"} 5`
       ])
       // The newest goes first, then the oldest: neither takes the series of the other away, nor what it counted.
@@ -92,6 +102,7 @@ describe("metrics, scraped by Prometheus", () => {
         `event_bus_subscription_discarded_total{bus="house",subscription="page"} 3`,
         `event_bus_subscription_dropped_total{bus="house",subscription="page"} 3`,
         `event_bus_subscription_handler_failures_total{bus="house",subscription="page"} 0`,
+        `event_bus_subscription_lag_seconds{bus="house",subscription="page"} 9.999`,
         `event_bus_subscription_pending{bus="house",subscription="page"} 2`
       ])
       yield* pages[1]!.unsubscribe
@@ -153,6 +164,127 @@ it.live("buses of one name may have different kinds", () =>
       `event_bus_published_total{bus="house",kind="Pong"} 1`
     ])
   })))
+
+describe("the lag of a subscription", () => {
+  const lagOf = (name: string) =>
+    Effect.map(Metric.snapshot, (metrics) => {
+      const metric = metrics.find(({ attributes, id }) =>
+        id === "event_bus_subscription_lag_seconds" && attributes?.["subscription"] === name
+      )
+      return metric?.type === "Gauge" ? metric.state.value : undefined
+    })
+
+  const makeTestBus = EventBus.make({ events: [Ping, Pong] })
+
+  it.effect("is the age of its oldest pending event", () =>
+    isolated(Effect.gen(function*() {
+      const bus = yield* makeTestBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], name: "slow" })
+      assert.strictEqual(yield* lagOf("slow"), 0)
+      yield* TestClock.adjust("10 seconds")
+      yield* bus.publishAll([ping(4000), ping(9000)])
+      assert.strictEqual(yield* lagOf("slow"), 6)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* lagOf("slow"), 7)
+      yield* subscription.take
+      assert.strictEqual(yield* lagOf("slow"), 2)
+      yield* subscription.take
+      assert.strictEqual(yield* lagOf("slow"), 0)
+    })))
+
+  it.effect("is that of what a full buffer kept", () =>
+    isolated(Effect.gen(function*() {
+      const bus = yield* makeTestBus
+      for (const overflow of ["dropping", "sliding"] as const) {
+        yield* bus.subscribe({ kinds: ["Ping"], name: overflow, bufferSize: 2, overflow })
+      }
+      yield* TestClock.adjust("10 seconds")
+      yield* bus.publishAll([ping(1000), ping(2000), ping(3000), ping(4000)])
+      assert.deepStrictEqual([yield* lagOf("dropping"), yield* lagOf("sliding")], [9, 7])
+    })))
+
+  it.effect("is the greatest of several of one name", () =>
+    isolated(Effect.gen(function*() {
+      const bus = yield* makeTestBus
+      const pages = yield* Effect.forEach([1, 2], () => bus.subscribe({ kinds: ["Ping"], name: "page" }))
+      yield* TestClock.adjust("10 seconds")
+      yield* bus.publishAll([ping(1000), ping(8000)])
+      yield* pages[0]!.take
+      assert.strictEqual(yield* lagOf("page"), 9)
+    })))
+
+  it.effect("is 0 for an event of the future, and for one that cannot be read", () =>
+    isolated(Effect.gen(function*() {
+      const bus = yield* makeTestBus
+      yield* bus.subscribe({ kinds: ["Ping"], name: "pings" })
+      yield* bus.subscribe({ kinds: ["Pong"], name: "pongs" })
+      const { proxy, revoke } = Proxy.revocable(pong(1), {})
+      yield* bus.publishAll([ping(5000), proxy])
+      revoke()
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([yield* lagOf("pings"), yield* lagOf("pongs")], [0, 0])
+    })))
+})
+
+describe("the durations of a handler", () => {
+  const durationsOf = (name: string) =>
+    Effect.map(Metric.snapshot, (metrics) => {
+      const metric = metrics.find(({ attributes, id }) =>
+        id === "event_bus_subscription_handler_duration_seconds" && attributes?.["subscription"] === name
+      )
+      return metric?.type === "Histogram" ? metric.state : undefined
+    })
+
+  const run = (options: EventBus.Options, handlerOptions: EventBus.HandlerOptions<Ping, "no", never>) =>
+    Effect.gen(function*() {
+      const bus = yield* EventBus.make({ events: [Ping, Pong], ...options })
+      yield* bus.on(
+        "Ping",
+        ({ n }) => Effect.andThen(Effect.sleep(n), n === 700 ? Effect.fail("no" as const) : Effect.void),
+        {
+          name: "slow",
+          ...handlerOptions
+        }
+      )
+      yield* bus.publishAll([ping(20), ping(700), ping(2000)])
+      for (let i = 0; i < 10; i++) yield* Effect.andThen(TestClock.adjust("1 second"), settle)
+      return yield* durationsOf("slow")
+    }).pipe(Effect.provide(Logger.layer([])), isolated)
+
+  it.effect("are a histogram, for who asks for it", () =>
+    Effect.gen(function*() {
+      const state = yield* run({}, { durations: true })
+      assert.deepInclude(state, { count: 3, min: 0.02, max: 2 })
+      assert.strictEqual(state!.sum.toFixed(3), "2.720")
+      assert.deepStrictEqual(state!.buckets.filter(([boundary]) => [0.01, 0.025, 0.5, 0.75, 2.5].includes(boundary)), [
+        [0.01, 0],
+        [0.025, 1],
+        [0.5, 1],
+        [0.75, 2],
+        [2.5, 3]
+      ])
+    }))
+
+  it.effect("have all attempts of an event in them, and the pauses between them", () =>
+    Effect.gen(function*() {
+      const state = yield* run({}, {
+        durations: true,
+        retry: Schedule.max([Schedule.recurs(1), Schedule.spaced("1 second")])
+      })
+      assert.deepInclude(state, { count: 3, max: 2.4 })
+    }))
+
+  it.effect("may be asked for for the whole bus, and left out for one handler", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* run({ durations: true }, {}))?.count, 3)
+      assert.isUndefined(yield* run({ durations: true }, { durations: false }))
+    }))
+
+  it.effect("are measured only where they are asked for", () =>
+    Effect.gen(function*() {
+      assert.isUndefined(yield* run({}, {}))
+    }))
+})
 
 describe("metrics, exported by OTLP", () => {
   it.live("carry the same counters", () =>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Effect, Option, Schedule, Tracer } from "effect"
+import { Data, Effect, Logger, Option, Schedule, Tracer } from "effect"
 import { Ping, ping, Pong, settle } from "./fixture.ts"
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
@@ -38,10 +38,42 @@ describe("tracing", () => {
       assert.deepStrictEqual(handler.links.map((link) => link.span), [publisher])
       assert.strictEqual(handler.status._tag, "Ended")
       assert.deepStrictEqual(Object.fromEntries(handler.attributes), {
-        "event_bus.name": "test",
-        "event_bus.subscription": "router"
+        "messaging.system": "event_bus",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": "Ping",
+        "messaging.destination.subscription.name": "router",
+        "event_bus.name": "test"
       })
     }).pipe(provide)
+  })
+
+  it.effect("a handler that fails names the type of its error, and one that is interrupted names none", () => {
+    const { provide, spans } = recording()
+    class Full extends Data.TaggedError("Full") {}
+    const unreadable = new Proxy({}, {
+      get: () => {
+        throw new Error("revoked")
+      }
+    })
+    const handlers: ReadonlyArray<Effect.Effect<void, unknown>> = [
+      Effect.fail(new Full()),
+      Effect.die(new RangeError("no")),
+      Effect.fail("a text of its own each time"),
+      Effect.fail(unreadable),
+      Effect.interrupt,
+      Effect.void
+    ]
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      yield* bus.on("Ping", ({ n }) => handlers[n]!)
+      yield* Effect.withSpan(bus.publishAll(handlers.map((_, n) => ping(n))), "publisher")
+      yield* settle
+      assert.deepStrictEqual(
+        spans.slice(1).map((span) => span.attributes.get("error.type")),
+        ["Full", "RangeError", "_OTHER", "_OTHER", undefined, undefined]
+      )
+    }).pipe(Effect.provide(Logger.layer([])), provide)
   })
 
   it.effect("publishUnsafe called from a fiber in a span links too", () => {

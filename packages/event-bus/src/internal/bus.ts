@@ -4,6 +4,7 @@
 import { Clock, Context, DateTime, type Duration, Effect, Fiber, PubSub, Scheduler, Scope, Tracer } from "effect"
 import type { AnyEvent, EventSchemas, Options, SubscribeOptions } from "../EventBus.ts"
 import type { Overflow } from "../Subscription.ts"
+import { Durations } from "./durations.ts"
 import { Face } from "./face.ts"
 import { type Accepting, makeHub } from "./hub.ts"
 import { Members } from "./members.ts"
@@ -98,6 +99,7 @@ export class BusImpl extends Face implements Host {
   private readonly bufferSize: number
   private readonly overflow: Overflow
   private readonly replay: number
+  private readonly isMeasuring: boolean
   private readonly context: Context.Context<never>
   private readonly scheduler: Scheduler.Scheduler
   private readonly endMetrics: () => void
@@ -109,6 +111,7 @@ export class BusImpl extends Face implements Host {
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
     this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
     this.drain = options.drain === undefined ? undefined : requireDuration(name, "drain", options.drain)
+    this.isMeasuring = options.durations ?? false
     this.context = Context.omit(Tracer.ParentSpan)(withAsyncScheduler(context))
     this.scheduler = Context.get(this.context, Scheduler.Scheduler)
     this.schedule = makeSchedule(this.scheduler.makeDispatcher())
@@ -223,6 +226,11 @@ export class BusImpl extends Face implements Host {
     this.shutdown,
     Effect.suspend(() => this.members.release)
   ).pipe(Effect.andThen(Effect.sync(() => this.endMetrics())))
+
+  /** Where the durations of its handler go, if they are to be measured. */
+  durationsOf({ name }: SubscriptionImpl, isMeasuring: boolean = this.isMeasuring): Durations | undefined {
+    return isMeasuring ? new Durations(this.context, this.name, name) : undefined
+  }
 
   /** The options with what is left out, once all of them are known to be good. */
   complete(face: Face, options: SubscribeOptions<string, any>) {

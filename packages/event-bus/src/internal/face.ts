@@ -67,8 +67,16 @@ export abstract class Face implements EventBus<AnyEvent> {
     const { onFailure, retry } = options
     return this.supervise(kinds, options, (subscription, drain, context) => {
       const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
-      return () =>
-        new Handling(this.root, subscription(), { handle, concurrency, retry, onFailure, drain } as Handler, context)
+      return () => {
+        const opened = subscription()
+        const durations = this.root.durationsOf(opened, options.durations)
+        return new Handling(
+          this.root,
+          opened,
+          { handle, concurrency, retry, onFailure, drain, durations } as Handler,
+          context
+        )
+      }
     })
   }
 

@@ -4,6 +4,8 @@
 import { Cause, Context, type Duration, Effect, Exit, type Fiber, type Schedule, Scope } from "effect"
 import type { AnyEvent } from "../EventBus.ts"
 import type { SubscriptionHandle } from "../Subscription.ts"
+import type { Durations } from "./durations.ts"
+import { processSpan } from "./spans.ts"
 import { Empty, type Waiter } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
 import { CurrentWorker, Supervision, type Worker as CurrentFiber } from "./supervision.ts"
@@ -21,6 +23,7 @@ export interface Handler {
     | ((event: AnyEvent, cause: Cause.Cause<any>) => Effect.Effect<unknown, never, Scope.Scope>)
     | undefined
   readonly drain: Duration.Duration | undefined
+  readonly durations: Durations | undefined
 }
 
 /** One fiber that handles one event at a time, and waits for the next. */
@@ -32,6 +35,8 @@ class Worker implements CurrentFiber, Waiter {
   item: Stored | undefined = undefined
   /** The number of that event among those taken. */
   number = 0
+  /** When it was taken, where somebody wants to know. */
+  start = 0n
   /** What the handler acquires is released with its event. */
   scope = Scope.makeUnsafe()
   fiber: Fiber.Fiber<void> | undefined = undefined
@@ -119,6 +124,7 @@ export class Handling extends Supervision {
 
   private work(worker: Worker): Effect.Effect<void> {
     const { cursor } = this.subscription
+    const { durations } = this.handler
     const isGoing = (): boolean => !cursor.isEnded
     // The end of the fiber takes the waiter back: a finalizer would be made anew for each wait.
     const wait = Effect.callback<void>((resume) => {
@@ -133,6 +139,7 @@ export class Handling extends Supervision {
         if (item === Empty) return wait
         worker.item = item
         worker.number = cursor.taken
+        if (durations !== undefined) worker.start = durations.start()
         return this.call(item)
       },
       step: () => {
@@ -140,6 +147,7 @@ export class Handling extends Supervision {
         if (worker.item === undefined || worker.scope.state._tag !== "Empty") return
         worker.item = undefined
         this.handled++
+        if (durations !== undefined) durations.end(worker.start)
       }
     })
     // One guard around the loop instead of one around each event: what fails pays, what succeeds does not.
@@ -157,12 +165,8 @@ export class Handling extends Supervision {
   private call(item: Stored): Effect.Effect<unknown, unknown, Scope.Scope> {
     if (!this.host.isTraced || !Traced.is(item)) return this.handler.handle(item as AnyEvent, this.handle)
     const { event, span } = item
-    return Effect.withSpan(Effect.suspend(() => this.handler.handle(event, this.handle)), `process ${event._tag}`, {
-      root: true,
-      kind: "consumer",
-      links: [{ span, attributes: {} }],
-      attributes: { "event_bus.name": this.host.name, "event_bus.subscription": this.subscription.name }
-    })
+    const handling = Effect.suspend(() => this.handler.handle(event, this.handle))
+    return processSpan(handling, event._tag, this.host.name, this.subscription.name, span)
   }
 
   private recover(worker: Worker, cause: Cause.Cause<unknown>): Effect.Effect<void> {
@@ -196,6 +200,7 @@ export class Handling extends Supervision {
       Effect.sync(() => {
         this[counter]++
         worker.item = undefined
+        this.handler.durations?.end(worker.start)
       })
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(closeScope(worker, exit), (exit) => {

@@ -15,6 +15,8 @@ export interface Series<Member> {
   readonly description: string
   /** A total only grows and outlives the member; the others go up and down and end with it. */
   readonly isTotal: boolean
+  /** Of several members the greatest counts, not the sum. */
+  readonly isGreatest?: true
   readonly read: (member: Member) => number
 }
 
@@ -34,7 +36,7 @@ class Group {
     this.onEmpty = onEmpty
     this.closed = series.map(() => 0)
     const ignore = (): void => {}
-    this.registrations = series.map(({ description, id, isTotal }, index) => {
+    this.registrations = series.map(({ description, id, isGreatest, isTotal }, index) => {
       const options = { description, attributes }
       return isTotal
         ? Metric.registerUnsafe(Metric.counter(id, { ...options, incremental: true }), context, {
@@ -43,7 +45,7 @@ class Group {
           modify: ignore
         })
         : Metric.registerUnsafe(Metric.gauge(id, options), context, {
-          get: () => ({ value: this.sum(index) }),
+          get: () => ({ value: isGreatest === true ? this.greatest(index) : this.sum(index) }),
           update: ignore,
           modify: ignore
         })
@@ -64,6 +66,12 @@ class Group {
     if (this.members.size > 0) return
     for (const registration of this.registrations) registration.remove()
     this.onEmpty()
+  }
+
+  private greatest(index: number): number {
+    let greatest = 0
+    for (const [member, series] of this.members) greatest = Math.max(greatest, series[index]!.read(member))
+    return greatest
   }
 
   private sum(index: number): number {

@@ -259,6 +259,13 @@ export class Cursor<A> {
     return this.unsettled
   }
 
+  /** The event that waits longest to be taken. */
+  get oldest(): A | Empty {
+    this.settle()
+    if (this.backlogCount > 0) return this.backlog[this.backlogStart]!
+    return this.position === this.end ? Empty : this.current()
+  }
+
   /** Nothing is pending, and nothing will be. */
   get isEnded(): boolean {
     return !this.isOpen && this.unsettled === 0

@@ -1,7 +1,7 @@
 /**
  * A subscription: a cursor of the storage, with Effect's face.
  */
-import { Cause, type DateTime, Effect, Exit, type Fiber, type PubSub, Scope, Stream } from "effect"
+import { Cause, DateTime, Effect, Exit, type Fiber, type PubSub, Scope, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
@@ -61,6 +61,13 @@ export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
     description: "Events waiting in the buffer",
     isTotal: false,
     read: ({ cursor }) => cursor.pending
+  },
+  {
+    id: "event_bus_subscription_lag_seconds",
+    description: "Time since the oldest event waiting in the buffer occurred",
+    isTotal: false,
+    isGreatest: true,
+    read: (subscription) => subscription.lagSeconds
   }
 ]
 
@@ -196,6 +203,14 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
       failures: supervision?.failures ?? 0,
       ...supervision?.snapshotUnsafe()
     }
+  }
+
+  /** The age of the oldest pending event, by what it says of itself; 0 if there is none, or if it does not say. */
+  get lagSeconds(): number {
+    const oldest = this.cursor.oldest
+    const occurredAt = oldest === Empty ? undefined : readLate(eventOf(oldest), "occurredAt")
+    if (!DateTime.isDateTime(occurredAt)) return 0
+    return Math.max(0, DateTime.toEpochMillis(this.host.now()) - DateTime.toEpochMillis(occurredAt)) / 1000
   }
 
   get state(): State {
