@@ -67,6 +67,29 @@ describe.skipIf(!NatsServer.isInstalled)("handledBy", { timeout: 30_000 }, () =>
       assert.isTrue(addsUp(health))
     }))
 
+  it.live("an event is acknowledged although its subscription is never at rest, and may take a part of its kind", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      const second = yield* makeBus
+      // Doors of this process keep it busy for ever.
+      const handle = yield* second.on("DoorOpened", () => Effect.never, {
+        name: "router",
+        where: { door: 7 },
+        concurrency: 2
+      })
+      const into = yield* bridge(second, { ...router, servers: server.url })
+      const admin = yield* manager(server)
+      yield* send(server, [door(1)])
+      yield* eventually(consumer(admin), ({ ack_floor }) => ack_floor.stream_seq === 1)
+      assert.strictEqual((yield* handle.snapshot).offered, 0)
+      yield* handle.unsubscribe
+      yield* second.on("DoorOpened", (event) => event.door < 100 ? Effect.void : Effect.never, { name: "router" })
+      yield* send(server, [door(2)])
+      yield* second.publish(door(100))
+      yield* eventually(consumer(admin), ({ ack_floor }) => ack_floor.stream_seq === 2)
+      assert.strictEqual((yield* into.health).import.unhandled, 0)
+    }))
+
   it.live("with handlers side by side a quick one does not acknowledge for a slow one before it", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()
@@ -251,6 +274,9 @@ describe.skipIf(!NatsServer.isInstalled)("handledBy", { timeout: 30_000 }, () =>
       const sliding = yield* bus.on("DoorOpened", () => Effect.void, { name: "router", overflow: "sliding" })
       messages.push((yield* refused).message)
       yield* sliding.unsubscribe
+      const taken = yield* bus.subscribe({ kinds: ["DoorOpened"], name: "router" })
+      messages.push((yield* refused).message)
+      yield* taken.unsubscribe
       yield* bus.on("DoorOpened", () => Effect.void, { name: "router" })
       yield* bus.on("DoorOpened", () => Effect.void, { name: "router" })
       messages.push((yield* refused).message)
@@ -259,6 +285,7 @@ describe.skipIf(!NatsServer.isInstalled)("handledBy", { timeout: 30_000 }, () =>
         "handledBy: \"router\": the bus has no such subscription, only \"other\". It must be there before the bridge",
         "handledBy: \"router\": it subscribes to LightSwitched, to none of the imported DoorOpened",
         "handledBy: \"router\": its overflow is \"sliding\", which may evict what was imported; it must be \"dropping\"",
+        "handledBy: \"router\": it has no handler whose end could be seen; it must be one of `on` or `consume`",
         "handledBy: \"router\": the bus has 2 subscriptions of that name; give each its own"
       ])
     }))

@@ -1,10 +1,10 @@
 /**
  * The way in for `handledBy`: an event is acknowledged once the handler of one subscription has finished with it.
  *
- * The bus does not say when an event is handled, but a subscription's snapshot does: when the subscription has taken as many
- * events as had been delivered to it when ours was, and no handler runs, then ours is handled, at any concurrency. So events
- * go to the bus in batches that fit the subscription's buffer, and a batch is finished when the subscription is seen idle
- * after it. The snapshot must be of the same, open subscription: one that closes interrupts its handler, which looks idle, too.
+ * The bus does not say when an event is handled, but a subscription's snapshot does. The place of an event among those that
+ * were delivered is known when it is published, and `settled` says how many of the first have ended. So events go to the bus
+ * in batches that fit the subscription's buffer, and each is acknowledged when the subscription is seen to have settled it.
+ * The snapshot must be of the same, open subscription: one that closes interrupts its handler, and that ends the event, too.
  */
 import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
 import type { EventBus, SubscriptionSnapshot } from "@openwatch/event-bus"
@@ -38,6 +38,12 @@ interface Held {
   readonly reply: string
 }
 
+/** An event that was published. */
+interface Published extends Held {
+  /** How many had been delivered to the subscription with it. */
+  readonly place: number
+}
+
 export class Handling {
   private readonly settings: Settings
   private readonly name: string
@@ -48,7 +54,7 @@ export class Handling {
   /** Not on the bus yet. */
   private inbox: Array<Held> = []
   /** On the bus, not handled yet. */
-  private batch: ReadonlyArray<Held> = []
+  private batch: ReadonlyArray<Published> = []
   private readonly arrived = Latch.makeUnsafe()
   private readonly ended = Latch.makeUnsafe()
   private messages: ConsumerMessages | undefined = undefined
@@ -102,6 +108,9 @@ export class Handling {
       return yield* refuse(
         `its overflow is "${subscription.overflow}", which may evict what was imported; it must be "dropping"`
       )
+    }
+    if (subscription.settled === undefined) {
+      return yield* refuse("it has no handler whose end could be seen; it must be one of `on` or `consume`")
     }
     if (!this.settings.import.some((kind) => subscription.kinds.includes(kind))) {
       return yield* refuse(
@@ -175,42 +184,39 @@ export class Handling {
     }
   }
 
-  /** Publishes as much of the inbox as the subscription has room for, and answers it when that is handled. */
+  /** Publishes as much of the inbox as the subscription has room for, and answers each when it is handled. */
   private readonly handSome: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    const before = yield* this.ready
-    this.publishSome(before)
-    const batch = this.batch
-    if (batch.length === 0) return
-    const after = yield* this.subscription
-    // Where the buffer overflowed all the same, by events of this process, nobody knows whose were dropped.
-    const hasAccepted = after !== undefined && isSame(before.subscription, after) &&
-      after.dropped === before.subscription.dropped
+    yield* this.ready
+    const subscription = this.publishSome()
+    if (this.batch.length === 0) return
     // A handler that waits for nothing is done after one turn of the scheduler, long before a timer would look.
     yield* Effect.yieldNow
-    const isHandled = hasAccepted && (yield* this.awaitIdle(after))
-    this.tally.unhandled -= batch.length
-    this.batch = []
-    for (const { reply } of batch) this.answer(reply, isHandled ? acknowledged : returned)
+    yield* this.answerSettled(subscription!)
   })
 
-  /** What the subscription has room for. Others than its own kinds need no room, and no handler either. */
-  private publishSome({ room, subscription }: { readonly room: number; readonly subscription: SubscriptionSnapshot }) {
-    const batch: Array<Held> = []
+  /** What the subscription has room for. Others than those it receives need no room, and no handler either. */
+  private publishSome(): SubscriptionSnapshot | undefined {
+    // In one go with the publishing: what others publish meanwhile would take the same places.
+    const subscription = Effect.runSync(this.subscription)
+    if (subscription === undefined) return undefined
+    const room = subscription.bufferSize - subscription.pending
+    const batch: Array<Published> = []
     let i = 0
     for (; i < this.inbox.length && batch.length < room; i++) {
       const held = this.inbox[i]!
       this.tally.imported++
       this.bus.publishUnsafe(held.event)
-      if (subscription.kinds.includes(held.event._tag)) batch.push(held)
+      if (receives(subscription, held.event)) batch.push({ ...held, place: subscription.delivered + batch.length + 1 })
       else this.answer(held.reply, acknowledged)
     }
     this.inbox = this.inbox.slice(i)
     this.batch = batch
     this.tally.unhandled += batch.length
+    return subscription
   }
 
   /** Waits until the subscription is open and its buffer is not full. */
-  private readonly ready: Effect.Effect<{ readonly room: number; readonly subscription: SubscriptionSnapshot }> = Effect
+  private readonly ready: Effect.Effect<{ readonly room: number }> = Effect
     .gen({ self: this }, function*() {
       const subscription = yield* this.subscription
       const room = subscription === undefined ? 0 : subscription.bufferSize - subscription.pending
@@ -223,14 +229,26 @@ export class Handling {
       }
       if (subscription === undefined || room <= 0) return yield* Effect.fail("not ready" as const)
       this.isPaused = false
-      return { room, subscription }
+      return { room }
     }).pipe(Effect.retry(looking), Effect.orDie)
 
-  /** True once the subscription has handled what it had been delivered, false if it closed before. */
-  private awaitIdle(published: SubscriptionSnapshot): Effect.Effect<boolean> {
-    return Effect.flatMap(this.subscription, (now): Effect.Effect<boolean, "busy"> => {
-      if (now === undefined || !isSame(published, now)) return Effect.succeed(false)
-      return now.taken >= published.delivered && now.running === 0 ? Effect.succeed(true) : Effect.fail("busy")
+  /** Acknowledges each event when it has ended. What has not when the subscription closes is given back. */
+  private answerSettled(published: SubscriptionSnapshot): Effect.Effect<void> {
+    const answerAll = (events: ReadonlyArray<Published>, answer: string): void => {
+      this.tally.unhandled -= events.length
+      for (const { reply } of events) this.answer(reply, answer)
+    }
+    return Effect.flatMap(this.subscription, (now): Effect.Effect<void, "busy"> => {
+      const { batch } = this
+      if (now === undefined || !isSame(published, now)) {
+        this.batch = []
+        answerAll(batch, returned)
+        return Effect.void
+      }
+      const settled = now.settled!
+      this.batch = batch.filter(({ place }) => place > settled)
+      answerAll(batch.filter(({ place }) => place <= settled), acknowledged)
+      return this.batch.length === 0 ? Effect.void : Effect.fail("busy")
     }).pipe(Effect.retry(looking), Effect.orDie)
   }
 
@@ -265,6 +283,13 @@ export class Handling {
 
 /** By the array that only snapshots of one subscription share; a subscription that came after it may have all else alike. */
 const isSame = (one: SubscriptionSnapshot, other: SubscriptionSnapshot): boolean => one.kinds === other.kinds
+
+/** `where` compares as a `Map` does, and so does `includes`. */
+const receives = ({ kinds, where }: SubscriptionSnapshot, event: EventBus.AnyEvent): boolean =>
+  kinds.includes(event._tag) &&
+  Object.entries(where ?? {}).every(([field, value]) =>
+    [event[field as keyof EventBus.AnyEvent] as unknown].includes(value)
+  )
 
 /** Not in the client's types, which would answer on the connection that the message came by. */
 const replyOf = (message: JsMsg): string => (message as JsMsg & { readonly reply: string }).reply
