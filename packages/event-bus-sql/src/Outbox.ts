@@ -26,7 +26,7 @@
  * the mark. Make it idempotent by the `id` of its delivery.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Context, type DateTime, Duration, Effect, Layer, type Schedule, type Scope } from "effect"
+import { Context, type DateTime, Duration, Effect, Layer, type Schedule, type Scope, type Stream } from "effect"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as SqlClient from "effect/sql/SqlClient"
 import { makeOutbox } from "./internal/outbox.ts"
@@ -123,6 +123,21 @@ export interface ConsumerOptions<R> {
   /** How long a handler may go on when the scope closes. Default: it is interrupted at once, which is no attempt. */
   readonly drain?: Duration.Input | undefined
   /**
+   * What comes behind a dead letter: `"continue"` goes on, `"hold"` waits until it is requeued or discarded, with `order:
+   * "key"` what is of its key. Default `"continue"`.
+   */
+  readonly afterDeath?: "continue" | "hold" | undefined
+  /**
+   * The name that this consumer had before: its positions and dead letters are taken over, once no process serves it any
+   * more. The old name cannot be started again.
+   */
+  readonly replaces?: string | undefined
+  /**
+   * Kinds that this consumer handled before, and handles no more. Without it a kind that is missing stops the consumer in
+   * this process, at its first such event: another version of the application is there for it, or a mistake was made.
+   */
+  readonly retires?: ReadonlyArray<string> | undefined
+  /**
    * The handler runs in the transaction that marks the event as handled, so what it writes to that database is there exactly
    * once. It should do nothing else: what it does elsewhere is not undone when the transaction is. Default false.
    */
@@ -134,6 +149,61 @@ export interface ConsumerOptions<R> {
  */
 export interface ConsumerHandle {
   readonly name: string
+}
+
+/**
+ * How a consumer is doing, wherever it is served.
+ */
+export interface ConsumerSnapshot {
+  readonly name: string
+  /** The kinds that it is registered for. */
+  readonly kinds: ReadonlyArray<string>
+  readonly order: "all" | "key" | "none"
+  readonly partitions: number
+  readonly lag: {
+    /** Events of the log that it has not moved past. They are counted: it takes the longer the more there are. */
+    readonly events: number
+    /** When the oldest of them was published. */
+    readonly oldest: DateTime.Utc | undefined
+  }
+  /** Events that failed, and are tried again. */
+  readonly retrying: number
+  /** Events that wait behind one that failed or died. */
+  readonly held: number
+  /** Dead letters. */
+  readonly dead: number
+  /** How many partitions each process has; its id changes with every start. */
+  readonly owners: Readonly<Record<string, number>>
+  /** When a process was last known to serve it, to some minutes. */
+  readonly lastSeenAt: DateTime.Utc
+}
+
+// -----------------------------------------------------------------------------
+// Dead letters
+// -----------------------------------------------------------------------------
+
+/**
+ * By which a dead letter is known.
+ */
+export interface DeadLetterKey {
+  readonly consumer: string
+  readonly kind: string
+  readonly id: string
+}
+
+/**
+ * An event that a consumer has given up.
+ */
+export interface DeadLetter<out Event> extends DeadLetterKey {
+  /** The event, or `undefined` where this version of the application cannot read it. */
+  readonly event: Event | undefined
+  /** The event as it is stored. */
+  readonly json: string
+  /** What the last attempt failed with. */
+  readonly cause: string
+  readonly attempts: number
+  readonly publishedAt: DateTime.Utc
+  readonly diedAt: DateTime.Utc
 }
 
 // -----------------------------------------------------------------------------
@@ -168,6 +238,23 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
     handler: (event: Extract<Event, { readonly _tag: Kind }>, delivery: Delivery) => Effect.Effect<unknown, E, R>,
     options: ConsumerOptions<R2>
   ) => Effect.Effect<ConsumerHandle, OutboxError, R | R2 | Scope.Scope>
+  /** How all consumers are doing, in the order of their names. */
+  readonly consumers: Effect.Effect<ReadonlyArray<ConsumerSnapshot>, OutboxError>
+  /** The dead letters of all consumers or of one, oldest first for each. */
+  readonly deadLetters: (
+    options?: { readonly consumer?: string | undefined }
+  ) => Stream.Stream<DeadLetter<Event>, OutboxError>
+  /**
+   * Dead letters are tried again, from the first attempt on: out of their place, as their delivery says, unless what comes
+   * behind them was held. Returns how many of them there were.
+   */
+  readonly requeue: (letters: ReadonlyArray<DeadLetterKey>) => Effect.Effect<number, OutboxError>
+  /** Dead letters are forgotten. Returns how many of them there were. */
+  readonly discard: (letters: ReadonlyArray<DeadLetterKey>) => Effect.Effect<number, OutboxError>
+  /**
+   * Forgets a consumer, its position and its dead letters: the log is no longer kept for it. Fails while a process serves it.
+   */
+  readonly removeConsumer: (name: string) => Effect.Effect<void, OutboxError>
   /**
    * For tests: returns when nothing is due in any consumer of this process. Events that wait for their next attempt are not
    * due.
@@ -192,6 +279,11 @@ export interface Options {
    * two up to 256. Default 16.
    */
   readonly partitions?: number | undefined
+  /**
+   * How long events are kept that all consumers have handled, from their publishing on. Those that are tried again, held or
+   * dead stay. Default 7 days; `Duration.infinity` keeps all.
+   */
+  readonly retention?: Duration.Input | undefined
   /** Publish what was committed on the bus of this process. Default true. */
   readonly live?: boolean | undefined
 }

@@ -66,6 +66,33 @@ export interface Taken {
   readonly head: number
 }
 
+/** A dead letter and its event. */
+export interface DeadRow extends LogRow {
+  readonly consumer: string
+  readonly attempts: number
+  readonly cause: string | null
+  /** Milliseconds since 1970. */
+  readonly failedAt: number
+}
+
+/** By which a dead letter is known. */
+export interface DeadKey {
+  readonly consumer: string
+  readonly kind: string
+  readonly id: string
+}
+
+/** How a consumer is doing, wherever it is served. */
+export interface Standing extends ConsumerRow {
+  readonly lag: number
+  /** When the oldest event was published that it has not moved past: milliseconds since 1970. */
+  readonly oldest: number | undefined
+  readonly parked: Readonly<Partial<Record<ParkedState, number>>>
+  /** How many partitions each process owns. */
+  readonly owners: Readonly<Record<string, number>>
+  readonly seenAt: number
+}
+
 export interface ConsumerRow {
   readonly name: string
   /** Each kind, and the number behind which the consumer handles it. */
@@ -546,12 +573,16 @@ export class Database {
   register<E>(
     process: string,
     name: string,
+    replaces: string | undefined,
     horizon: number,
+    expired: ReadonlyMap<string, number>,
+    refuse: (why: string) => Effect.Effect<never, E>,
     decide: (row: ConsumerRow | undefined, start: number) => Effect.Effect<ConsumerRow, E>
   ): Effect.Effect<ConsumerRow, E | SqlError.SqlError> {
     const { sql } = this
     return this.transact(Effect.gen({ self: this }, function*() {
       yield* this.changeGeneration
+      if (replaces !== undefined) yield* this.replace(replaces, name, expired, refuse)
       const found = yield* this.consumer(name)
       const [furthest] = yield* sql<{ readonly pos: Big | null }>`SELECT MAX(pos) AS pos FROM ${this.positions}
         WHERE consumer = ${name}`
@@ -576,6 +607,33 @@ export class Database {
       yield* this.joinConsumer(process, name)
       return row
     }))
+  }
+
+  /** Gives everything that one name has to another that is new, and leaves a tombstone. */
+  private replace<E>(
+    old: string,
+    name: string,
+    expired: ReadonlyMap<string, number>,
+    refuse: (why: string) => Effect.Effect<never, E>
+  ): Effect.Effect<void, E | SqlError.SqlError> {
+    const { sql } = this
+    return Effect.gen({ self: this }, function*() {
+      const row = yield* this.consumer(old)
+      if (row === undefined || row.replacedBy === name) return undefined
+      if (row.replacedBy !== null) return yield* refuse(`${old} was replaced by ${row.replacedBy} already`)
+      if ((yield* this.consumer(name)) !== undefined) {
+        return yield* refuse(`it has positions of its own, so it cannot replace ${old}`)
+      }
+      yield* this.bury(expired)
+      const served = yield* sql`SELECT 1 AS served FROM ${this.members} WHERE consumer = ${old}`
+      if (served.length > 0) return yield* refuse(`${old}, which it replaces, is still served by another process`)
+      yield* sql`INSERT INTO ${this.consumers} (name, kinds, ordering, partitions, seen_at)
+        SELECT ${name}, kinds, ordering, partitions, seen_at FROM ${this.consumers} WHERE name = ${old}`
+      yield* sql`UPDATE ${this.positions} SET consumer = ${name} WHERE consumer = ${old}`
+      yield* sql`UPDATE ${this.parked} SET consumer = ${name} WHERE consumer = ${old}`
+      yield* sql`UPDATE ${this.consumers} SET replaced_by = ${name} WHERE name = ${old}`
+      return undefined
+    })
   }
 
   /**
@@ -750,6 +808,187 @@ export class Database {
       }
       return rows
     }))
+  }
+
+  /** What was requeued of some consumers. */
+  readRequeued(consumers: ReadonlyArray<string>): Sql<ReadonlyArray<ParkedRow & { readonly consumer: string }>> {
+    const { sql } = this
+    return Effect.map(
+      sql<
+        RawParked & { readonly consumer: string }
+      >`SELECT consumer, seq, part, key_hash, state, attempts, 0 AS due_in, cause
+        FROM ${this.parked} WHERE ${sql.in("consumer", consumers)} AND state = 'requeued' ORDER BY seq`,
+      (rows) => rows.map((row) => ({ ...parkedRow(row), consumer: row.consumer }))
+    )
+  }
+
+  /** Those of a consumer's parked events, by number, that are still there. */
+  stillParked(consumer: string, numbers: ReadonlyArray<number>): Sql<ReadonlySet<number>> {
+    const { sql } = this
+    return Effect.map(
+      sql<{ readonly seq: Big }>`SELECT seq FROM ${this.parked} WHERE consumer = ${consumer} AND ${
+        sql.in("seq", numbers)
+      }`,
+      (rows) => new Set(rows.map(({ seq }) => Number(seq)))
+    )
+  }
+
+  // ---------------------------------------------------------------------------
+  // Operating
+  // ---------------------------------------------------------------------------
+
+  /** Dead letters behind one, by consumer and number. */
+  deadLetters(
+    consumer: string | undefined,
+    after: { readonly consumer: string; readonly seq: number },
+    limit: number
+  ): Sql<ReadonlyArray<DeadRow>> {
+    const { sql } = this
+    interface Raw extends RawRow {
+      readonly consumer: string
+      readonly attempts: number
+      readonly cause: string | null
+      readonly failed_at: Big
+    }
+    return Effect.map(
+      sql<Raw>`SELECT p.consumer, p.attempts, p.cause, p.failed_at, e.seq, e.kind, e.id, e.slot, e.key_hash,
+          CAST(e.payload AS text) AS payload, e.trace, e.published_at
+        FROM ${this.parked} p JOIN ${this.events} e ON e.seq = p.seq
+        WHERE p.state = 'dead' AND (p.consumer, p.seq) > (${after.consumer}, ${after.seq})
+          ${consumer === undefined ? sql`` : sql`AND p.consumer = ${consumer}`}
+        ORDER BY p.consumer, p.seq LIMIT ${limit}`,
+      (rows) =>
+        rows.map((row) => ({
+          ...logRow(row),
+          consumer: row.consumer,
+          attempts: row.attempts,
+          cause: row.cause,
+          failedAt: Number(row.failed_at)
+        }))
+    )
+  }
+
+  private chosen(keys: ReadonlyArray<DeadKey>): Statement.Fragment {
+    const { sql } = this
+    const input = JSON.stringify(keys)
+    return this.isPostgres
+      ? sql`state = 'dead' AND (consumer, seq) IN (SELECT i.consumer, e.seq
+          FROM json_to_recordset(${input}::json) AS i(consumer text, kind text, id text)
+          JOIN ${this.events} e ON e.kind = i.kind AND e.id = i.id)`
+      : sql`state = 'dead' AND (consumer, seq) IN (SELECT i.value ->> 'consumer', e.seq
+          FROM json_each(${input}) AS i
+          JOIN ${this.events} e ON e.kind = i.value ->> 'kind' AND e.id = i.value ->> 'id')`
+  }
+
+  /** Dead letters are to be tried again, from the first attempt on. Returns how many there were. */
+  requeue(keys: ReadonlyArray<DeadKey>): Sql<number> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.changeGeneration
+      const rows = yield* sql`UPDATE ${this.parked} SET state = 'requeued', attempts = 0, due_at = 0
+        WHERE ${this.chosen(keys)} RETURNING 1 AS requeued`
+      return rows.length
+    }))
+  }
+
+  /** Dead letters are to be forgotten. Returns how many there were. */
+  discard(keys: ReadonlyArray<DeadKey>): Sql<number> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.changeGeneration
+      const rows = yield* sql`DELETE FROM ${this.parked} WHERE ${this.chosen(keys)} RETURNING 1 AS discarded`
+      return rows.length
+    }))
+  }
+
+  /** Forgets a consumer. False where a process serves it. */
+  remove(name: string, expired: ReadonlyMap<string, number>): Sql<boolean> {
+    const { sql } = this
+    return this.transact(Effect.gen({ self: this }, function*() {
+      yield* this.changeGeneration
+      yield* this.bury(expired)
+      const served = yield* sql`SELECT 1 AS served FROM ${this.members} WHERE consumer = ${name}`
+      if (served.length > 0) return false
+      yield* sql`DELETE FROM ${this.parked} WHERE consumer = ${name}`
+      yield* sql`DELETE FROM ${this.positions} WHERE consumer = ${name}`
+      yield* sql`DELETE FROM ${this.consumers} WHERE name = ${name} OR replaced_by = ${name}`
+      return true
+    }))
+  }
+
+  /** How every consumer is doing. */
+  readonly standings: Sql<ReadonlyArray<Standing>> = Effect.suspend(() => {
+    const { sql } = this
+    return Effect.gen({ self: this }, function*() {
+      const names = yield* sql<
+        { readonly name: string; readonly seen_at: Big }
+      >`SELECT name, seen_at FROM ${this.consumers}
+        WHERE replaced_by IS NULL ORDER BY name`
+      const standings: Array<Standing> = []
+      for (const { name, seen_at } of names) {
+        const row = yield* this.consumer(name)
+        if (row === undefined) continue
+        const behind = Object.entries(row.kinds).map(([kind, start]) => sql`(e.kind = ${kind} AND e.seq > ${start})`)
+        const [lag] = yield* sql<{ readonly lag: Big; readonly oldest: Big | null }>`SELECT COUNT(*) AS lag,
+            MIN(e.published_at) AS oldest
+          FROM ${this.positions} p JOIN ${this.events} e ON e.seq > p.pos AND e.slot % ${row.partitions} = p.part
+          WHERE p.consumer = ${name} AND ${sql.or(behind)}`
+        const parked = yield* sql<{ readonly state: ParkedState; readonly count: Big }>`SELECT state, COUNT(*) AS count
+          FROM ${this.parked} WHERE consumer = ${name} GROUP BY state`
+        const owners = yield* sql<{ readonly owner: string; readonly count: Big }>`SELECT owner, COUNT(*) AS count
+          FROM ${this.positions} WHERE consumer = ${name} AND owner IS NOT NULL GROUP BY owner`
+        standings.push({
+          ...row,
+          lag: Number(lag?.lag ?? 0),
+          oldest: lag === undefined || lag.oldest === null ? undefined : Number(lag.oldest),
+          parked: Object.fromEntries(parked.map(({ count, state }) => [state, Number(count)])),
+          owners: Object.fromEntries(owners.map(({ count, owner }) => [owner, Number(count)])),
+          seenAt: Number(seen_at)
+        })
+      }
+      return standings
+    })
+  })
+
+  /** Says that consumers are served. */
+  see(names: ReadonlyArray<string>): Sql<void> {
+    const { sql } = this
+    return names.length === 0 ?
+      Effect.void :
+      Effect.flatMap(
+        this.now,
+        (now) => Effect.asVoid(sql`UPDATE ${this.consumers} SET seen_at = ${now} WHERE ${sql.in("name", names)}`)
+      )
+  }
+
+  /** Consumers that no process serves, and for how long, in milliseconds. */
+  readonly unserved: Sql<ReadonlyArray<{ readonly name: string; readonly millis: number }>> = Effect.suspend(() =>
+    Effect.flatMap(this.now, (now) =>
+      Effect.map(
+        this.sql<{ readonly name: string; readonly millis: Big }>`SELECT name, ${now} - seen_at AS millis
+          FROM ${this.consumers} c WHERE replaced_by IS NULL
+            AND NOT EXISTS (SELECT 1 FROM ${this.members} m WHERE m.consumer = c.name)`,
+        (rows) => rows.map(({ millis, name }) => ({ name, millis: Number(millis) }))
+      ))
+  )
+
+  /**
+   * Deletes some of what every consumer has handled, nobody has parked, and was published so long ago. Returns how many
+   * events that were.
+   */
+  sweep(horizon: number, retentionMillis: number, limit: number): Sql<number> {
+    const { sql } = this
+    return Effect.flatMap(this.now, (now) =>
+      Effect.map(
+        sql`DELETE FROM ${this.events} WHERE seq IN (
+            SELECT e.seq FROM ${this.events} e
+            WHERE e.seq <= (SELECT COALESCE(MIN(pos), ${horizon}) FROM ${this.positions}) AND e.seq <= ${horizon}
+              AND e.published_at < ${now} - ${retentionMillis}
+              AND NOT EXISTS (SELECT 1 FROM ${this.parked} p WHERE p.seq = e.seq)
+            ORDER BY e.seq LIMIT ${limit}
+          ) RETURNING 1 AS deleted`,
+        (rows) => rows.length
+      ))
   }
 
   /** Gives partitions up, in good order. */

@@ -17,12 +17,21 @@ export interface EngineSettings {
   readonly name: string
   readonly pollMillis: number
   readonly leaseMillis: number
+  readonly retentionMillis: number
   /** The channel on which processes tell each other of commits. */
   readonly channel: string
 }
 
 /** Said in a notification: who owns what has changed. */
 const changed = "changed"
+
+/** How often old events are deleted. */
+const housekeepingInterval = "5 minutes"
+
+/** How many events are deleted at a time. */
+const sweepSize = 1_000
+
+const dayMillis = 86_400_000
 
 /** The longest pause between two attempts to reach the database. */
 const longestPause = 5_000
@@ -54,6 +63,7 @@ export class Engine implements ConsumerEngine {
   private validUntil = 0
   /** SQLite: the counters of the other processes, and since when they have not moved. */
   private readonly beats = new Map<string, { readonly beat: number; readonly since: number }>()
+  private warnedAt = -Infinity
   private idleWaiters: Array<() => void> = []
   /** One look at who owns what at a time. */
   private readonly turn = Semaphore.makeUnsafe(1)
@@ -89,6 +99,7 @@ export class Engine implements ConsumerEngine {
     this.validUntil = sentAt + this.patience
     yield* Effect.forkScoped(Effect.forever(this.renewing))
     yield* Effect.forkScoped(Effect.forever(this.watching))
+    yield* Effect.forkScoped(Effect.forever(this.keepingHouse))
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.read.wait, this.advancing)))
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.dirty.wait, this.settling)))
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.unsure.wait, this.rebalancing)))
@@ -361,10 +372,30 @@ export class Engine implements ConsumerEngine {
       const consumer = this.consumers.get(one.position.consumer)
       if (consumer !== undefined && !consumer.isClosing) consumer.take(one)
     }
+    yield* this.lookAtDead
     this.isRebalancing = false
     this.onProgress()
     // What a transaction still held is looked at again.
     if (taken.length < wanted) yield* Effect.forkDetach(Effect.andThen(Effect.sleep(100), Effect.sync(this.onUnsure)))
+  })
+
+  /** Finds out what was done with dead letters, in whichever process. */
+  private readonly lookAtDead: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const names = Array.from(this.consumers.keys())
+    if (names.length === 0) return
+    for (const row of yield* this.persist(this.database.readRequeued(names))) {
+      this.consumers.get(row.consumer)?.partitions.get(row.part)?.requeue(row)
+    }
+    for (const [name, consumer] of this.consumers) {
+      if (!consumer.holdsBehindDead) continue
+      for (const partition of Array.from(consumer.partitions.values())) {
+        const { holding } = partition
+        if (holding.length === 0) continue
+        const left = yield* this.persist(this.database.stillParked(name, holding))
+        if (partition.isDropped) continue
+        for (const seq of holding) if (!left.has(seq)) partition.discard(seq)
+      }
+    }
   })
 
   private choose(
@@ -397,12 +428,23 @@ export class Engine implements ConsumerEngine {
   serve<E>(
     settings: ConsumerSettings,
     context: Context.Context<never>,
+    replaces: string | undefined,
+    refuse: (why: string) => Effect.Effect<never, E>,
     decide: (row: ConsumerRow | undefined, start: number) => Effect.Effect<ConsumerRow, E>
   ): Effect.Effect<Consumer, E | SqlError.SqlError, Scope.Scope> {
     return Effect.gen({ self: this }, function*() {
       // The present is where the log ends now, not where it was last read.
       yield* this.log.advance
-      const row = yield* this.database.register(this.id, settings.name, this.log.horizon, decide)
+      const expired = this.expired(yield* this.now)
+      const row = yield* this.database.register(
+        this.id,
+        settings.name,
+        replaces,
+        this.log.horizon,
+        expired,
+        refuse,
+        decide
+      )
       const consumer = new Consumer(this, settings, new Map(Object.entries(row.kinds)), row.partitions, context)
       this.consumers.set(settings.name, consumer)
       yield* Effect.addFinalizer(() => this.close(consumer))
@@ -412,6 +454,48 @@ export class Engine implements ConsumerEngine {
       return consumer
     })
   }
+
+  /** Dead letters are dealt with, here and wherever their partitions are. */
+  changeDead(change: Effect.Effect<number, SqlError.SqlError>): Effect.Effect<number, SqlError.SqlError> {
+    return Effect.tap(change, () =>
+      Effect.sync(() => {
+        this.onUnsure()
+        this.tellChange()
+      }))
+  }
+
+  /** Forgets a consumer. False where a process serves it. */
+  remove(name: string): Effect.Effect<boolean, SqlError.SqlError> {
+    return Effect.flatMap(this.now, (now) => this.database.remove(name, this.expired(now)))
+  }
+
+  // ---------------------------------------------------------------------------
+  // Housekeeping
+  // ---------------------------------------------------------------------------
+
+  private readonly keepingHouse: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    yield* Effect.sleep(housekeepingInterval)
+    yield* this.persist(this.database.see(Array.from(this.consumers.keys())))
+    // A process that starts must not take what is deleted for a gap that may be filled.
+    yield* this.persist(this.log.store)
+    const { retentionMillis } = this.settings
+    if (Number.isFinite(retentionMillis)) {
+      const sweep = Effect.suspend(() => this.database.sweep(this.log.horizon, retentionMillis, sweepSize))
+      while ((yield* this.persist(sweep)) === sweepSize);
+    }
+    const now = yield* this.now
+    if (now - this.warnedAt < dayMillis) return
+    this.warnedAt = now
+    for (const { millis, name } of yield* this.persist(this.database.unserved)) {
+      if (millis < dayMillis) continue
+      yield* this.annotated(Effect.logWarning(
+        `No process has served the consumer "${name}" for ${
+          Duration.format(Duration.millis(millis))
+        }, and the log is kept ` +
+          "for it; if it is not needed any more, remove it with removeConsumer"
+      ))
+    }
+  })
 
   private close(consumer: Consumer): Effect.Effect<void> {
     const { name } = consumer.settings

@@ -2,12 +2,22 @@
  * The outbox behind its interface: publishing, registering, and the two lanes.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Cause, Context, DateTime, Effect, Option, Schema, type Scope, Tracer } from "effect"
+import { Cause, Context, DateTime, Effect, Option, Schema, type Scope, Stream, Tracer } from "effect"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { ConsumerOptions, Delivery, Keys, Options, Outbox, PublishOptions } from "../Outbox.ts"
-import { type ConsumerRow, Database, type LogRow, type NewRow } from "./database.ts"
+import type {
+  ConsumerOptions,
+  ConsumerSnapshot,
+  DeadLetter,
+  DeadLetterKey,
+  Delivery,
+  Keys,
+  Options,
+  Outbox,
+  PublishOptions
+} from "../Outbox.ts"
+import { type ConsumerRow, Database, type DeadRow, type LogRow, type NewRow } from "./database.ts"
 import { Engine } from "./engine.ts"
 import { keyHash, slotOf } from "./keyHash.ts"
 import { describe, isCollision, isPassing } from "./outage.ts"
@@ -42,6 +52,9 @@ const failed = (what: string) => (cause: Cause.Cause<unknown>): Effect.Effect<ne
     })
   )
 }
+
+/** How many dead letters are read at a time. */
+const letterPage = 100
 
 /** What `withTransaction` keeps of the innermost transaction, of whichever client. Effect exports no name for it. */
 const CurrentTransaction = Context.Reference<Context.Key<any, object> | undefined>(
@@ -126,6 +139,7 @@ export const makeOutbox = (
         name,
         pollMillis: settings.pollMillis,
         leaseMillis: settings.leaseMillis,
+        retentionMillis: settings.retentionMillis,
         channel: `${settings.tablePrefix}commits`
       },
       decodeRow,
@@ -244,6 +258,15 @@ export const makeOutbox = (
         serving.add(checked.name)
         yield* Effect.addFinalizer(() => Effect.sync(() => serving.delete(checked.name)))
 
+        const refuseToServe = (why: string): Effect.Effect<never, OutboxError> =>
+          Effect.fail(
+            new OutboxError({
+              reason: "consumer",
+              message: `Outbox ${quote(name)}: consumer ${quote(checked.name)} cannot be served: ${why}`,
+              isRetryable: false
+            })
+          )
+        const retired = consumerOptions.retires ?? []
         const decide = (row: ConsumerRow | undefined, present: number): Effect.Effect<ConsumerRow, unknown> => {
           if (row === undefined) {
             return Effect.map(start(consumerOptions.from, present), (at) => ({
@@ -254,23 +277,19 @@ export const makeOutbox = (
               replacedBy: null
             }))
           }
+          if (row.replacedBy !== null) return refuseToServe(`it was replaced by ${quote(row.replacedBy)}`)
           if (row.ordering !== checked.order) {
-            return Effect.fail(
-              new OutboxError({
-                reason: "consumer",
-                message: `Outbox ${quote(name)}: consumer ${quote(checked.name)} was first started with order ` +
-                  `${quote(row.ordering)}, and cannot be served with order ${
-                    quote(checked.order)
-                  }; give it another name`,
-                isRetryable: false
-              })
+            return refuseToServe(
+              `it was first started with order ${quote(row.ordering)}, not ${
+                quote(checked.order)
+              }; give it another name`
             )
           }
-          const added = checked.kinds.filter((kind) => row.kinds[kind] === undefined)
-          return Effect.succeed({
-            ...row,
-            kinds: { ...row.kinds, ...Object.fromEntries(added.map((kind) => [kind, present])) }
-          })
+          const kept = Object.entries(row.kinds).filter(([kind]) => !retired.includes(kind))
+          const added = checked.kinds.filter((kind) => row.kinds[kind] === undefined).map((kind) =>
+            [kind, present] as const
+          )
+          return Effect.succeed({ ...row, kinds: Object.fromEntries([...kept, ...added]) })
         }
 
         yield* engine.serve(
@@ -280,6 +299,8 @@ export const makeOutbox = (
               Effect.suspend(() => handler(event, delivery)) as Effect.Effect<unknown, unknown>
           },
           context,
+          consumerOptions.replaces,
+          refuseToServe,
           decide
         )
         return { name: checked.name }
@@ -291,12 +312,102 @@ export const makeOutbox = (
         )
       )
 
+    // -------------------------------------------------------------------------
+
+    const operating = <A>(what: string, effect: Effect.Effect<A, unknown>): Effect.Effect<A, OutboxError> =>
+      Effect.catchCause(
+        Effect.retry(effect, { while: (error) => isCollision(Cause.fail(error)), times: collisionRetries }),
+        failed(`Outbox ${quote(name)}: ${what}`)
+      )
+
+    const consumers = Effect.map(
+      operating("its consumers cannot be read", database.standings),
+      (standings) =>
+        standings.map((standing): ConsumerSnapshot => ({
+          name: standing.name,
+          kinds: Object.keys(standing.kinds),
+          order: standing.ordering as ConsumerSnapshot["order"],
+          partitions: standing.partitions,
+          lag: {
+            events: standing.lag,
+            oldest: standing.oldest === undefined ? undefined : DateTime.makeUnsafe(standing.oldest)
+          },
+          retrying: (standing.parked.retrying ?? 0) + (standing.parked.requeued ?? 0),
+          held: standing.parked.waiting ?? 0,
+          dead: standing.parked.dead ?? 0,
+          owners: standing.owners,
+          lastSeenAt: DateTime.makeUnsafe(standing.seenAt)
+        }))
+    )
+
+    const letterOf = (row: DeadRow): DeadLetter<any> => {
+      let event: AnyEvent | undefined
+      try {
+        event = decodeRow(row)
+      } catch {
+        event = undefined
+      }
+      return {
+        consumer: row.consumer,
+        kind: row.kind,
+        id: row.id,
+        event,
+        json: row.payload,
+        cause: row.cause ?? "",
+        attempts: row.attempts,
+        publishedAt: DateTime.makeUnsafe(row.publishedAt),
+        diedAt: DateTime.makeUnsafe(row.failedAt)
+      }
+    }
+
+    const deadLetters: Outbox<any>["deadLetters"] = (letterOptions) =>
+      Stream.paginate({ consumer: "", seq: 0 }, (after) =>
+        Effect.map(
+          operating(
+            "its dead letters cannot be read",
+            database.deadLetters(letterOptions?.consumer, after, letterPage)
+          ),
+          (rows) => {
+            const last = rows.length < letterPage ? undefined : rows.at(-1)
+            return [
+              rows.map(letterOf),
+              last === undefined ? Option.none() : Option.some({ consumer: last.consumer, seq: last.seq })
+            ] as const
+          }
+        ))
+
+    const requeue = (letters: ReadonlyArray<DeadLetterKey>) =>
+      operating("dead letters cannot be requeued", engine.changeDead(database.requeue(letters)))
+
+    const discard = (letters: ReadonlyArray<DeadLetterKey>) =>
+      operating("dead letters cannot be discarded", engine.changeDead(database.discard(letters)))
+
+    const removeConsumer = (consumer: string) =>
+      Effect.flatMap(
+        operating(`the consumer ${quote(consumer)} cannot be removed`, engine.remove(consumer)),
+        (isRemoved) =>
+          isRemoved ? Effect.void : Effect.fail(
+            new OutboxError({
+              reason: "consumer",
+              message: `Outbox ${quote(name)}: the consumer ${
+                quote(consumer)
+              } cannot be removed while a process serves it`,
+              isRetryable: false
+            })
+          )
+      )
+
     return {
       name,
       tablePrefix: settings.tablePrefix,
       publish,
       publishAll,
       on: on as Outbox<any>["on"],
+      consumers,
+      deadLetters,
+      requeue,
+      discard,
+      removeConsumer,
       awaitIdle: engine.awaitIdle
     }
   })

@@ -35,6 +35,7 @@ export interface Settings {
   readonly pollMillis: number
   readonly leaseMillis: number
   readonly partitions: number
+  readonly retentionMillis: number
   readonly live: boolean
 }
 
@@ -60,7 +61,8 @@ export const requireSettings = (outbox: string, options: Options): Settings => {
   if (!Number.isInteger(Math.log2(partitions)) || partitions < 1 || partitions > slots) {
     refuse(outbox, `partitions must be a power of two from 1 to ${slots}, but is ${quote(partitions)}`)
   }
-  return { tablePrefix, pollMillis, leaseMillis, partitions, live: options.live ?? true }
+  const retentionMillis = Duration.toMillis(requireDuration(outbox, "retention", options.retention ?? "7 days"))
+  return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, live: options.live ?? true }
 }
 
 /** What `on` was given, but for its handler. */
@@ -94,6 +96,18 @@ export const requireConsumer = (
   if (from !== undefined && from !== "now" && from !== "beginning" && !DateTime.isDateTime(from)) {
     say(`from must be "now", "beginning" or a DateTime, but is ${quote(from)}`)
   }
+  for (const kind of options.retires ?? []) {
+    if (kinds.includes(kind)) {
+      say(`retires names ${quote(kind)}, which it handles; it names kinds that are handled no more`)
+    }
+  }
+  if (options.replaces !== undefined && (options.replaces === consumer || options.replaces.trim() === "")) {
+    say(`replaces must be the name that it had before, but is ${quote(options.replaces)}`)
+  }
+  const afterDeath = requireOneOf(at, "afterDeath", options.afterDeath ?? "continue", ["continue", "hold"])
+  if (afterDeath === "hold" && order === "none") {
+    say(`afterDeath "hold" needs order "all" or "key"; with order "none" nothing comes behind a dead letter`)
+  }
   const isTransactional = options.transactional ?? false
   return {
     name: consumer,
@@ -105,7 +119,7 @@ export const requireConsumer = (
     timeoutMillis: Duration.toMillis(
       requireDuration(at, "timeout", options.timeout ?? (isTransactional ? "5 seconds" : "30 seconds"))
     ),
-    holdsBehindDead: false,
+    holdsBehindDead: afterDeath === "hold",
     isTransactional,
     drain: options.drain === undefined ? undefined : requireDuration(at, "drain", options.drain)
   }

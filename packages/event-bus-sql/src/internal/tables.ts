@@ -110,6 +110,9 @@ const initial = (prefix: string) =>
     )`)
     yield* run(`CREATE INDEX ${names.parked}_by_state ON ${names.parked} (consumer, state, seq)`)
 
+    // What is parked is not deleted with the log.
+    yield* run(`CREATE INDEX ${names.parked}_by_event ON ${names.parked} (seq)`)
+
     // One row. generation: counted up by whatever the other processes have to look at.
     yield* run(`CREATE TABLE ${names.state} (
       id INTEGER NOT NULL PRIMARY KEY,
