@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { EventBus, type Subscription, type SubscriptionHandle, type SubscriptionSnapshot } from "@openwatch/event-bus"
 import { Explorer } from "@openwatch/event-bus-conformance"
-import { DateTime, Effect, Exit, type PubSub, Schema, Scope } from "effect"
+import { DateTime, Effect, Exit, Schema, Scope, type Stream } from "effect"
 
 const occurredAt = DateTime.makeUnsafe(0)
 const fields = { n: Schema.Int, occurredAt: Schema.DateTimeUtc }
@@ -48,14 +48,20 @@ export const assertLawful = (snapshot: SubscriptionSnapshot): void => {
 export interface Stage {
   readonly bus: EventBus.EventBus<Event>
   readonly subscribe: (
-    options?: { readonly kinds?: ReadonlyArray<Event["_tag"]> } & EventBus.BufferOptions
+    options?:
+      & { readonly kinds?: ReadonlyArray<Event["_tag"]>; readonly where?: EventBus.Where<Event> }
+      & EventBus.BufferOptions
   ) => Effect.Effect<Subscription<Event>, never, Scope.Scope>
   readonly on: <E>(
     handler: (event: Event, handle: SubscriptionHandle) => Effect.Effect<unknown, E, Scope.Scope>,
     options?: EventBus.HandlerOptions<Event, E, never> & { readonly kinds?: ReadonlyArray<Event["_tag"]> }
   ) => Effect.Effect<SubscriptionHandle, never, Scope.Scope>
-  /** The bus as a `PubSub`. Subscriptions to it are not looked after. */
-  readonly asPubSub: Effect.Effect<PubSub.PubSub<Event>>
+  readonly consume: <E>(
+    body: (events: Stream.Stream<Event>) => Effect.Effect<unknown, E, Scope.Scope>,
+    options?: EventBus.ConsumeOptions<Event, E, never>
+  ) => Effect.Effect<SubscriptionHandle, never, Scope.Scope>
+  /** Says that there will be subscriptions that are not looked after. */
+  readonly withOthers: Effect.Effect<void>
   /** Checks all counters now. */
   readonly lawful: Effect.Effect<void>
 }
@@ -82,11 +88,11 @@ export const onBus = <E>(
     yield* Effect.scoped(body({
       bus,
       subscribe: (options) => Effect.map(bus.subscribe({ kinds: bus.kinds, ...options }), watch),
-      asPubSub: Effect.suspend(() => {
+      withOthers: Effect.sync(() => {
         hasOthers = true
-        return bus.asPubSub({ kinds: bus.kinds })
       }),
       on: (handler, options) => Effect.map(bus.on(options?.kinds ?? bus.kinds, handler, options), watch),
+      consume: (body, options) => Effect.map(bus.consume(bus.kinds, body, options), watch),
       lawful
     }))
     yield* lawful

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, PubSub, Stream } from "effect"
-import { everySchedule, onBus, ping, pong } from "./everySchedule.ts"
+import { everySchedule, onBus, ping, pong, type Stage } from "./everySchedule.ts"
 
 /** Whether it brought something, or was interrupted, which is how `PubSub` says that it has ended. */
 const outcome = <A>(take: Effect.Effect<A>): Effect.Effect<"something" | "the end"> =>
@@ -12,6 +12,8 @@ const outcome = <A>(take: Effect.Effect<A>): Effect.Effect<"something" | "the en
     if (Exit.isSuccess(exit)) return Effect.succeed("something")
     return Cause.hasInterruptsOnly(exit.cause) ? Effect.succeed("the end") : Effect.die(exit.cause)
   })
+
+const view = ({ bus, withOthers }: Stage) => Effect.andThen(withOthers, bus.asPubSub({ kinds: bus.kinds }))
 
 describe("PubSub's takers of a subscription", () => {
   it.effect("and one of the bus share what is published", () =>
@@ -127,7 +129,7 @@ describe("a PubSub over the bus", () => {
   it.effect("publishes to the bus, and brings what the bus publishes", () =>
     everySchedule(onBus((stage) =>
       Effect.gen(function*() {
-        const pubsub = yield* stage.asPubSub
+        const pubsub = yield* view(stage)
         const own = yield* stage.subscribe()
         const other = yield* PubSub.subscribe(pubsub)
         const taker = yield* Effect.forkChild(Effect.all([PubSub.take(other), PubSub.take(other)]))
@@ -142,7 +144,7 @@ describe("a PubSub over the bus", () => {
   it.effect("a stream of it ends with the bus", () =>
     everySchedule(onBus((stage) =>
       Effect.gen(function*() {
-        const pubsub = yield* stage.asPubSub
+        const pubsub = yield* view(stage)
         const reader = yield* Effect.forkChild(Stream.runCount(Stream.fromPubSub(pubsub)))
         yield* stage.bus.publish(ping(1))
         yield* stage.bus.shutdown
@@ -153,7 +155,7 @@ describe("a PubSub over the bus", () => {
   it.effect("shutting it down ends its subscribers, and not the bus", () =>
     everySchedule(onBus((stage) =>
       Effect.gen(function*() {
-        const pubsub = yield* stage.asPubSub
+        const pubsub = yield* view(stage)
         const own = yield* stage.subscribe()
         const other = yield* PubSub.subscribe(pubsub)
         const taker = yield* Effect.forkChild(outcome(PubSub.take(other)))
@@ -169,7 +171,7 @@ describe("a PubSub over the bus", () => {
   it.effect("ending it ends its subscribers after what is pending, and not the bus", () =>
     everySchedule(onBus((stage) =>
       Effect.gen(function*() {
-        const pubsub = yield* stage.asPubSub
+        const pubsub = yield* view(stage)
         const own = yield* stage.subscribe()
         const other = yield* PubSub.subscribe(pubsub)
         const taker = yield* Effect.forkChild(Effect.all([PubSub.take(other), PubSub.take(other)]))

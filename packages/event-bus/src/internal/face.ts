@@ -120,11 +120,15 @@ export abstract class Face implements EventBus<AnyEvent> {
     kinds: Kinds,
     options: Pick<MatchOptions<any>, "name" | "where"> = {}
   ): Effect.Effect<any, any> =>
-    Effect.suspend(() => {
-      const subscription = this.root.open(this, { ...options, kinds: arrayOf(kinds) }, Scope.makeUnsafe)
-      subscription.isQuiet = true
-      return Effect.onExit(subscription.take, () => Effect.sync(() => subscription.closeUnsafe()))
-    })
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const subscription = this.root.open(this, { ...options, kinds: arrayOf(kinds) }, Scope.makeUnsafe)
+        subscription.isQuiet = true
+        return subscription
+      }),
+      (subscription) => subscription.take,
+      (subscription) => Effect.sync(() => subscription.closeUnsafe())
+    )
 
   readonly asPubSub = (options: PubSubOptions<string>): Effect.Effect<PubSub.PubSub<any>> =>
     Effect.sync(() => {
