@@ -138,7 +138,7 @@ const program = Effect.gen(function*() {
 
   yield* Console.log(`\n$ openwatch run ${configuration}    # nobody-home does not answer: an alert\n`)
   const { ended, page, stop, until } = yield* watch(`${folder}/openwatch.yaml`, data)
-  yield* until("nobody-home is unreachable")
+  yield* until(") is unreachable")
 
   yield* Console.log(
     `\n$ cp ${results}/base.xml examples/scans/    # the first scan of web-01.example.org: its baseline\n`
@@ -155,7 +155,7 @@ const program = Effect.gen(function*() {
   yield* Console.log(`\n$ sed -i s/22023/22022/ ${inventory}    # nobody-home moves to where somebody answers\n`)
   const moved = (yield* fs.readFileString(`${folder}/hosts.yaml`)).replace("22023", "22022")
   yield* fs.writeFileString(`${folder}/hosts.yaml`, moved)
-  yield* until("nobody-home is reachable again")
+  yield* until(") is reachable again")
 
   const list = Effect.andThen(
     Console.log(`\n$ openwatch alerts list\n`),

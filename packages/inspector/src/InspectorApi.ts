@@ -96,6 +96,8 @@ export const HostState = Schema.Struct({
   state: Schema.Literals(["unknown", "reachable", "unreachable"]),
   /** Since when it is in this state; `null` while unknown. */
   since: Schema.NullOr(Time),
+  /** Why it does not answer; `null` where it does, or where that is not known. */
+  reason: Schema.NullOr(Schema.String),
   /** How long it took to answer when it became reachable, in milliseconds; `null` while it is not. */
   responseTimeMs: Schema.NullOr(Schema.Finite),
   /** Of the last scan, in percent; `null` before the first. */

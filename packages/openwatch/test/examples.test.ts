@@ -87,11 +87,11 @@ describe("npm start", () => {
     Effect.gen(function*() {
       const { exitCode, stdout } = yield* start
       assert.match(stdout, /this-machine \(127\.0\.0\.1:22022\) is reachable, answered in .+ ms\n/)
-      assert.match(stdout, /nobody-home \(127\.0\.0\.1:22023\) is not reachable\n/)
+      assert.match(stdout, /nobody-home \(127\.0\.0\.1:22023\) is not reachable: connection refused\n/)
       assert.match(stdout, /\n3 events published .*, 3 delivered, 0 dropped, 0 without a subscriber\n/)
 
       const [, , down, baseline, drifted, moved, list] = stdout.split(/^\$ .*\n/m)
-      assert.match(down ?? "", /  high      nobody-home is unreachable\n/)
+      assert.match(down ?? "", /  high      nobody-home \(127\.0\.0\.1:22023\) is unreachable: connection refused\n/)
       assert.match(
         baseline ?? "",
         /of web-01\.example\.org, DEBIAN-11\/anssi_np_nt28_high: score 90\.91, the first scan with this profile\n/
@@ -101,10 +101,10 @@ describe("npm start", () => {
         /\nweb-01\.example\.org, DEBIAN-11\/anssi_np_nt28_high: score 77\.27, major \(-13\.64 points\)\n/
       )
       assert.match(drifted ?? "", /  high      web-01\.example\.org .*drifted \(major\)/)
-      assert.match(moved ?? "", /  info      nobody-home is reachable again\n/)
+      assert.match(moved ?? "", /  info      nobody-home .* is reachable again\n/)
       assert.match(moved ?? "", /\n5 events published, 0 dropped; 5 received, 3 alerts routed, /)
       assert.match(list ?? "", /  active    high      web-01\.example\.org .*drifted \(major\)/)
-      assert.match(list ?? "", /  resolved  high      nobody-home is unreachable\n/)
+      assert.match(list ?? "", /  resolved  high      nobody-home .* is unreachable: connection refused\n/)
       assert.match(list ?? "", /\nIts live page was at http:\/\/127\.0\.0\.1:\d+\/: in a terminal, /)
       assert.strictEqual(exitCode, 0)
     }), 120_000)

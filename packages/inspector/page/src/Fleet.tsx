@@ -37,6 +37,7 @@ const ScoreHistory = ({ host, live, onClose }: { host: HostState; live: Live; on
       </div>
       <p>
         {host.endpoint}, {host.state}
+        {host.reason === null ? "" : ` (${host.reason})`}
         {host.since === null ? "" : ` since ${moment(host.since)}`}
         {host.responseTimeMs === null ? "" : `, answered in ${rate(host.responseTimeMs)} ms`}
       </p>

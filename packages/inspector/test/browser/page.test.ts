@@ -153,6 +153,7 @@ describe.skipIf(isMissing)("the page", () => {
             endpoint: attack,
             state: "reachable",
             since: null,
+            reason: null,
             responseTimeMs: null,
             score: 1
           }]),

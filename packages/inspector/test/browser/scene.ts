@@ -15,6 +15,7 @@ const hosts = Array.from({ length: 15 }, (_, n) => {
     endpoint: `192.0.2.${n + 1}:22`,
     state,
     since: state === "unknown" ? null : at(n + 1),
+    reason: state === "unreachable" ? "no connection within 5s" : null,
     responseTimeMs: state === "reachable" ? 4 + n / 2 : null,
     score: n % 5 === 4 ? null : 70 + (n * 7) % 29
   }

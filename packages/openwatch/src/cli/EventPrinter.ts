@@ -7,8 +7,10 @@
 import { Console, DateTime, Effect, Layer, Match, Schema } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import type { DriftDetected } from "../events/DriftDetected.ts"
-import type { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
+import { type Change, changeOf, type HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
+import { describe as describeHost } from "../events/NamedHost.ts"
+import { describe as describeSeries } from "../events/Series.ts"
 import { AllEventKinds, SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 
@@ -36,12 +38,19 @@ const yellow = 33
 
 const driftColors = { major: red, minor: yellow, improvement: green }
 
-const describePulse = ({ priorReachable, reachable, responseTimeMs }: HeartbeatPulse): string =>
-  reachable
-    ? `is reachable${priorReachable === false ? " again" : ""}, answered in ${responseTimeMs} ms`
-    : priorReachable === true
-    ? "is no longer reachable"
-    : "is not reachable"
+const describePulse = (event: HeartbeatPulse): string => {
+  const { priorReachable, reachable, reason, responseTimeMs } = event
+  const why = reason === undefined ? "" : `: ${reason.text}`
+  const state = reachable ? `is reachable, answered in ${responseTimeMs} ms` : `is not reachable${why}`
+  const told: { readonly [C in Change]: string } = {
+    flapping: `keeps changing; single changes are not told until it is steady; now it ${state}`,
+    steady: `is steady again: it ${state}`,
+    removed: "is not watched any more",
+    reachable: `is reachable${priorReachable === false ? " again" : ""}, answered in ${responseTimeMs} ms`,
+    unreachable: `${priorReachable === true ? "is no longer reachable" : "is not reachable"}${why}`
+  }
+  return told[changeOf(event)]
+}
 
 const describeDrift = (event: DriftDetected): string => {
   const { critical, high, low, medium } = event.driftType === "improvement" ? event.becamePassing : event.becameFailing
@@ -49,6 +58,7 @@ const describeDrift = (event: DriftDetected): string => {
   const delta = event.scoreDelta.toFixed(2)
   return [
     event.driftType === "improvement" ? "improved" : `drifted (${event.driftType})`,
+    event.series === undefined ? "" : ` in ${describeSeries(event.series)}`,
     `: score ${event.priorScore.toFixed(2)} to ${event.currentScore.toFixed(2)}`,
     ` (${event.scoreDelta > 0 ? "+" : ""}${delta} points), `,
     `${rules} ${rules === 1 ? "rule" : "rules"} became ${event.driftType === "improvement" ? "passing" : "failing"}`
@@ -79,7 +89,8 @@ const text = (
   return {
     event: (event) => {
       const at = DateTime.formatIsoOffset(DateTime.setZone(event.occurredAt, zone)).slice(0, 19).replace("T", " ")
-      return `${at}  ${labelOf(event.hostId)} ${describe(event)}`
+      const label = event.host === undefined ? labelOf(event.hostId) : describeHost(event.host)
+      return `${at}  ${label} ${describe(event)}`
     },
     counters: ({ deliveredCount, droppedCount, noSubscribersCount, publishedByKind, publishedCount }) => {
       const byKind = AllEventKinds.map((kind) => `${kind} ${publishedByKind[kind]}`).join(", ")

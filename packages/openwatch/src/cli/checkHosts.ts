@@ -1,7 +1,7 @@
 /**
  * `openwatch check hosts`: are the hosts of an inventory reachable?
  */
-import { DateTime, Effect, Layer, Stream } from "effect"
+import { DateTime, Duration, Effect, Layer, Option, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
@@ -24,7 +24,10 @@ const once = Flag.Boolean("once").pipe(
 const interval = Flag.String("interval").pipe(
   Flag.withMetavar("TIME"),
   Flag.withDescription("How often each host is probed, 60s to 3600s (default: 300s)"),
-  Flag.filterMap(TimeSpan.parse, () => TimeSpan.expected),
+  Flag.filterMap(
+    (text) => Option.filter(TimeSpan.parse(text), (span) => Duration.between(span, LivenessLoop.intervalRange)),
+    () => `${TimeSpan.expected}, of 60s to 3600s`
+  ),
   Flag.withDefault(LivenessLoop.defaultInterval)
 )
 

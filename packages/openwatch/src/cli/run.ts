@@ -51,7 +51,9 @@ const fleetOf = (hosts: ReadonlyArray<Host>): Fleet => ({
  */
 const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
   Layer.effectDiscard(Effect.gen(function*() {
-    const { driftThresholds: thresholds, failureThreshold, interval, inventory, probesHosts, scans } = configuration
+    const { changesPerHour, driftThresholds: thresholds, failureThreshold, interval, inventory, probesHosts } =
+      configuration
+    const { retryInterval, scans } = configuration
     const republished = yield* Outbox.republish(AlertRouter.defaultBufferSize)
     if (republished > 0) yield* Effect.logInfo(`${republished} events of an earlier run are published again`)
     const { hosts } = fleet
@@ -67,7 +69,14 @@ const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
     const hostOf = (target: Scan.ScanTarget) => fleet.hostOf(target)
     yield* Effect.all([
       probesHosts
-        ? LivenessLoop.watch(hosts, { interval, failureThreshold, changes, hostStates: yield* HostStates.HostStates })
+        ? LivenessLoop.watch(hosts, {
+          interval,
+          failureThreshold,
+          retryInterval,
+          changesPerHour,
+          changes,
+          hostStates: yield* HostStates.HostStates
+        })
         : Stream.runDrain(changes),
       scans === undefined ? Effect.never : DriftDetector.watch(scans, { hostOf, thresholds }),
       Outbox.relay(AlertRouter.defaultBufferSize)

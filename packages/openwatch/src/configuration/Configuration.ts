@@ -6,6 +6,8 @@
  * liveness:
  *   interval: 5m                   # 1m to 1h
  *   failure_threshold: 2           # failed probes in a row until a host is unreachable
+ *   retry_interval: 30s            # how soon a host that has failed is looked at again: 5s to 1h
+ *   flapping: 4                    # more changes than this in an hour are told once, as flapping
  * scans: scans                     # folder of result files, relative to this file; none where it is not given
  * drift:                           # from how many percentage points on a score has moved
  *   major: 10
@@ -72,6 +74,8 @@ export interface Configuration {
   readonly probesHosts: boolean
   readonly interval: Duration.Duration | undefined
   readonly failureThreshold: number | undefined
+  readonly retryInterval: Duration.Duration | undefined
+  readonly changesPerHour: number | undefined
   /** The watched folder of result files, as `inventory`. */
   readonly scans: string | undefined
   readonly driftThresholds: Drift.Thresholds
@@ -117,6 +121,12 @@ const timeSpanBetween = (
     )
   )
 
+/** How often hosts can be probed: as `LivenessLoop.intervalRange`, which is not loaded to read a file. */
+const intervalRange = { minimum: Duration.minutes(1), maximum: Duration.hours(1) }
+
+/** The shortest and the longest time after which a host that has failed can be looked at again. */
+const retryIntervalRange = { minimum: Duration.seconds(5), maximum: Duration.hours(1) }
+
 const channelTypes = ["console", "webhook", "slack"] as const
 
 const ChannelEntry = Schema.Struct({
@@ -148,14 +158,18 @@ const ConfigurationFile = Schema.Struct({
   inventory: Schema.optionalKey(Schema.NonEmptyString),
   liveness: orFalse(
     Schema.Struct({
-      interval: Schema.optionalKey(TimeSpan.Text),
+      interval: Schema.optionalKey(timeSpanBetween(intervalRange)),
       failure_threshold: Schema.optionalKey(
         Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { expected: "a number of failures, 1 to 100" }))
+      ),
+      retry_interval: Schema.optionalKey(timeSpanBetween(retryIntervalRange)),
+      flapping: Schema.optionalKey(
+        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { expected: "a number of changes, 1 to 100" }))
       )
     }).annotate({
-      messageUnexpectedKey: "Unknown key: liveness has `interval` and `failure_threshold`"
+      messageUnexpectedKey: "Unknown key: liveness has `interval`, `failure_threshold`, `retry_interval` and `flapping`"
     }),
-    "Expected a mapping with the keys `interval` and `failure_threshold`, or false"
+    "Expected a mapping with the keys `interval`, `failure_threshold`, `retry_interval` and `flapping`, or false"
   ),
   scans: Schema.optionalKey(Schema.NonEmptyString),
   drift: Schema.optionalKey(
@@ -326,6 +340,8 @@ export const parse = (
     probesHosts: liveness !== false,
     interval: timeSpan(liveness === false ? undefined : liveness?.interval),
     failureThreshold: liveness === false ? undefined : liveness?.failure_threshold,
+    retryInterval: timeSpan(liveness === false ? undefined : liveness?.retry_interval),
+    changesPerHour: liveness === false ? undefined : liveness?.flapping,
     scans: scans === undefined ? undefined : relativeToFile(scans),
     driftThresholds: Result.getOrElse(driftThresholds, () => Drift.defaultThresholds),
     routesAlerts: alerts !== false,
@@ -339,7 +355,7 @@ export const parse = (
 /** Reads a configuration from its file, and what it takes from the environment from there. */
 export const load = Effect.fn("Configuration.load")(function*(file: string, environment: Environment) {
   const text = yield* YamlFile.readText(file).pipe(
-    Effect.mapError((problem) => new ConfigurationError({ file, problems: [problem] }))
+    Effect.mapError(({ problem }) => new ConfigurationError({ file, problems: [problem] }))
   )
   return yield* Effect.fromResult(parse(file, text, environment))
 })

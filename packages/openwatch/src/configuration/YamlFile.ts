@@ -81,6 +81,18 @@ const describeReadError = (error: PlatformError.PlatformError): string => {
   }
 }
 
+/** Why a file cannot be read. */
+export interface Unreadable {
+  readonly problem: string
+  /** Whether the same file may be read later: this machine, not the file, is what is wrong. */
+  readonly isForNow: boolean
+}
+
 /** The text of a file, or why it cannot be read. */
-export const readText = (file: string): Effect.Effect<string, string, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(Effect.mapError(describeReadError))
+export const readText = (file: string): Effect.Effect<string, Unreadable, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(
+    Effect.mapError((error) => ({
+      problem: describeReadError(error),
+      isForNow: error.reason._tag !== "NotFound" && error.reason._tag !== "BadResource"
+    }))
+  )

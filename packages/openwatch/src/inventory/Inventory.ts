@@ -37,7 +37,9 @@ export class InventoryError extends Schema.TaggedError<InventoryError>()("Invent
   /** The file, as it was given. */
   file: Schema.String,
   /** What is wrong, each with its place in the file where it has one: never empty. */
-  problems: Schema.NonEmptyArray(Schema.String)
+  problems: Schema.NonEmptyArray(Schema.String),
+  /** Whether the same file may be read later: this machine, not the file, is what is wrong. */
+  isForNow: Schema.Boolean
 }) {
   override get message(): string {
     return this.problems.length === 1
@@ -116,7 +118,7 @@ const findDuplicates = (hosts: ReadonlyArray<Host>): Array<string> => {
  * Reads an inventory from the text of its file. `file` is only named in errors.
  */
 export const parse = (file: string, text: string): Result.Result<Inventory, InventoryError> => {
-  const failWith = (problems: YamlFile.Problems) => Result.fail(new InventoryError({ file, problems }))
+  const failWith = (problems: YamlFile.Problems) => Result.fail(new InventoryError({ file, problems, isForNow: false }))
 
   const decoded = decodeFile(text)
   if (Result.isFailure(decoded)) return failWith(decoded.failure)
@@ -131,7 +133,7 @@ export const parse = (file: string, text: string): Result.Result<Inventory, Inve
 /** Reads an inventory from its file. */
 export const load = Effect.fn("Inventory.load")(function*(file: string) {
   const text = yield* YamlFile.readText(file).pipe(
-    Effect.mapError((problem) => new InventoryError({ file, problems: [problem] }))
+    Effect.mapError(({ isForNow, problem }) => new InventoryError({ file, problems: [problem], isForNow }))
   )
   return yield* Effect.fromResult(parse(file, text))
 })
@@ -154,7 +156,7 @@ const signatureOf = Effect.fnUntraced(function*(file: string) {
 
 /**
  * The inventory in a file, now and after each change of it, for ever. What an edit has broken is logged; nothing comes then
- * until it is mended.
+ * until it is mended. A file that cannot be read for now is said once, and read once it can.
  *
  * The file is looked at every two seconds, which sees also one that is replaced, linked or mounted, and is read once two
  * looks found it the same, so that it is not read half written.
@@ -164,14 +166,24 @@ export const follow = Effect.fnUntraced(function*(file: string) {
   return Stream.suspend(() => {
     let taken: string | undefined
     let last: string | undefined
+    let said = ""
+    const say = (error: InventoryError) => {
+      if (error.isForNow) taken = undefined
+      if (error.isForNow && error.message === said) return Effect.void
+      said = error.message
+      return Effect.logError(`${error.message}; the hosts stay as they were`)
+    }
     const look = Effect.gen(function*() {
       const before = last
       last = yield* signatureOf(file)
       if (last !== before || last === taken) return []
       taken = last
       return yield* load(file).pipe(
-        Effect.map((inventory) => [inventory]),
-        Effect.catch((error) => Effect.as(Effect.logError(`${error.message}; the hosts stay as they were`), []))
+        Effect.map((inventory) => {
+          said = ""
+          return [inventory]
+        }),
+        Effect.catch((error) => Effect.as(say(error), []))
       )
     })
     return Stream.flattenIterable(Stream.fromEffectSchedule(look, Schedule.spaced(lookInterval)))

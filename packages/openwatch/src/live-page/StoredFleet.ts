@@ -36,8 +36,10 @@ export const layer = (
         hosts: Effect.gen(function*() {
           const verdicts = yield* hostStates.verdicts
           const scores = yield* scans.lastScores
+          const probes = yield* hostStates.probes
           return hosts().map(({ endpoint, id, name }) => {
-            const verdict = verdicts.get(id)
+            // Of a host that this machine cannot judge, nothing is known any more.
+            const verdict = probes.get(id)?.isJudged === false ? undefined : verdicts.get(id)
             return {
               id,
               name,
@@ -48,6 +50,7 @@ export const layer = (
                 ? "reachable" as const
                 : "unreachable" as const,
               since: verdict?.since ?? null,
+              reason: verdict?.reason?.text ?? null,
               responseTimeMs: verdict?.responseTimeMs ?? null,
               score: scores.get(id) ?? null
             }

@@ -2,31 +2,23 @@
  * The liveness loop: probes every host of the inventory again and again, and publishes a `HeartbeatPulse` when a host's
  * reachability changes.
  *
- * A probe that changes nothing publishes nothing. One host is never probed twice at once, and no more than
- * `maxInFlight` probes run at a time. A probe that fails for want of something on this machine (see `Probe.LocalFault`)
- * says nothing about its host: it is logged, and tried again soon. All time is read from `Clock`, and an interruption
- * closes every connection at once.
+ * A probe that changes nothing publishes nothing. One host is never probed twice at once, and no more than `maxInFlight`
+ * probes run at a time (see `Places` for the order). A host that has failed is looked at again after `retryInterval`, until
+ * there is a verdict. A probe that fails for want of something on this machine (see `Probe.LocalFault`) says nothing about
+ * its host: the host keeps its state and is probed again soon, one line tells of the fault and one of its end. All time is
+ * read from `Clock`, pauses are measured by the one that cannot be set back, and an interruption closes every connection at
+ * once.
  */
-import {
-  Clock,
-  DateTime,
-  Duration,
-  Effect,
-  FiberMap,
-  PartitionedSemaphore,
-  Random,
-  Result,
-  Schedule,
-  Schema,
-  Stream
-} from "effect"
+import { Clock, DateTime, Duration, Effect, FiberMap, Random, Result, Schedule, Schema, Stream } from "effect"
 import * as CliError from "effect/cli/CliError"
+import type * as SqlError from "effect/sql/SqlError"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import type { HostStates, ProbeRecord, Verdict } from "../storage/HostStates.ts"
+import * as Places from "./Places.ts"
 import { Probe } from "./Probe.ts"
 import * as Reachability from "./Reachability.ts"
 
@@ -34,6 +26,8 @@ import * as Reachability from "./Reachability.ts"
 export interface Options {
   /** How many failed probes in a row make a host unreachable: 2 by default. */
   readonly failureThreshold?: number | undefined
+  /** A host that changes more often than this within an hour is flapping: 4 by default. */
+  readonly changesPerHour?: number | undefined
   /** How many probes may run at a time: 64 by default. */
   readonly maxInFlight?: number | undefined
   /**
@@ -46,11 +40,11 @@ export interface Options {
 /** How often a host is probed where nothing else is said. */
 export const defaultInterval: Duration.Duration = Duration.minutes(5)
 
-/** A host is not probed more often than this. */
-export const minimumInterval: Duration.Duration = Duration.minutes(1)
+/** How often a host can be probed at most and at least. */
+export const intervalRange = { minimum: Duration.minutes(1), maximum: Duration.hours(1) }
 
-/** A host is not probed less often than this. */
-export const maximumInterval: Duration.Duration = Duration.hours(1)
+/** How soon a host that has failed is looked at again where nothing else is said. */
+export const defaultRetryInterval: Duration.Duration = Duration.seconds(30)
 
 /** What `settle` waits before it probes a host again. */
 const retryDelay = Duration.seconds(1)
@@ -61,8 +55,14 @@ const localFaultDelay = Duration.seconds(10)
 /** How often `settle` probes a host in vain before it gives up. */
 const maxLocalFaults = 10
 
-/** How often it is said that this machine could not probe. */
-const localFaultLogInterval = Duration.seconds(60)
+/** A fault of this machine is over when there was none for so long, in milliseconds. */
+const localFaultEndsAfter = 60_000
+
+/** A host that could not be judged for so many intervals is shown as one of which nothing is known. */
+const unjudgedAfter = 3
+
+/** Milliseconds of the clock that cannot be set back. */
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
 /** How often the times of probes are stored: one that a crash loses costs a probe that comes early. */
 const flushInterval = Duration.seconds(5)
@@ -77,27 +77,29 @@ export const jittered = (interval: Duration.Duration, hostId: HostId, n: number)
     Effect.map((factor) => Duration.millis(Math.round(Duration.toMillis(interval) * factor)))
   )
 
-const clampInterval = Effect.fnUntraced(function*(interval: Duration.Duration) {
-  const clamped = Duration.clamp(interval, { minimum: minimumInterval, maximum: maximumInterval })
-  if (!Duration.equals(clamped, interval)) {
-    yield* Effect.logWarning(
-      `The interval of ${Duration.format(interval)} is outside ${Duration.format(minimumInterval)} to ${
-        Duration.format(maximumInterval)
-      }; hosts are probed every ${Duration.format(clamped)}`
+/** The interval is out of range. */
+export class InvalidInterval extends Schema.TaggedError<InvalidInterval>()("InvalidInterval", {
+  message: Schema.String
+}) {}
+
+const inRange = (interval: Duration.Duration): Effect.Effect<Duration.Duration, InvalidInterval> =>
+  Duration.between(interval, intervalRange)
+    ? Effect.succeed(interval)
+    : Effect.fail(
+      new InvalidInterval({
+        message: `the interval is ${Duration.format(interval)}; expected ${Duration.format(intervalRange.minimum)} to ${
+          Duration.format(intervalRange.maximum)
+        }`
+      })
     )
-  }
-  return clamped
-})
 
 /** To a hundredth of a millisecond: what is finer is noise. */
 const roundedMillis = (duration: Duration.Duration): number => Math.round(Duration.toMillis(duration) * 100) / 100
 
-/** Goes on trying: a transition that is not stored is not published either, but it is not forgotten. */
-const store = (hostStates: HostStates["Service"], pulse: HeartbeatPulse) =>
-  hostStates.record(pulse).pipe(
-    Effect.tapError((error) =>
-      Effect.logWarning(`The state of host ${pulse.hostId} is not stored: ${describeSqlError(error)}`)
-    ),
+/** Goes on trying: what is not stored is not published either, but it is not forgotten. */
+const untilStored = <A>(store: Effect.Effect<A, SqlError.SqlError>, what: string): Effect.Effect<A> =>
+  store.pipe(
+    Effect.tapError((error) => Effect.logWarning(`${what} is not stored: ${describeSqlError(error)}`)),
     Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")])),
     Effect.orDie
   )
@@ -127,60 +129,92 @@ interface Checked {
   readonly localFault: string | undefined
 }
 
+/** Says once that this machine cannot probe, and once that it can again: all hosts meet the same fault. */
+const makeFaultLog = () => {
+  let isFaulty = false
+  let faults = 0
+  let lastAt = 0
+  return {
+    failed: Effect.fnUntraced(function*(host: Host, problem: string) {
+      faults++
+      lastAt = yield* monotonicMillis
+      if (isFaulty) return
+      isFaulty = true
+      yield* Effect.logWarning(
+        `${host.name} (${host.endpoint}) was not probed: ${problem}; hosts that cannot be judged keep their states`
+      )
+    }),
+    worked: Effect.fnUntraced(function*() {
+      if (!isFaulty || (yield* monotonicMillis) - lastAt < localFaultEndsAfter) return
+      const count = faults
+      isFaulty = false
+      faults = 0
+      yield* Effect.logInfo(`This machine can probe again; ${count} ${count === 1 ? "probe was" : "probes were"} void`)
+    })
+  }
+}
+
 /**
  * Makes the effect that probes a host once, as soon as it has a place among the probes in flight, and publishes the change
  * of verdict if there is one.
  */
 const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
   const bus = yield* SystemEventBus
-  const { probe } = yield* Probe
-  const failureThreshold = options?.failureThreshold ?? 2
-  // `Semaphore` walks all who wait whenever a permit comes back: with 10,000 hosts that took 2.6 s, this one 0.4 s.
-  const inFlight = yield* PartitionedSemaphore.make<HostId>({ permits: options?.maxInFlight ?? 64 })
+  const { probe, resolve } = yield* Probe
+  const judgement: Reachability.Judgement = {
+    failureThreshold: options?.failureThreshold ?? Reachability.defaultJudgement.failureThreshold,
+    changesPerHour: options?.changesPerHour ?? Reachability.defaultJudgement.changesPerHour
+  }
+  const places = Places.make(options?.maxInFlight ?? 64)
+  const faultLog = makeFaultLog()
 
-  // All hosts meet the same fault: one line now and then tells of it.
-  let faults = 0
-  let nextLogAt = -Infinity
-  const logLocalFault = Effect.fnUntraced(function*(host: Host, problem: string) {
-    faults++
-    const now = yield* Clock.currentTimeMillis
-    if (now < nextLogAt) return
-    nextLogAt = now + Duration.toMillis(localFaultLogInterval)
-    const others = faults === 1 ? "" : `, nor ${faults - 1} before`
-    faults = 0
-    yield* Effect.logWarning(`${host.name} (${host.endpoint}) was not probed${others}: ${problem}`)
-  })
+  const purposeOf = ({ failures, verdict }: Reachability.Reachability): Places.Purpose =>
+    verdict === "unreachable" ? "unreachable" : failures > 0 ? "second look" : "first look"
 
   return Effect.fnUntraced(function*(host: Host, prior: Reachability.Reachability) {
-    // The yield lets an interruption of the whole loop reach those who wait, one after the other, before any of them
-    // starts a probe with the permit of the one interrupted before it.
-    const [elapsed, result] = yield* Effect.yieldNow.pipe(
-      Effect.andThen(probe(host).pipe(Effect.result, Effect.timed)),
-      inFlight.withPermit(host.id)
+    const within = places.within(purposeOf(prior))
+    const [elapsed, result] = yield* resolve(host.address).pipe(
+      Effect.flatMap((addresses) => {
+        // The yield lets an interruption of the whole loop reach those who wait, one after the other, before any of them
+        // starts a probe in the place of the one interrupted before it.
+        const inPlace = Effect.andThen(Effect.yieldNow, Effect.timed(probe({ addresses, port: host.port })))
+        return within(inPlace)
+      }),
+      Effect.matchEffect({
+        onFailure: (error) => Effect.succeed([Duration.zero, Result.fail(error)] as const),
+        onSuccess: ([elapsed, answer]) => Effect.succeed([elapsed, Result.succeed(answer)] as const)
+      })
     )
-    const answered = Result.isSuccess(result)
-    if (!answered && result.failure.reason._tag === "LocalFault") {
-      const localFault = result.failure.message
-      yield* logLocalFault(host, localFault)
-      const unchecked: Checked = { reachability: prior, elapsed, localFault }
+    if (Result.isFailure(result) && result.failure.reason._tag === "LocalFault") {
+      yield* faultLog.failed(host, result.failure.message)
+      const unchecked: Checked = { reachability: prior, elapsed, localFault: result.failure.message }
       return unchecked
     }
-    const [reachability, transition] = Reachability.afterProbe(prior, answered, failureThreshold)
+    yield* faultLog.worked()
+    const answered = Result.isSuccess(result)
+    const [reachability, transition] = Reachability.afterProbe(prior, answered, yield* monotonicMillis, judgement)
     if (!answered) {
-      // An event says that a host does not answer, only the log says why.
       const log = transition === undefined ? Effect.logDebug : Effect.logInfo
       yield* log(`${host.name} (${host.endpoint}) did not answer: ${result.failure.message}`)
+    } else if (result.success.note !== undefined) {
+      yield* Effect.logDebug(`${host.name} (${host.endpoint}) answered: ${result.success.note}`)
     }
     if (transition !== undefined) {
+      const { change, isTold, priorReachable, reachable } = transition
       const pulse = new HeartbeatPulse({
         hostId: host.id,
-        reachable: transition.reachable,
-        priorReachable: transition.priorReachable,
+        reachable,
+        priorReachable,
         responseTimeMs: answered ? roundedMillis(elapsed) : 0,
+        change,
+        ...(answered ? {} : { reason: { code: result.failure.reason._tag, text: result.failure.message } }),
+        host: { name: host.name, address: host.endpoint },
         occurredAt: yield* DateTime.now
       })
-      if (options?.hostStates !== undefined) yield* store(options.hostStates, pulse)
-      yield* bus.publish(pulse)
+      if (options?.hostStates !== undefined) {
+        yield* untilStored(options.hostStates.record(pulse, isTold), `The state of host ${host.name}`)
+      }
+      if (isTold) yield* bus.publish(pulse)
     }
     const checked: Checked = { reachability, elapsed, localFault: undefined }
     return checked
@@ -193,24 +227,33 @@ interface Watched {
   reachability: Reachability.Reachability
   /** How many probes there have been. */
   probes: number
-  /** When the last one began, in milliseconds. */
+  /** When the last one began, in milliseconds since 1970. */
   probedAt: number
-  /** When the next one is due, in milliseconds. */
+  /** When the next one is due, in milliseconds of a clock that cannot be set back. */
   dueAt: number
+  /** When the last one began that was not void, by the same clock. */
+  judgedAt: number
+  isJudged: boolean
 }
 
-const recordOf = ({ host, probedAt, probes, reachability }: Watched): ProbeRecord => ({
+const recordOf = ({ host, isJudged, probedAt, probes, reachability }: Watched): ProbeRecord => ({
   hostId: host.id,
   endpoint: host.endpoint,
   probes,
   failures: reachability.failures,
-  probedAt
+  probedAt,
+  isJudged
 })
 
 /** Stores the last probes of hosts now and then, and when the scope closes. */
 const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service"] | undefined) {
   if (hostStates === undefined) {
-    return { verdicts: new Map<HostId, Verdict>(), probes: new Map<HostId, ProbeRecord>(), probed: () => {} }
+    return {
+      verdicts: new Map<HostId, Verdict>(),
+      probes: new Map<HostId, ProbeRecord>(),
+      probed: () => {},
+      forget: () => {}
+    }
   }
   const changed = new Set<Watched>()
   const flush = Effect.suspend(() => {
@@ -223,10 +266,13 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
       })
     )
   })
+  const verdicts = new Map(yield* hostStates.verdicts)
   const schedule = {
-    verdicts: yield* hostStates.verdicts,
+    verdicts,
     probes: yield* hostStates.probes,
-    probed: (watched: Watched) => void changed.add(watched)
+    probed: (watched: Watched) => void changed.add(watched),
+    /** As what is stored of a host that is gone is forgotten. */
+    forget: (hostId: HostId) => void verdicts.delete(hostId)
   }
   yield* Effect.addFinalizer(() => flush)
   yield* flush.pipe(Effect.delay(flushInterval), Effect.forever, Effect.forkScoped)
@@ -236,36 +282,68 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
 /**
  * Probes every host every interval, for ever.
  *
- * The interval is 5 minutes by default; one outside 1 minute to 1 hour is clamped, with a log line. `changes` are later
+ * The interval is 5 minutes by default; one outside 1 minute to 1 hour is an error. `changes` are later
  * inventories: hosts that come are probed at once, those that go no more, and one whose address or port changes is probed
- * there at once, with the verdict that it had. A host is the same as long as its id is.
+ * there at once, with the verdict that it had. A host is the same as long as its id is; with `hostStates`, also where it has
+ * been renamed (see `HostStates.takeInventory`).
  */
 export const watch = Effect.fnUntraced(function*(
   hosts: ReadonlyArray<Host>,
   options?: Options & {
     readonly interval?: Duration.Duration | undefined
+    /** How soon a host that has failed is looked at again, until there is a verdict: 30 seconds by default. */
+    readonly retryInterval?: Duration.Duration | undefined
     readonly changes?: Stream.Stream<ReadonlyArray<Host>> | undefined
   }
 ) {
+  const bus = yield* SystemEventBus
   const check = yield* makeCheck(options)
-  const interval = yield* clampInterval(options?.interval ?? defaultInterval)
-  const schedule = yield* makeSchedule(options?.hostStates)
+  const interval = yield* inRange(options?.interval ?? defaultInterval)
+  const retryInterval = Duration.toMillis(
+    Duration.min(options?.retryInterval ?? defaultRetryInterval, Duration.times(interval, 0.8))
+  )
+  const hostStates = options?.hostStates
+
+  /** Tells of those that are not watched any more. */
+  const compare = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
+    if (hostStates === undefined) return new Map<HostId, HostId>()
+    const { removed, renamed } = yield* untilStored(hostStates.takeInventory(hosts), "The inventory")
+    yield* bus.publishAll(removed)
+    return renamed
+  })
+  yield* compare(hosts)
+
+  const schedule = yield* makeSchedule(hostStates)
   const known = new Map<HostId, Watched>()
   const fibers = yield* FiberMap.make<HostId>()
 
-  const dueAfter = (probedAt: number, hostId: HostId, probes: number) =>
-    Effect.map(jittered(interval, hostId, probes), (pause) => probedAt + Duration.toMillis(pause))
+  /** How long after the start of its last probe a host's next one is due. */
+  const pauseAfter = (hostId: HostId, probes: number) =>
+    Effect.map(jittered(interval, hostId, probes), Duration.toMillis)
 
   const resume = Effect.fnUntraced(function*(host: Host, now: number) {
-    const { failures = 0, probedAt = now, probes = 0, endpoint } = schedule.probes.get(host.id) ?? {}
+    const wallNow = yield* Clock.currentTimeMillis
+    const { failures = 0, probedAt = wallNow, probes = 0, endpoint } = schedule.probes.get(host.id) ?? {}
+    const verdict = schedule.verdicts.get(host.id)
+    const reachability = Reachability.fromStored(
+      verdict === undefined ? undefined : {
+        reachable: verdict.reachable,
+        since: now - Math.max(0, wallNow - DateTime.toEpochMillis(verdict.since)),
+        isFlapping: verdict.isFlapping
+      },
+      failures
+    )
+    const pause = Reachability.isSettled(reachability) ? yield* pauseAfter(host.id, probes - 1) : retryInterval
     // What a clock that went wrong has stored must not put a probe off for longer than ever.
-    const isDueNow = endpoint !== host.endpoint || probedAt > now
+    const isDueNow = endpoint !== host.endpoint || probedAt > wallNow
     const watched: Watched = {
       host,
-      reachability: Reachability.fromStored(schedule.verdicts.get(host.id)?.reachable, failures),
+      reachability,
       probes,
       probedAt,
-      dueAt: isDueNow ? now : yield* dueAfter(probedAt, host.id, probes - 1)
+      dueAt: isDueNow ? now : now + probedAt + pause - wallNow,
+      judgedAt: now,
+      isJudged: true
     }
     known.set(host.id, watched)
     return watched
@@ -273,17 +351,26 @@ export const watch = Effect.fnUntraced(function*(
 
   const watchHost = Effect.fnUntraced(function*(watched: Watched) {
     for (;;) {
-      const pause = watched.dueAt - (yield* Clock.currentTimeMillis)
+      const pause = watched.dueAt - (yield* monotonicMillis)
       if (pause > 0) yield* Effect.sleep(pause)
       const { elapsed, localFault, reachability } = yield* check(watched.host, watched.reachability)
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* monotonicMillis
       if (localFault !== undefined) {
         watched.dueAt = now + Duration.toMillis(localFaultDelay)
+        if (watched.isJudged && now - watched.judgedAt > unjudgedAfter * Duration.toMillis(interval)) {
+          watched.isJudged = false
+          schedule.probed(watched)
+        }
         continue
       }
+      const took = Math.round(Duration.toMillis(elapsed))
       watched.reachability = reachability
-      watched.probedAt = now - Math.round(Duration.toMillis(elapsed))
-      watched.dueAt = yield* dueAfter(watched.probedAt, watched.host.id, watched.probes++)
+      watched.isJudged = true
+      watched.judgedAt = now - took
+      watched.probedAt = (yield* Clock.currentTimeMillis) - took
+      const n = watched.probes++
+      watched.dueAt = watched.judgedAt +
+        (Reachability.isSettled(reachability) ? yield* pauseAfter(watched.host.id, n) : retryInterval)
       schedule.probed(watched)
     }
   })
@@ -292,10 +379,18 @@ export const watch = Effect.fnUntraced(function*(
     FiberMap.run(fibers, watched.host.id, watchHost(watched), { startImmediately: false })
 
   /** Makes these the hosts that are watched. */
-  const take = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
-    const now = yield* Clock.currentTimeMillis
+  const take = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>, renamed: ReadonlyMap<HostId, HostId>) {
+    const now = yield* monotonicMillis
+    for (const [from, to] of renamed) {
+      const watched = known.get(from)
+      if (watched === undefined) continue
+      yield* FiberMap.remove(fibers, from)
+      known.delete(from)
+      known.set(to, watched)
+    }
     const gone = new Set(Array.from(fibers, ([hostId]) => hostId))
-    const counts = { come: 0, go: 0, move: 0, stay: 0 }
+    const counts = { come: 0, go: 0, move: 0, rename: renamed.size, stay: 0 }
+    const names = new Set(renamed.values())
     for (const host of hosts) {
       const isWatched = gone.delete(host.id)
       const watched = known.get(host.id) ?? (yield* resume(host, now))
@@ -307,21 +402,31 @@ export const watch = Effect.fnUntraced(function*(
         watched.dueAt = now
       }
       if (!isWatched || isMoved) yield* begin(watched)
-      counts[!isWatched ? "come" : isMoved ? "move" : "stay"]++
+      if (!names.has(host.id)) counts[!isWatched ? "come" : isMoved ? "move" : "stay"]++
     }
     counts.go = gone.size
-    yield* Effect.forEach(gone, (hostId) => FiberMap.remove(fibers, hostId), { discard: true })
+    for (const hostId of gone) {
+      yield* FiberMap.remove(fibers, hostId)
+      const { isFlapping, verdict } = known.get(hostId)?.reachability ?? Reachability.unknown
+      // Its alerts are over. Should it come back, what it is then is news.
+      if (verdict === "unreachable" || isFlapping) {
+        known.delete(hostId)
+        schedule.forget(hostId)
+      }
+    }
     return counts
   })
 
-  const takeChange = (hosts: ReadonlyArray<Host>) =>
-    Effect.flatMap(take(hosts), ({ come, go, move }) =>
-      come + go + move === 0 ? Effect.void : Effect.logInfo(
-        `The inventory has changed: ${come} hosts are new, ${go} are gone, ${move} have another address; ` +
-          `${hosts.length} are watched`
-      ))
+  const takeChange = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
+    const { come, go, move, rename } = yield* take(hosts, yield* compare(hosts))
+    if (come + go + move + rename === 0) return
+    yield* Effect.logInfo(
+      `The inventory has changed: ${come} hosts are new, ${go} are gone, ${move} have another address, ` +
+        `${rename} another name; ${hosts.length} are watched`
+    )
+  })
 
-  yield* take(hosts)
+  yield* take(hosts, new Map())
   return yield* Effect.raceFirst(
     Effect.andThen(FiberMap.join(fibers), Effect.never),
     (options?.changes ?? Stream.never).pipe(Stream.runForEach(takeChange), Effect.andThen(Effect.never))

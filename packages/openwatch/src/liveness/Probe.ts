@@ -1,22 +1,29 @@
 /**
  * One look at one host: does an SSH server answer there?
  *
- * A TCP connection is opened, up to 256 bytes are read, and the connection is closed again. Nothing is sent, no
- * credentials are needed, and what comes is judged by its first bytes: an SSH server begins with its identification
- * string (RFC 4253 section 4.2), `SSH-2.0-` or, where it also speaks the old protocol, `SSH-1.99-` (section 5.1).
- * The RFC lets other lines come first; a server that begins with one is not taken for SSH here.
+ * A TCP connection is opened, at most 8 KiB are read, and the connection is closed again. Nothing is sent, and no
+ * credentials are needed. An SSH server says so in a line that begins with its identification string (RFC 4253 section 4.2):
+ * `SSH-2.0-` or, where it also speaks the old protocol, `SSH-1.99-` (section 5.1). Other lines may come first. One that
+ * refuses to talk for now, as OpenSSH does when too many connections are waiting to log in, is there as well.
+ *
+ * The addresses of a name are tried a quarter of a second after one another (RFC 8305 section 5), and the first that answers
+ * decides.
  */
 import { Context, Data, Duration, Effect, Layer, Match } from "effect"
+import * as Dgram from "node:dgram"
 import * as Net from "node:net"
+import { clean } from "../events/PlainText.ts"
+import * as NameResolver from "./NameResolver.ts"
+import * as Pauses from "./Pauses.ts"
 
 /** Where a host is probed. */
 export interface Target {
-  /** An IPv4 or IPv6 address, or a name. */
-  readonly address: string
+  /** IPv4 or IPv6 addresses, the one to be tried first first: at least one. */
+  readonly addresses: ReadonlyArray<string>
   readonly port: number
 }
 
-/** The name has no address, or asking for it failed. */
+/** The name has no address, or asking for it failed while other names were found. */
 export class NameNotResolved extends Data.TaggedClass("NameNotResolved")<{ readonly code: string }> {}
 
 /** The host is there and has no listener on the port, or a firewall says so. */
@@ -39,13 +46,13 @@ export class ConnectionClosed extends Data.TaggedClass("ConnectionClosed") {}
 
 /** Something listens there, but it is no SSH server. */
 export class NotSsh extends Data.TaggedClass("NotSsh")<{
-  /** What it said: at most 256 bytes, one character each. */
+  /** What it said, one character a byte. */
   readonly banner: string
 }> {}
 
 /**
- * This machine could not probe: it has no file descriptor, memory, port or network left, or forbids it. That says nothing
- * about the host.
+ * This machine could not probe: it has no file descriptor, memory, port, network or resolver, forbids it, or was paused
+ * meanwhile. That says nothing about the host.
  */
 export class LocalFault extends Data.TaggedClass("LocalFault")<{ readonly code: string }> {}
 
@@ -64,11 +71,12 @@ export type Reason =
   | LocalFault
   | ConnectionFailed
 
-// A stranger wrote it: what could steer a terminal is not passed on.
-const printable = (banner: string): string => banner.trimEnd().replace(/[^\x20-\x7e]/g, "?")
+// A stranger wrote it. What is not ASCII may be of any encoding.
+const printable = (banner: string): string => clean(banner.trimEnd().replace(/[^\0-\x7e]/g, "?"))
 
 const describe: (reason: Reason) => string = Match.typeTags<Reason>()({
-  NameNotResolved: ({ code }) => `the name could not be resolved (${code})`,
+  NameNotResolved: ({ code }) =>
+    code === "SLOW" ? "resolving the name took too long" : `the name could not be resolved (${code})`,
   ConnectionRefused: () => "connection refused",
   NoRoute: ({ code }) => `no route to the host (${code})`,
   TimedOut: ({ after, waitingFor }) =>
@@ -78,7 +86,8 @@ const describe: (reason: Reason) => string = Match.typeTags<Reason>()({
   ConnectionReset: () => "connection reset",
   ConnectionClosed: () => "connection closed before an SSH banner",
   NotSsh: ({ banner }) => `not an SSH server; it said "${printable(banner.slice(0, 60))}"`,
-  LocalFault: ({ code }) => `this machine could not probe it (${code})`,
+  LocalFault: ({ code }) =>
+    code === "PAUSED" ? "this process was paused meanwhile" : `this machine could not probe it (${code})`,
   ConnectionFailed: ({ code }) => `connecting failed (${code})`
 })
 
@@ -89,27 +98,64 @@ export class ProbeError extends Data.TaggedError("ProbeError")<{ readonly reason
   }
 }
 
+/** A server answered. */
+export interface Answer {
+  /** What it said where it would not talk: then it lives, and may have trouble. */
+  readonly note: string | undefined
+}
+
 /** Looks whether a host answers. */
 export class Probe extends Context.Service<Probe, {
-  /** Succeeds when an SSH server answers. When interrupted, its connection is closed before the interruption ends. */
-  readonly probe: (target: Target) => Effect.Effect<void, ProbeError>
+  /** The addresses at which a host is to be probed: at least one. Names may take longer than a probe. */
+  readonly resolve: (name: string) => Effect.Effect<ReadonlyArray<string>, ProbeError>
+  /**
+   * Succeeds when an SSH server answers at one of the addresses. When interrupted, its connections are closed before the
+   * interruption ends.
+   */
+  readonly probe: (target: Target) => Effect.Effect<Answer, ProbeError>
 }>()("@openwatch/openwatch/liveness/Probe") {
   /** Probes over TCP. `timeout` is for connecting and reading together, 5 seconds by default. */
   static readonly layerTcp = (options?: { readonly timeout?: Duration.Input }): Layer.Layer<Probe> =>
-    Layer.succeed(Probe, {
-      probe: (target) => probeTcp(target, Duration.fromInputUnsafe(options?.timeout ?? "5 seconds"))
-    })
+    Layer.effect(
+      Probe,
+      Effect.gen(function*() {
+        const { resolve } = yield* NameResolver.NameResolver
+        const pauses = yield* Pauses.make
+        const timeout = Duration.fromInputUnsafe(options?.timeout ?? "5 seconds")
+        return Probe.of({
+          resolve: (name) =>
+            Effect.mapError(resolve(name), ({ _tag, code }) =>
+              new ProbeError({
+                reason: _tag === "NameNotResolved" ? new NameNotResolved({ code }) : new LocalFault({ code })
+              })),
+          probe: (target) => voidWhenPaused(probeAll(target, timeout), pauses)
+        })
+      })
+    ).pipe(Layer.provide(NameResolver.layer))
 }
 
-const bannerLimit = 256
+/** What fails while this process was paused did not have its time. */
+const voidWhenPaused = <A>(probe: Effect.Effect<A, ProbeError>, pauses: Pauses.Pauses) =>
+  Effect.flatMap(
+    pauses.now,
+    (began) =>
+      Effect.catch(probe, (error) =>
+        Effect.flatMap(pauses.since(began), (isVoid) =>
+          Effect.fail(isVoid ? new ProbeError({ reason: new LocalFault({ code: "PAUSED" }) }) : error)))
+  )
 
-const sshPrefixes = ["SSH-2.0-", "SSH-1.99-"]
+/** How long after one address of a name the next one is tried. */
+const attemptDelay = Duration.millis(250)
 
-/** Whether these first bytes are an SSH server's; `undefined` while they are too few to tell. */
-const isSsh = (banner: string): boolean | undefined => {
-  if (sshPrefixes.some((prefix) => banner.startsWith(prefix))) return true
-  return sshPrefixes.some((prefix) => prefix.startsWith(banner)) ? undefined : false
-}
+const bannerLimit = 8 * 1024
+
+const identification = /^SSH-(2\.0|1\.99)-/m
+
+/** Whether this may still become an identification string. */
+const isBeginning = (said: string): boolean => "SSH-2.0-".startsWith(said) || "SSH-1.99-".startsWith(said)
+
+/** What only an SSH server says: OpenSSH's `sshd`, with too many connections, or with one that it wants to calm down. */
+const refusals = /^(Exceeded MaxStartups|Not allowed at this time)\r?$/m
 
 const localCodes = new Set([
   "EMFILE",
@@ -118,25 +164,20 @@ const localCodes = new Set([
   "ENOMEM",
   "EADDRINUSE",
   "EADDRNOTAVAIL",
+  "EAFNOSUPPORT",
   "EACCES",
   "EPERM",
   "EAGAIN",
+  "EBUSY",
   "ENETDOWN"
 ])
 
-/** Of what several addresses of a name gave, that counts which the host itself has said. */
-const decisive = (error: NodeJS.ErrnoException): NodeJS.ErrnoException => {
-  if (!(error instanceof AggregateError)) return error
-  const errors = error.errors as ReadonlyArray<NodeJS.ErrnoException>
-  return errors.find(({ code }) => code === "ECONNREFUSED" || code === "ECONNRESET") ??
-    errors.find(({ code }) => code !== undefined && localCodes.has(code)) ?? errors[0] ?? error
-}
+/** This machine has no way to such an address at all; another one of the same name may do. */
+const noWayCodes = new Set(["ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"])
 
-const reasonOf = (failure: NodeJS.ErrnoException): Reason => {
-  const error = decisive(failure)
+const reasonOf = (error: NodeJS.ErrnoException): Reason => {
   const code = error.code ?? error.message
   if (localCodes.has(code)) return new LocalFault({ code })
-  if (error.syscall === "getaddrinfo") return new NameNotResolved({ code })
   switch (code) {
     case "ECONNREFUSED":
       return new ConnectionRefused()
@@ -152,31 +193,69 @@ const reasonOf = (failure: NodeJS.ErrnoException): Reason => {
   }
 }
 
-const probeTcp = (target: Target, timeout: Duration.Duration): Effect.Effect<void, ProbeError> =>
+/**
+ * Whether this machine itself has no way to an address: connecting by UDP sends nothing, and fails only for want of a
+ * route here. By TCP a router on the way may have said so, of that one network.
+ */
+const hasNoWay = (address: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const socket = Dgram.createSocket(Net.isIPv6(address) ? "udp6" : "udp4")
+    const end = (isLocal: boolean) => {
+      socket.close()
+      resume(Effect.succeed(isLocal))
+    }
+    socket.on("error", () => end(true))
+    socket.connect(9, address, (error?: Error) => end(error !== undefined))
+  })
+
+/** How much a reason tells of a host, of those that its addresses gave: the more, the lower. */
+const rank = (reason: Reason): number => {
+  switch (reason._tag) {
+    case "ConnectionRefused":
+    case "ConnectionReset":
+    case "ConnectionClosed":
+    case "NotSsh":
+      return 0
+    case "LocalFault":
+      return noWayCodes.has(reason.code) ? 3 : 1
+    default:
+      return 2
+  }
+}
+
+/** Probes all addresses, the later ones later, until one answers. */
+const probeAll = ({ addresses, port }: Target, timeout: Duration.Duration): Effect.Effect<Answer, ProbeError> => {
+  const attempts = addresses.map((address, index) => {
+    const attempt = probeAddress(address, port, Duration.subtract(timeout, Duration.times(attemptDelay, index)))
+    return index === 0 ? attempt : Effect.delay(attempt, Duration.times(attemptDelay, index))
+  })
+  // Turned over, an answer is what ends all of them.
+  return Effect.flip(Effect.all(attempts.map(Effect.flip), { concurrency: "unbounded" })).pipe(
+    Effect.mapError((errors) => errors.toSorted((a, b) => rank(a.reason) - rank(b.reason))[0]!)
+  )
+}
+
+const probeAddress = (address: string, port: number, timeout: Duration.Duration): Effect.Effect<Answer, ProbeError> =>
   Effect.suspend(() => {
     let isConnected = false
+    let said = ""
 
-    const connection = Effect.callback<void, ProbeError>((resume) => {
-      let banner = ""
+    const connection = Effect.callback<Answer, ProbeError>((resume) => {
       const socket = Net.connect({
-        host: target.address,
-        port: target.port,
-        // Of a name's addresses each but the last gets this long; Node's own quarter of a second is less than a far
-        // host takes.
-        autoSelectFamilyAttemptTimeout: 1_000,
+        host: address,
+        port,
         // Read into a buffer of this size, so that a host which sends without end costs no more than this.
         onread: {
-          buffer: Buffer.allocUnsafe(bannerLimit),
+          buffer: Buffer.allocUnsafe(1_024),
           callback: (length, bytes) => {
-            banner += Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1")
-            const verdict = isSsh(banner)
-            if (verdict === true) end(Effect.void)
-            if (verdict === false) fail(new NotSsh({ banner }))
+            said += Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1")
+            if (identification.test(said)) end(Effect.succeed({ note: undefined }))
+            else if (said.length >= bannerLimit) fail(new NotSsh({ banner: said }))
             return true
           }
         }
       })
-      const end = (result: Effect.Effect<void, ProbeError>) => {
+      const end = (result: Effect.Effect<Answer, ProbeError>) => {
         socket.destroy()
         resume(result)
       }
@@ -186,17 +265,31 @@ const probeTcp = (target: Target, timeout: Duration.Duration): Effect.Effect<voi
         isConnected = true
       })
       socket.on("error", (error) => fail(reasonOf(error)))
-      socket.on("end", () => fail(new ConnectionClosed()))
+      socket.on("end", () => {
+        const refusal = refusals.exec(said)?.[1]
+        if (refusal !== undefined) end(Effect.succeed({ note: refusal }))
+        else fail(isBeginning(said) ? new ConnectionClosed() : new NotSsh({ banner: said }))
+      })
       return Effect.sync(() => socket.destroy())
     })
 
-    return Effect.timeoutOrElse(connection, {
-      duration: timeout,
-      orElse: () =>
-        Effect.fail(
-          new ProbeError({
-            reason: new TimedOut({ waitingFor: isConnected ? "banner" : "connection", after: timeout })
-          })
-        )
-    })
+    return connection.pipe(
+      Effect.timeoutOrElse({
+        duration: timeout,
+        orElse: () =>
+          Effect.fail(
+            new ProbeError({
+              reason: isBeginning(said)
+                ? new TimedOut({ waitingFor: isConnected ? "banner" : "connection", after: timeout })
+                : new NotSsh({ banner: said })
+            })
+          )
+      }),
+      Effect.catch((error) =>
+        error.reason._tag === "NoRoute" && error.reason.code === "ENETUNREACH"
+          ? Effect.flatMap(hasNoWay(address), (isLocal) =>
+            Effect.fail(isLocal ? new ProbeError({ reason: new LocalFault({ code: "ENETUNREACH" }) }) : error))
+          : Effect.fail(error)
+      )
+    )
   })

@@ -6,8 +6,9 @@
 import { Array, Context, DateTime, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
-import type { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
+import { changeOf, HeartbeatPulse, type Reason } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
+import type { Host } from "../inventory/Host.ts"
 import * as Outbox from "./Outbox.ts"
 
 /** What the last transition of a host has found. */
@@ -17,6 +18,10 @@ export interface Verdict {
   readonly since: DateTime.Utc
   /** How long the probe took that found it reachable, in milliseconds; none where it is not. */
   readonly responseTimeMs: number | undefined
+  /** Why it is not reachable, where that is known. */
+  readonly reason: Reason | undefined
+  /** Whether it changes so often that single changes are not told. */
+  readonly isFlapping: boolean
 }
 
 /** The last probe of a host. */
@@ -30,6 +35,16 @@ export interface ProbeRecord {
   readonly failures: number
   /** When the last one began, in milliseconds since 1970. */
   readonly probedAt: number
+  /** Whether this machine can judge the host, or has failed to for too long. */
+  readonly isJudged: boolean
+}
+
+/** What became of the hosts that were watched before. */
+export interface InventoryChange {
+  /** Those that are not watched any more: events that were stored to be announced, and are to be published. */
+  readonly removed: ReadonlyArray<HeartbeatPulse>
+  /** Those that have another id now, by their former one: all that is stored about them has moved along. */
+  readonly renamed: ReadonlyMap<HostId, HostId>
 }
 
 interface VerdictRow {
@@ -37,6 +52,8 @@ interface VerdictRow {
   readonly reachable: number
   readonly occurred_at: number | bigint
   readonly response_time_ms: number | null
+  readonly reason: string | null
+  readonly flapping: number
 }
 
 interface ProbeRow {
@@ -45,6 +62,13 @@ interface ProbeRow {
   readonly probes: number | bigint
   readonly failures: number
   readonly probed_at: number | bigint
+  readonly judged: number
+}
+
+interface InventoryRow {
+  readonly host_id: HostId
+  readonly name: string
+  readonly endpoint: string
 }
 
 // SQLite takes at most 32,766 parameters in a statement, and one statement at a time keeps the thread.
@@ -55,9 +79,16 @@ export class HostStates extends Context.Service<HostStates, {
   /** The last verdict on each host that has one. */
   readonly verdicts: Effect.Effect<ReadonlyMap<HostId, Verdict>, SqlError.SqlError>
   /**
-   * Stores the verdict of a transition, and that its event is to be announced, before it is published.
+   * Stores the verdict of a transition and, unless `isTold` is false, that its event is to be announced, before it is
+   * published.
    */
-  readonly record: (pulse: HeartbeatPulse) => Effect.Effect<void, SqlError.SqlError>
+  readonly record: (pulse: HeartbeatPulse, isTold?: boolean) => Effect.Effect<void, SqlError.SqlError>
+  /**
+   * Stores which hosts are watched now, in one step with what follows for those that were: a host under another id that has
+   * the address of exactly one that is gone is that one, renamed. What is known of an unreachable host that is gone is
+   * forgotten: should it come back, it is news again.
+   */
+  readonly takeInventory: (hosts: ReadonlyArray<Host>) => Effect.Effect<InventoryChange, SqlError.SqlError>
   /** The last probe of each host that was probed. */
   readonly probes: Effect.Effect<ReadonlyMap<HostId, ProbeRecord>, SqlError.SqlError>
   /** Stores the last probes of some hosts, in one step. */
@@ -70,44 +101,110 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const outbox = yield* Outbox.Outbox
+
+    const move = Effect.fnUntraced(function*(from: HostId, to: HostId) {
+      for (const table of ["host_states", "host_probes"]) {
+        yield* sql`DELETE FROM ${sql(table)} WHERE host_id = ${to}`
+        yield* sql`UPDATE ${sql(table)} SET host_id = ${to} WHERE host_id = ${from}`
+      }
+      yield* sql`UPDATE scans SET host_id = ${to} WHERE host_id = ${from}`
+      yield* sql`UPDATE series SET host_id = ${to} WHERE host_id = ${from} AND NOT EXISTS (
+        SELECT 1 FROM series AS own WHERE own.host_id = ${to} AND own.benchmark = series.benchmark
+          AND own.profile = series.profile)`
+      yield* sql`UPDATE alerts SET host_id = ${to}, dedup_key = REPLACE(dedup_key, ${from}, ${to})
+        WHERE host_id = ${from}`
+    })
+
+    const remove = Effect.fnUntraced(function*({ endpoint, host_id, name }: InventoryRow) {
+      yield* sql`DELETE FROM host_states WHERE host_id = ${host_id} AND (reachable = 0 OR flapping = 1)`
+      const pulse = new HeartbeatPulse({
+        hostId: host_id,
+        reachable: false,
+        priorReachable: null,
+        responseTimeMs: 0,
+        change: "removed",
+        ...(name === "" ? {} : { host: { name, address: endpoint } }),
+        occurredAt: yield* DateTime.now
+      })
+      yield* outbox.append(pulse)
+      return pulse
+    })
+
+    const takeInventory = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
+      const before = yield* sql<InventoryRow>`SELECT host_id, name, endpoint FROM inventory`
+      const ids = new Set(hosts.map(({ id }) => id))
+      const idsBefore = new Set(before.map(({ host_id }) => host_id))
+      const gone = before.filter(({ host_id }) => !ids.has(host_id))
+      const goneAt = Map.groupBy(gone, ({ endpoint }) => endpoint)
+      const nowAt = Map.groupBy(hosts, ({ endpoint }) => endpoint)
+      const renamed = new Map<HostId, HostId>()
+      for (const { endpoint, host_id } of gone) {
+        const [host, ...others] = nowAt.get(endpoint) ?? []
+        if (host === undefined || others.length > 0 || goneAt.get(endpoint)!.length > 1) continue
+        if (!idsBefore.has(host.id)) renamed.set(host_id, host.id)
+      }
+      for (const [from, to] of renamed) yield* move(from, to)
+      const removed = yield* Effect.forEach(gone.filter(({ host_id }) => !renamed.has(host_id)), remove)
+      yield* sql`DELETE FROM inventory`
+      for (const batch of Array.chunksOf(hosts, batchSize)) {
+        const rows = Array.map(batch, ({ endpoint, id, name }) => ({ host_id: id, name, endpoint }))
+        yield* sql`INSERT INTO inventory ${sql.insert(rows)}`
+      }
+      const change: InventoryChange = { removed, renamed }
+      return change
+    })
+
+    const verdictOf = (pulse: HeartbeatPulse) => ({
+      host_id: pulse.hostId,
+      reachable: pulse.reachable ? 1 : 0,
+      occurred_at: DateTime.toEpochMillis(pulse.occurredAt),
+      response_time_ms: pulse.reachable ? pulse.responseTimeMs : null,
+      reason: pulse.reason === undefined ? null : JSON.stringify(pulse.reason),
+      flapping: changeOf(pulse) === "flapping" ? 1 : 0
+    })
+
+    const storeVerdict = (pulse: HeartbeatPulse) =>
+      // That a host is steady is no change of it: since when it is what it is stays what it was.
+      changeOf(pulse) === "steady"
+        ? sql`UPDATE host_states SET flapping = 0 WHERE host_id = ${pulse.hostId}`
+        : sql`INSERT INTO host_states ${sql.insert(verdictOf(pulse))}
+          ON CONFLICT (host_id) DO UPDATE SET reachable = excluded.reachable, occurred_at = excluded.occurred_at,
+            response_time_ms = excluded.response_time_ms, reason = excluded.reason, flapping = excluded.flapping`
+
     return HostStates.of({
       verdicts: Effect.map(
-        sql<VerdictRow>`SELECT host_id, reachable, occurred_at, response_time_ms FROM host_states`,
+        sql<VerdictRow>`SELECT host_id, reachable, occurred_at, response_time_ms, reason, flapping FROM host_states`,
         (rows) =>
           new Map(rows.map((row) => [row.host_id, {
             reachable: row.reachable === 1,
             since: DateTime.makeUnsafe(Number(row.occurred_at)),
-            responseTimeMs: row.response_time_ms ?? undefined
+            responseTimeMs: row.response_time_ms ?? undefined,
+            reason: row.reason === null ? undefined : JSON.parse(row.reason) as Reason,
+            isFlapping: row.flapping === 1
           }]))
       ),
-      record: (pulse) =>
-        sql`INSERT INTO host_states ${
-          sql.insert({
-            host_id: pulse.hostId,
-            reachable: pulse.reachable ? 1 : 0,
-            occurred_at: DateTime.toEpochMillis(pulse.occurredAt),
-            response_time_ms: pulse.reachable ? pulse.responseTimeMs : null
-          })
-        } ON CONFLICT (host_id) DO UPDATE SET reachable = excluded.reachable, occurred_at = excluded.occurred_at,
-          response_time_ms = excluded.response_time_ms`.pipe(
+      takeInventory: (hosts) => takeInventory(hosts).pipe(sql.withTransaction),
+      record: (pulse, isTold = true) =>
+        storeVerdict(pulse).pipe(
           // The probes are stored later, and after a crash may still have the failures from before a recovery.
           Effect.andThen(
             pulse.reachable
               ? Effect.asVoid(sql`UPDATE host_probes SET failures = 0 WHERE host_id = ${pulse.hostId}`)
               : Effect.void
           ),
-          Effect.andThen(outbox.append(pulse)),
+          Effect.andThen(isTold ? outbox.append(pulse) : Effect.void),
           sql.withTransaction
         ),
       probes: Effect.map(
-        sql<ProbeRow>`SELECT host_id, endpoint, probes, failures, probed_at FROM host_probes`,
+        sql<ProbeRow>`SELECT host_id, endpoint, probes, failures, probed_at, judged FROM host_probes`,
         (rows) =>
           new Map(rows.map((row) => [row.host_id, {
             hostId: row.host_id,
             endpoint: row.endpoint,
             probes: Number(row.probes),
             failures: row.failures,
-            probedAt: Number(row.probed_at)
+            probedAt: Number(row.probed_at),
+            isJudged: row.judged === 1
           }]))
       ),
       recordProbes: (probes) =>
@@ -115,15 +212,16 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
           Array.chunksOf(probes, batchSize),
           (batch) =>
             sql`INSERT INTO host_probes ${
-              sql.insert(Array.map(batch, ({ endpoint, failures, hostId, probedAt, probes }) => ({
+              sql.insert(Array.map(batch, ({ endpoint, failures, hostId, isJudged, probedAt, probes }) => ({
                 host_id: hostId,
                 endpoint,
                 probes,
                 failures,
-                probed_at: probedAt
+                probed_at: probedAt,
+                judged: isJudged ? 1 : 0
               })))
             } ON CONFLICT (host_id) DO UPDATE SET endpoint = excluded.endpoint, probes = excluded.probes,
-            failures = excluded.failures, probed_at = excluded.probed_at`,
+            failures = excluded.failures, probed_at = excluded.probed_at, judged = excluded.judged`,
           { discard: true }
         ).pipe(sql.withTransaction)
     })

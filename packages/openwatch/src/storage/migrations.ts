@@ -141,11 +141,14 @@ const inventory = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   yield* sql`ALTER TABLE host_states ADD COLUMN reason TEXT`
   yield* sql`ALTER TABLE host_states ADD COLUMN flapping INTEGER NOT NULL DEFAULT 0`
+  yield* sql`ALTER TABLE host_probes ADD COLUMN judged INTEGER NOT NULL DEFAULT 1`
   yield* sql`CREATE TABLE inventory (
     host_id TEXT NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
     endpoint TEXT NOT NULL
   )`
+  // What an earlier version has probed was in its inventory; what it was called is not known.
+  yield* sql`INSERT INTO inventory (host_id, name, endpoint) SELECT host_id, '', endpoint FROM host_probes`
 })
 
 /** Every step, named `<number>_<what>`. */

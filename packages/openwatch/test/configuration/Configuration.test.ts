@@ -60,6 +60,8 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       probesHosts: true,
       interval: undefined,
       failureThreshold: undefined,
+      retryInterval: undefined,
+      changesPerHour: undefined,
       scans: undefined,
       driftThresholds: { major: 10, minor: 5, improvement: 5 },
       routesAlerts: true,

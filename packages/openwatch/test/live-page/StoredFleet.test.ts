@@ -87,7 +87,7 @@ for (const { isSkipped, layer, name } of databases) {
         Effect.gen(function*() {
           const view = yield* FleetView
           const states = yield* HostStates.HostStates
-          const unknown = { state: "unknown", since: null, responseTimeMs: null, score: null } as const
+          const unknown = { state: "unknown", since: null, reason: null, responseTimeMs: null, score: null } as const
           const of = ({ endpoint, id, name }: Host) => ({ id, name, endpoint })
           assert.deepStrictEqual(yield* view.hosts, [{ ...of(web), ...unknown }, { ...of(db), ...unknown }])
 

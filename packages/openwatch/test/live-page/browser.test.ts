@@ -69,7 +69,7 @@ describe.skipIf(isMissing)("openwatch run in a browser", () => {
         yield* see(page, ".grid button.unreachable", "web-1")
         yield* see(page, ".grid button.reachable", "web-2")
         yield* see(page, ".legend li.unreachable", "1 unreachable")
-        yield* see(page, ".alerts li", "web-1 is unreachable")
+        yield* see(page, ".alerts li", "is unreachable: connection refused")
         assert.deepStrictEqual(problems, [])
       }).pipe(Effect.scoped))
 

@@ -43,7 +43,11 @@ export const start = Effect.fnUntraced(function*(folder: string, environment: Re
     { env: { PATH: process.env["PATH"], TZ: "UTC", ...environment }, extendEnv: false, stdin: "ignore" }
   )
   const url = yield* Deferred.make<string>()
-  const stdout = yield* Effect.forkScoped(Stream.runDrain(handle.stdout))
+  const lines: Array<string> = []
+  const stdout = yield* linesOf(handle.stdout).pipe(
+    Stream.runForEach((line) => Effect.sync(() => lines.push(line))),
+    Effect.forkScoped
+  )
   const stderr = yield* linesOf(handle.stderr).pipe(
     Stream.tap((line) => {
       const [, found] = /The live page is at (\S+)/.exec(line) ?? []
@@ -55,6 +59,9 @@ export const start = Effect.fnUntraced(function*(folder: string, environment: Re
   )
   const ended = Effect.map(Effect.all([handle.exitCode, Fiber.join(stdout)]), ([code]) => Number(code))
   return {
+    pid: Number(handle.pid),
+    /** What it has printed so far. */
+    lines,
     /** Where the page is, once it is served. */
     url: Deferred.await(url),
     /** The log, once it has ended. */

@@ -35,6 +35,8 @@ describe("watch", () => {
           reachable: true,
           priorReachable: null,
           responseTimeMs: 250,
+          change: "reachable",
+          host: { name: "a", address: "a:22" },
           occurredAt: DateTime.makeUnsafe(250)
         })
       ])
@@ -53,6 +55,9 @@ describe("watch", () => {
           reachable: false,
           priorReachable: null,
           responseTimeMs: 0,
+          change: "unreachable",
+          reason: { code: "ConnectionRefused", text: "connection refused" },
+          host: { name: "a", address: "a:22" },
           occurredAt: DateTime.makeUnsafe(probe.startedAt("a")[1]! + 250)
         })
       ])
@@ -165,31 +170,106 @@ describe("watch", () => {
   // @ac AC-12
   it.effect.each(
     [
-      ["5 seconds", "1 minute", "Warn The interval of 5s is outside 1m to 1h; hosts are probed every 1m"],
-      ["2 hours", "1 hour", "Warn The interval of 2h is outside 1m to 1h; hosts are probed every 1h"]
+      ["59 seconds", "the interval is 59s; expected 1m to 1h"],
+      ["3601 seconds", "the interval is 1h 1s; expected 1m to 1h"]
     ] as const
   )(
-    "[system-liveness-loop/AC-12] an interval of %s is clamped to %s, and the log says so",
-    ([asked, used, message]) =>
+    "[system-liveness-loop/AC-12] an interval of %s is refused",
+    ([asked, message]) =>
       Effect.gen(function*() {
         const probe = scripted(() => [up])
-        const logs = capturedLogs()
-        const fiber = yield* started(
-          LivenessLoop.watch([host("a")], { interval: Duration.fromInputUnsafe(asked) }).pipe(
-            Effect.provide([SystemEventBus.layer, probe.layer, logs.layer])
-          )
+        const error = yield* LivenessLoop.watch([host("a")], { interval: Duration.fromInputUnsafe(asked) }).pipe(
+          Effect.provide([SystemEventBus.layer, probe.layer]),
+          Effect.flip
         )
-        yield* TestClock.adjust("20 hours")
-        yield* Fiber.interrupt(fiber)
-        assert.deepStrictEqual(logs.messages, [message])
-        const millis = Duration.toMillis(Duration.fromInputUnsafe(used))
-        for (const gap of gaps(probe.startedAt("a"))) {
-          assert.isAtLeast(gap, millis * 0.8)
-          assert.isAtMost(gap, millis * 1.2)
-        }
-        assert.isAtLeast(probe.startedAt("a").length, 15)
+        assert.instanceOf(error, LivenessLoop.InvalidInterval)
+        assert.strictEqual(error.message, message)
+        assert.strictEqual(probe.probedHosts(), 0)
       })
   )
+
+  // @spec system-liveness-loop
+  // @ac AC-21
+  it.effect("[system-liveness-loop/AC-21] a host that has failed is looked at again after the retry interval, until there is a verdict", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [up, down, down, down, down])
+      yield* watchFor("1 hour", probe, [host("a")], { failureThreshold: 3 })
+      const [, , second, third, fourth] = gaps(probe.startedAt("a"))
+      assert.deepStrictEqual(gaps(probe.startedAt("a")).slice(1, 3), [30_000, 30_000])
+      assert.isAtLeast(third!, 240_000)
+      assert.isDefined(second)
+      assert.isDefined(fourth)
+    }))
+
+  // @spec system-liveness-loop
+  // @ac AC-21
+  it.effect(
+    "[system-liveness-loop/AC-21] a host that dies is known within a minute of its next probe, while thousands are down",
+    () =>
+      Effect.gen(function*() {
+        const slow = { answers: false, after: "5 seconds" } as const
+        const hosts = [host("dies"), ...Array.from({ length: 150 }, (_, n) => host(`down-${n}`))]
+        const probe = scripted((name) => name === "dies" ? [up, up, up, slow] : [slow])
+        // More than half of four places can keep up with.
+        const pulses = yield* watchFor("30 minutes", probe, hosts, { maxInFlight: 4 })
+        const died = summaries(hosts, pulses).find(({ change, host }) => host === "dies" && change[1] === false)
+        const failedAt = probe.startedAt("dies")[3]! / 1_000
+        assert.isAtMost(died!.second - failedAt, 60)
+      }),
+    20_000
+  )
+
+  // @spec system-liveness-loop
+  // @ac AC-22
+  it.effect("[system-liveness-loop/AC-22] a host that changes often is told once, until it has kept its state for half an hour", () =>
+    Effect.gen(function*() {
+      const changing = Array.from({ length: 10 }, () => [down, down, up, up]).flat()
+      const probe = scripted(() => [up, ...changing, down])
+      const pulses = yield* watchFor("6 hours", probe, [host("a")], { interval: Duration.minutes(1) })
+      assert.deepStrictEqual(pulses.map(({ change, reachable }) => [change, reachable]), [
+        ["reachable", true],
+        ["unreachable", false],
+        ["reachable", true],
+        ["unreachable", false],
+        ["reachable", true],
+        ["flapping", false],
+        ["steady", false]
+      ])
+      const changedAt = probe.startedAt("a")[changing.length + 2]!
+      const steadyAt = DateTime.toEpochMillis(pulses.at(-1)!.occurredAt)
+      assert.isAtLeast(steadyAt - changedAt, 30 * 60_000)
+      assert.isAtMost(steadyAt - changedAt, 32 * 60_000)
+    }))
+
+  // @spec system-liveness-loop
+  // @ac AC-23
+  it.effect("[system-liveness-loop/AC-23] a clock that is set back puts no probe off", () =>
+    Effect.gen(function*() {
+      const probe = scripted(() => [up])
+      const clock = yield* Clock.Clock
+      let setBack = 0
+      const shifted: Clock.Clock = {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() - setBack,
+        currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() - setBack),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() - BigInt(setBack) * 1_000_000n,
+        currentTimeNanos: Effect.sync(() => clock.currentTimeNanosUnsafe() - BigInt(setBack) * 1_000_000n),
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.monotonicTimeNanos,
+        sleep: (duration) => clock.sleep(duration)
+      }
+      const fiber = yield* started(
+        LivenessLoop.watch([host("a")]).pipe(
+          Effect.provide([SystemEventBus.layer, probe.layer]),
+          Effect.provideService(Clock.Clock, shifted)
+        )
+      )
+      yield* TestClock.adjust("3 hours")
+      setBack = 7_200_000
+      const before = probe.startedAt("a").length
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.interrupt(fiber)
+      assert.isAtLeast(probe.startedAt("a").length - before, 10)
+    }))
 
   it.effect("the log says why a host is unreachable", () =>
     Effect.gen(function*() {
@@ -224,7 +304,9 @@ describe("watch", () => {
   it.effect("a defect of the probe ends it: a loop that is dead does not look alive", () =>
     Effect.gen(function*() {
       const broken = Layer.succeed(Probe.Probe, {
-        probe: ({ address }) => address === "b" ? Effect.die(new Error("broken")) : Effect.void
+        resolve: (name) => Effect.succeed([name]),
+        probe: ({ addresses: [address] }) =>
+          address === "b" ? Effect.die(new Error("broken")) : Effect.succeed({ note: undefined })
       })
       const exit = yield* LivenessLoop.watch([host("a"), host("b")]).pipe(
         Effect.provide([SystemEventBus.layer, broken]),

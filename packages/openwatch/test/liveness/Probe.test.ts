@@ -18,7 +18,8 @@ interface Server {
 /** A real TCP server that does this with each connection. */
 const listen = (
   onConnection: (socket: Net.Socket) => void,
-  host = "127.0.0.1"
+  host = "127.0.0.1",
+  port = 0
 ): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.gen(function*() {
     const connected = yield* Deferred.make<void>()
@@ -35,7 +36,7 @@ const listen = (
     })
     yield* Effect.acquireRelease(
       Effect.callback<void>((resume) => {
-        server.listen(0, host, () => resume(Effect.void))
+        server.listen(port, host, () => resume(Effect.void))
       }),
       () =>
         Effect.callback<void>((resume) => {
@@ -47,7 +48,10 @@ const listen = (
   })
 
 const probe = (port: number, address = "127.0.0.1") =>
-  Effect.flatMap(Probe.Probe, ({ probe }) => probe({ address, port })).pipe(Effect.provide(Probe.Probe.layerTcp()))
+  Effect.flatMap(
+    Probe.Probe,
+    ({ probe, resolve }) => Effect.flatMap(resolve(address), (addresses) => probe({ addresses, port }))
+  ).pipe(Effect.provide(Probe.Probe.layerTcp()))
 
 const reasonOf = (port: number, address?: string) =>
   probe(port, address).pipe(Effect.flip, Effect.map((error) => error.reason))
@@ -82,6 +86,17 @@ describe("a host is reachable when its server", () => {
       send("SSH-2.0-slow\r\n")
     }))
 
+  it.effect("says other things first", () =>
+    probeServer((socket) => socket.write(`Welcome to web-1\r\n\r\n${"*".repeat(4_000)}\r\nSSH-2.0-x\r\n`)))
+
+  it.effect.each(["Exceeded MaxStartups\r\n", "Not allowed at this time\r\n"])(
+    "says %j, as only a living sshd does",
+    (said) =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* probeServer((socket) => socket.end(said))).note, said.trim())
+      })
+  )
+
   it.effect("says so, and 10 MB more", () => probeServer((socket) => socket.write(`SSH-2.0-${"x".repeat(10_000_000)}`)))
 
   // @spec system-liveness-loop
@@ -91,6 +106,19 @@ describe("a host is reachable when its server", () => {
       const { port } = yield* listen((socket) => socket.write("SSH-2.0-x\r\n"), "::1")
       yield* probe(port, "::1")
     }))
+
+  // @spec system-liveness-loop
+  // @ac AC-05
+  it.live("[system-liveness-loop/AC-05] listens on the last of its addresses, of which the others are silent", () =>
+    Effect.gen(function*() {
+      const silent = yield* listen(() => {}, "127.0.0.2", 0)
+      const { port } = silent
+      yield* listen(() => {}, "127.0.0.3", port)
+      yield* listen(() => {}, "127.0.0.4", port)
+      yield* listen((socket) => socket.write("SSH-2.0-x\r\n"), "127.0.0.5", port)
+      const { probe } = yield* Probe.Probe
+      yield* probe({ addresses: ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"], port })
+    }).pipe(Effect.provide(Probe.Probe.layerTcp())))
 
   // @spec system-liveness-loop
   // @ac AC-05
@@ -162,7 +190,7 @@ describe("a host is not reachable when", () => {
     "the server says %j",
     (banner) =>
       Effect.gen(function*() {
-        const reason = yield* reasonOfServer((socket) => socket.write(banner))
+        const reason = yield* reasonOfServer((socket) => socket.end(banner))
         assert.deepStrictEqual(reason, new Probe.NotSsh({ banner }))
       })
   )
@@ -170,16 +198,16 @@ describe("a host is not reachable when", () => {
   it.effect("the server sends binary", () =>
     Effect.gen(function*() {
       const bytes = Uint8Array.from({ length: 256 }, (_, n) => 255 - n)
-      const reason = yield* reasonOfServer((socket) => socket.write(bytes))
+      const reason = yield* reasonOfServer((socket) => socket.end(bytes))
       assert.deepStrictEqual(reason, new Probe.NotSsh({ banner: String.fromCharCode(...bytes) }))
     }))
 
   // @spec system-liveness-loop
   // @ac AC-02
-  it.effect("[system-liveness-loop/AC-02] the server sends 10 MB, of which 256 bytes are read", () =>
+  it.effect("[system-liveness-loop/AC-02] the server sends 10 MB, of which 8 KiB are read", () =>
     Effect.gen(function*() {
       const reason = yield* reasonOfServer((socket) => socket.write("x".repeat(10_000_000)))
-      assert.deepStrictEqual(reason, new Probe.NotSsh({ banner: "x".repeat(256) }))
+      assert.deepStrictEqual(reason, new Probe.NotSsh({ banner: "x".repeat(8_192) }))
     }))
 
   // The kernel tells both ends of a connection, but in no given order.
@@ -237,7 +265,7 @@ describe("a reason", () => {
     [new Probe.NoRoute({ code: "EHOSTUNREACH" }), "no route to the host (EHOSTUNREACH)"],
     [new Probe.ConnectionReset(), "connection reset"],
     [new Probe.ConnectionClosed(), "connection closed before an SSH banner"],
-    [new Probe.NotSsh({ banner: "220 hi\u001b[31m\u009b\r\n" }), "not an SSH server; it said \"220 hi?[31m?\""],
+    [new Probe.NotSsh({ banner: "220 hi\u001b[31m\u009b\r\n" }), "not an SSH server; it said \"220 hi\ufffd[31m?\""],
     [new Probe.NotSsh({ banner: "x".repeat(256) }), `not an SSH server; it said "${"x".repeat(60)}"`],
     [new Probe.ConnectionFailed({ code: "EMFILE" }), "connecting failed (EMFILE)"]
   ])("is said in a few words: $_tag", (reason, message) => {
@@ -256,47 +284,62 @@ if (sshd === undefined && !isCi) {
 describe("OpenSSH", () => {
   const freePort = Effect.map(Effect.scoped(listen(() => {})), ({ port }) => port)
 
+  /** A real server, with these options besides; gives its port. */
+  const openSsh = (...options: ReadonlyArray<string>) =>
+    Effect.gen(function*() {
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(`${tmpdir()}/sshd-`)),
+        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+      )
+      const key = `${folder}/host_key`
+      execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])
+      // Where it separates privileges it insists on this folder.
+      if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 })
+      const port = yield* freePort
+      const settings = [`ListenAddress=127.0.0.1:${port}`, "PidFile=none", ...options].flatMap((one) => ["-o", one])
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() => spawn(sshd!, ["-D", "-e", "-f", "/dev/null", "-h", key, ...settings])),
+        (server) => Effect.sync(() => server.kill())
+      )
+      let said = ""
+      yield* Effect.callback<void>((resume) => {
+        server.stderr.on("data", (text) => {
+          said += String(text)
+          if (said.includes("Server listening")) resume(Effect.void)
+        })
+        server.on("exit", () => resume(Effect.die(new Error(`sshd ended: ${said}`))))
+      })
+      return port
+    })
+
   // @spec system-liveness-loop
   // @ac AC-06
   it.live.skipIf(sshd === undefined && !isCi)(
     "[system-liveness-loop/AC-06] a real OpenSSH server is reachable",
     () =>
       Effect.gen(function*() {
-        const folder = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(`${tmpdir()}/sshd-`)),
-          (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-        )
-        const key = `${folder}/host_key`
-        execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])
-        // Where it separates privileges it insists on this folder.
-        if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 })
-        const port = yield* freePort
-        const server = yield* Effect.acquireRelease(
-          Effect.sync(() =>
-            spawn(sshd!, [
-              "-D",
-              "-e",
-              "-f",
-              "/dev/null",
-              "-h",
-              key,
-              "-o",
-              `ListenAddress=127.0.0.1:${port}`,
-              "-o",
-              "PidFile=none"
-            ])
-          ),
-          (server) => Effect.sync(() => server.kill())
-        )
-        let said = ""
-        yield* Effect.callback<void>((resume) => {
-          server.stderr.on("data", (text) => {
-            said += String(text)
-            if (said.includes("Server listening")) resume(Effect.void)
-          })
-          server.on("exit", () => resume(Effect.die(new Error(`sshd ended: ${said}`))))
-        })
+        const port = yield* openSsh()
         yield* probe(port)
+      }),
+    30_000
+  )
+
+  // @spec system-liveness-loop
+  // @ac AC-06
+  it.live.skipIf(sshd === undefined && !isCi)(
+    "[system-liveness-loop/AC-06] and so is one that has too many connections",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* openSsh("MaxStartups=1")
+        // Who has been let in and does not log in keeps the only place.
+        yield* Effect.acquireRelease(
+          Effect.callback<Net.Socket>((resume) => {
+            const socket = Net.connect(port, "127.0.0.1")
+            socket.once("data", () => resume(Effect.succeed(socket)))
+          }),
+          (socket) => Effect.sync(() => socket.destroy())
+        )
+        assert.strictEqual((yield* probe(port)).note, "Exceeded MaxStartups")
       }),
     30_000
   )

@@ -2,13 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Reachability } from "@openwatch/openwatch"
 import { Effect, Schema } from "effect"
 
-/** The transitions that a sequence of probes causes: each with the number of the probe, from 0. */
+const hour = 3_600_000
+
+/** The transitions that a sequence of probes, an hour apart, causes: each with the number of the probe, from 0. */
 const transitions = (answers: ReadonlyArray<boolean>, failureThreshold = 2) => {
   let reachability = Reachability.unknown
   return answers.flatMap((answered, probe) => {
-    const [next, transition] = Reachability.afterProbe(reachability, answered, failureThreshold)
+    const judgement = { failureThreshold, changesPerHour: 4 }
+    const [next, transition] = Reachability.afterProbe(reachability, answered, probe * hour, judgement)
     reachability = next
-    return transition === undefined ? [] : [{ probe, ...transition }]
+    if (transition === undefined) return []
+    const { priorReachable, reachable } = transition
+    return [{ probe, reachable, priorReachable }]
   })
 }
 
@@ -67,7 +72,7 @@ describe("Reachability", () => {
 
   it("is settled when the last probes agree with the verdict", () => {
     const after = (answers: ReadonlyArray<boolean>) =>
-      answers.reduce((prior, answered) => Reachability.afterProbe(prior, answered, 2)[0], Reachability.unknown)
+      answers.reduce((prior, answered) => Reachability.afterProbe(prior, answered, 0)[0], Reachability.unknown)
     assert.isFalse(Reachability.isSettled(after([])))
     assert.isFalse(Reachability.isSettled(after([no])))
     assert.isTrue(Reachability.isSettled(after([yes])))

@@ -102,16 +102,16 @@ describe("a restart", () => {
     Effect.gen(function*() {
       const hostStates = yield* HostStates.HostStates
       const hosts = [host("a")]
-      assert.deepStrictEqual(yield* watchFor("1 minute", scripted(() => [down]), hosts, { hostStates }), [])
+      assert.deepStrictEqual(yield* watchFor("20 seconds", scripted(() => [down]), hosts, { hostStates }), [])
       const second = scripted(() => [down, up])
-      assert.deepStrictEqual(yield* watchFor("6 minutes", second, hosts, { hostStates }), [["a", null, false]])
+      assert.deepStrictEqual(yield* watchFor("20 seconds", second, hosts, { hostStates }), [["a", null, false]])
     }).pipe(Effect.provide(database)))
 
   it.effect("after a crash, which loses the schedule of seconds, does not count failures from before a recovery", () =>
     Effect.gen(function*() {
       const hostStates = yield* HostStates.HostStates
       const hosts = [host("a")]
-      yield* watchFor("11 minutes", scripted(() => [down]), hosts, { hostStates })
+      yield* watchFor("1 minute", scripted(() => [down]), hosts, { hostStates })
       const { id } = hosts[0]!
       assert.strictEqual((yield* hostStates.probes).get(id)?.failures, 2)
       // The crash comes when the recovery is stored, and the probe that found it is not.
@@ -202,7 +202,7 @@ describe("the inventory", () => {
       assert.deepStrictEqual(probe.startedAt("moved-to"), [60_000])
       assert.strictEqual(probe.startedAt("stays").length, 1)
 
-      yield* TestClock.adjust("6 minutes")
+      yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(yield* pulses, [["moves", true, false]])
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(probe.startedAt("goes").length, 1)
@@ -217,6 +217,66 @@ describe("the inventory", () => {
       assert.isAbove(probe.startedAt("goes").length, 1)
       yield* Fiber.interrupt(fiber)
     }).pipe(Effect.provide([SystemEventBus.layer, quiet]), Effect.scoped))
+
+  // @spec system-liveness-loop
+  // @ac AC-24
+  it.effect("[system-liveness-loop/AC-24] a host that goes ends what was told of it; back again, it is news where it was down", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("up"), host("down"), host("stays")]
+      const probe = scripted((name) => name === "down" ? [down] : [up])
+      const subscription = yield* subscribed
+      const watch = (hosts: ReadonlyArray<Host>, changes: Stream.Stream<ReadonlyArray<Host>> = Stream.never) =>
+        started(LivenessLoop.watch(hosts, { hostStates, changes }).pipe(Effect.provide(probe.layer)))
+      const told = Effect.map(
+        subscription.takeUpTo(100),
+        (pulses) => pulses.map(({ change, host }) => `${host?.name} ${change}`).toSorted()
+      )
+      const changes = yield* Queue.unbounded<ReadonlyArray<Host>>()
+      const fiber = yield* watch(hosts, Stream.fromQueue(changes))
+      yield* TestClock.adjust("1 minute")
+      yield* told
+      yield* change(changes, [host("stays")])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* told, ["down removed", "up removed"])
+      yield* Fiber.interrupt(fiber)
+      // While nobody was watching: the stored inventory tells.
+      const next = yield* watch(hosts)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* told, ["down unreachable"])
+      yield* Fiber.interrupt(next)
+      const last = yield* watch([host("up")])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* told, ["down removed", "stays removed"])
+      yield* Fiber.interrupt(last)
+    }).pipe(Effect.provide([SystemEventBus.layer, quiet]), Effect.scoped, Effect.provide(database)))
+
+  // @spec system-liveness-loop
+  // @ac AC-24
+  it.effect("[system-liveness-loop/AC-24] a host under another name, at the address of one that is gone, is that one", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const before = Object.assign(host("old"), { address: "192.0.2.7" })
+      const after = Object.assign(host("new"), { address: "192.0.2.7" })
+      const probe = scripted(() => [down])
+      const subscription = yield* subscribed
+      const changes = yield* Queue.unbounded<ReadonlyArray<Host>>()
+      const fiber = yield* started(
+        LivenessLoop.watch([before, host("other")], { hostStates, changes: Stream.fromQueue(changes) }).pipe(
+          Effect.provide(probe.layer)
+        )
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* subscription.takeUpTo(100)).length, 2)
+      yield* change(changes, [after, host("other")])
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* subscription.takeUpTo(100), [])
+      assert.deepStrictEqual(
+        [...(yield* hostStates.verdicts).keys()].toSorted(),
+        [after.id, host("other").id].toSorted()
+      )
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide([SystemEventBus.layer, quiet]), Effect.scoped, Effect.provide(database)))
 
   it.effect("a change while a probe is in flight ends it where the host has moved or gone", () =>
     Effect.gen(function*() {
@@ -300,13 +360,40 @@ describe("a fault of this machine", () => {
       yield* TestClock.adjust("7 minutes")
       const pulses = yield* subscription.takeUpTo(100)
       assert.deepStrictEqual(summaries([host("a")], pulses).map(({ change }) => change), [[null, true]])
-      assert.deepStrictEqual(logs.messages, ["Warn a (a:22) was not probed: this machine could not probe it (EMFILE)"])
+      const warning =
+        "Warn a (a:22) was not probed: this machine could not probe it (EMFILE); hosts that cannot be judged keep their states"
+      assert.deepStrictEqual(logs.messages, [
+        warning,
+        "Info This machine can probe again; 3 probes were void",
+        warning
+      ])
       const [, second, third, fourth, fifth] = probe.startedAt("a")
       assert.deepStrictEqual([third! - second!, fourth! - third!, fifth! - fourth!], [10_000, 10_000, 10_000])
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(yield* subscription.takeUpTo(100), [])
+      assert.deepStrictEqual(logs.messages.slice(3), ["Info This machine can probe again; 1 probe was void"])
       yield* Fiber.interrupt(fiber)
     }).pipe(Effect.provide(SystemEventBus.layer), Effect.scoped))
+
+  // @spec system-liveness-loop
+  // @ac AC-10
+  it.effect("[system-liveness-loop/AC-10] a host that could not be judged for three intervals is stored as such", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("a"), host("b")]
+      const probe = scripted((name) => name === "a" ? [up, fault] : [up])
+      yield* watchFor("14 minutes", probe, hosts, { hostStates })
+      const isJudged = Effect.map(hostStates.probes, (probes) => hosts.map(({ id }) => probes.get(id)?.isJudged))
+      assert.deepStrictEqual(yield* isJudged, [true, true])
+      const fiber = yield* started(
+        LivenessLoop.watch(hosts, { hostStates }).pipe(
+          Effect.provide([SystemEventBus.layer, scripted((name) => name === "a" ? [fault] : [up]).layer, quiet])
+        )
+      )
+      yield* TestClock.adjust("16 minutes")
+      assert.deepStrictEqual(yield* isJudged, [false, true])
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.scoped, Effect.provide(database)))
 
   it.effect("that does not pass ends a check with an error, when all others are settled", () =>
     Effect.gen(function*() {
@@ -341,7 +428,7 @@ describe("a fault of this machine", () => {
       const fs = yield* FileSystem.FileSystem
       const file = yield* fs.makeTempFileScoped({ suffix: ".yaml" })
       const entries = Array.from({ length: 200 }, (_, n) =>
-        `  - { name: host-${n}, address: 127.0.0.1, port: ${port} }\n`)
+        `  - { name: host-${n}, address: ${n % 2 === 0 ? "127.0.0.1" : "localhost"}, port: ${port} }\n`)
       yield* fs.writeFileString(file, `hosts:\n${entries.join("")}`)
       const handle = yield* ChildProcess.make(
         "bash",
@@ -351,7 +438,7 @@ describe("a fault of this machine", () => {
       const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
         stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
       const [stdout, stderr] = yield* Effect.all([text(handle.stdout), text(handle.stderr)], { concurrency: 2 })
-      assert.include(stderr, "this machine could not probe it (EMFILE)")
+      assert.include(stderr, "this machine could not probe it (E")
       const lines = stdout.trim().split("\n").map((line) =>
         JSON.parse(line)
       )

@@ -23,7 +23,8 @@ export const scripted = (script: (address: string) => ReadonlyArray<Step>) => {
   const most = { ofOneHost: 0, atATime: 0 }
   let interrupted = 0
   const layer = Layer.succeed(Probe.Probe, {
-    probe: Effect.fnUntraced(function*({ address }) {
+    resolve: (name) => Effect.succeed([name]),
+    probe: Effect.fnUntraced(function*({ addresses: [address = ""] }) {
       const times = startedAt.get(address) ?? []
       startedAt.set(address, times)
       const steps = script(address)
@@ -37,7 +38,8 @@ export const scripted = (script: (address: string) => ReadonlyArray<Step>) => {
         Effect.onInterrupt(() => Effect.sync(() => interrupted++)),
         Effect.ensuring(Effect.sync(() => running.set(address, running.get(address)! - 1)))
       )
-      if (!step.answers) yield* new Probe.ProbeError({ reason: step.reason ?? new Probe.ConnectionRefused() })
+      if (!step.answers) return yield* new Probe.ProbeError({ reason: step.reason ?? new Probe.ConnectionRefused() })
+      return { note: undefined }
     })
   })
   return {

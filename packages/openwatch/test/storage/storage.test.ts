@@ -252,7 +252,13 @@ for (const { isSkipped, layer, name } of databases) {
           yield* states.record(down)
           yield* states.record(up)
           assert.deepStrictEqual([...(yield* states.verdicts)], [
-            [web, { reachable: true, since: DateTime.makeUnsafe(2_000), responseTimeMs: 12.34 }]
+            [web, {
+              reachable: true,
+              since: DateTime.makeUnsafe(2_000),
+              responseTimeMs: 12.34,
+              reason: undefined,
+              isFlapping: false
+            }]
           ])
 
           const bus = yield* SystemEventBus
@@ -303,7 +309,8 @@ for (const { isSkipped, layer, name } of databases) {
             endpoint: "192.0.2.1:22",
             probes,
             failures: 1,
-            probedAt: 1_800_000_000_000 + n
+            probedAt: 1_800_000_000_000 + n,
+            isJudged: n % 2 === 0
           })
           const many = Array.from({ length: 1_200 }, (_, n) => record(n, 1))
           yield* states.recordProbes(many)

@@ -1,0 +1,157 @@
+/**
+ * Finds the addresses of a name as `getent` does: through `/etc/hosts`, search domains and whatever else the system is set up
+ * with.
+ *
+ * The system's resolver keeps a thread of the process busy for as long as it takes, and Node has two for all names. So a
+ * name that has no answer after a quarter of a second is asked for in a process of its own as well, and one that was slow
+ * before, in that alone: slow names take neither time nor threads from others.
+ *
+ * That a name has no address is a matter of its host. That nobody can be asked is a fault of this machine: then the last
+ * known addresses are used.
+ */
+import { Clock, Context, Data, Duration, Effect, Layer, Semaphore } from "effect"
+import { execFile } from "node:child_process"
+import * as Dns from "node:dns"
+import { readFileSync } from "node:fs"
+import * as Net from "node:net"
+
+/** The name has no address, or asking for it took too long while others were found. */
+export class NameNotResolved extends Data.TaggedError("NameNotResolved")<{
+  /** The resolver's code, or `SLOW`. */
+  readonly code: string
+}> {}
+
+/** Nobody could be asked: this machine has no network, resolver, descriptor or memory for it. */
+export class ResolverFault extends Data.TaggedError("ResolverFault")<{ readonly code: string }> {}
+
+/** Finds addresses. */
+export class NameResolver extends Context.Service<NameResolver, {
+  /** The addresses of a name, the one to be tried first first: at least one. An address is its own. */
+  readonly resolve: (name: string) => Effect.Effect<ReadonlyArray<string>, NameNotResolved | ResolverFault>
+}>()("@openwatch/openwatch/liveness/NameResolver") {}
+
+/** A name that takes longer than this is asked for in a process of its own. */
+const patience = Duration.millis(250)
+
+/** A name may take this long. The system's resolver asks each server twice, 5 seconds each. */
+const longestWait = Duration.seconds(15)
+
+/** How many processes ask at a time. */
+const processesAtMost = 32
+
+/** What another name gave is evidence that names can be resolved for so long, in milliseconds. */
+const evidenceLasts = 60_000
+
+/** So many addresses of a name are tried. */
+const addressesAtMost = 16
+
+interface LookupError {
+  readonly code: string
+}
+
+/** The codes that say that there is no such name, or none with an address. All others say that nobody could tell. */
+const notFound = new Set(["ENOTFOUND", "ENODATA", "EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY"])
+
+/** The addresses of a name; none where there is no such name. */
+const lookup = (name: string): Effect.Effect<ReadonlyArray<string>, LookupError> =>
+  Effect.callback((resume) => {
+    Dns.lookup(name, { all: true }, (error, found) => {
+      if (error === null) return resume(Effect.succeed(found.map(({ address }) => address)))
+      const code = error.code ?? error.message
+      resume(notFound.has(code) ? Effect.succeed([]) : Effect.fail({ code }))
+    })
+  })
+
+/** `getent` does not tell names that there are not from those that could not be asked for: neither is an answer here. */
+const getent = (name: string): Effect.Effect<ReadonlyArray<string>, LookupError> =>
+  Effect.callback((resume) => {
+    const child = execFile("getent", ["ahosts", "--", name], (error, stdout) => {
+      const found = [...new Set(stdout.split("\n").flatMap((line) => line.split(/\s/, 1)))]
+        .filter((address) => Net.isIP(address) !== 0)
+      if (found.length > 0) return resume(Effect.succeed(found))
+      // A number is `getent`'s own, a text why it could not be run.
+      const code = typeof error?.code === "string" && error.code !== "ENOENT" ? error.code : "EAI_AGAIN"
+      resume(Effect.fail({ code }))
+    })
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+/** Names of `/etc/hosts` are found without anybody being asked: they are no evidence. */
+const isInHostsFile = (name: string): boolean => {
+  try {
+    return readFileSync("/etc/hosts", "utf8").toLowerCase().split(/\s+/).includes(name.toLowerCase())
+  } catch {
+    return false
+  }
+}
+
+/** The system's resolver. */
+export const layer: Layer.Layer<NameResolver> = Layer.effect(
+  NameResolver,
+  Effect.gen(function*() {
+    const processes = yield* Semaphore.make(processesAtMost)
+    const slow = new Set<string>()
+    const known = new Map<string, ReadonlyArray<string>>()
+    /** When names were last resolved, in milliseconds of a clock that cannot be set back. */
+    const resolvedAt = new Map<string, number>()
+    const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+
+    /** A name that takes its time here, where it waits for no other, is slow. */
+    const inProcess = (name: string) =>
+      processes.withPermit(Effect.suspend(() => {
+        slow.add(name)
+        return Effect.timed(Effect.result(getent(name)))
+      })).pipe(
+        Effect.flatMap(([took, result]) => {
+          if (Duration.isLessThan(took, patience)) slow.delete(name)
+          return Effect.fromResult(result)
+        })
+      )
+
+    const ask = (name: string) =>
+      Effect.suspend(() =>
+        slow.has(name) ? inProcess(name) : Effect.raceFirst(
+          lookup(name),
+          inProcess(name).pipe(
+            // The resolver, should it get a thread soon, says more precisely why nothing is found.
+            Effect.catch((error) => Effect.delay(Effect.fail(error), "2 seconds")),
+            Effect.delay(patience)
+          )
+        )
+      ).pipe(
+        Effect.timeoutOrElse({ duration: longestWait, orElse: () => Effect.fail({ code: "SLOW" }) })
+      )
+
+    /** Whether names can be resolved, as far as others have shown. */
+    const doOthersResolve = Effect.fnUntraced(function*(name: string) {
+      const now = yield* millis
+      for (const [other, at] of resolvedAt) {
+        if (other !== name && now - at < evidenceLasts && !isInHostsFile(other)) return true
+      }
+      return false
+    })
+
+    const resolve = Effect.fnUntraced(function*(name: string) {
+      if (Net.isIP(name) !== 0) return [name]
+      return yield* ask(name).pipe(
+        Effect.tap((addresses) =>
+          Effect.map(millis, (now) => {
+            known.set(name, addresses)
+            resolvedAt.set(name, now)
+          })
+        ),
+        Effect.catch(Effect.fnUntraced(function*({ code }) {
+          if (yield* doOthersResolve(name)) return yield* Effect.fail(new NameNotResolved({ code }))
+          return known.get(name) ?? (yield* Effect.fail(new ResolverFault({ code })))
+        })),
+        Effect.flatMap((addresses) =>
+          addresses.length === 0
+            ? Effect.fail(new NameNotResolved({ code: "ENOTFOUND" }))
+            : Effect.succeed(addresses.slice(0, addressesAtMost))
+        )
+      )
+    })
+
+    return NameResolver.of({ resolve })
+  })
+)

@@ -1,0 +1,160 @@
+/**
+ * What is wrong with the machine that OpenWatch runs on is no verdict on a host: with real networks, names and processes.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { execFileSync } from "node:child_process"
+import * as Net from "node:net"
+import { fileURLToPath } from "node:url"
+import * as OpenWatch from "../live-page/openwatchRun.ts"
+
+const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
+const inNamespace = fileURLToPath(new URL("inNamespace.ts", import.meta.url))
+
+/** Whether this user may make namespaces, and has what is needed in them. */
+const hasNamespaces = (() => {
+  try {
+    execFileSync("unshare", ["-n", "-m", "sh", "-c", "ip link set lo up && mount --bind /etc/hosts /etc/hosts"], {
+      stdio: "ignore"
+    })
+    return true
+  } catch {
+    return false
+  }
+})()
+const isSkipped = !hasNamespaces && (process.env["CI"] ?? "") === ""
+if (isSkipped) {
+  // oxlint-disable-next-line no-console
+  console.log("Namespaces cannot be made: the tests without a network are skipped (as root, with iproute2)")
+}
+
+const run = (command: string, ...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const handle = yield* ChildProcess.make(command, args, {
+      env: { PATH: process.env["PATH"] },
+      extendEnv: false,
+      stdin: "ignore"
+    })
+    const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
+      stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
+    const [stdout, stderr, code] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
+      concurrency: "unbounded"
+    })
+    const events = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line))
+    return { stderr, code: Number(code), pulses: events.filter(({ _tag }) => _tag === "HeartbeatPulse") }
+  })
+
+const folder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
+
+/** The same, in namespaces with a loopback and the tests' name server. */
+const checkNames = (...names: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* folder
+    yield* fs.writeFileString(`${path}/resolv.conf`, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
+    const script = "ip link set lo up && mount --bind \"$0\"/resolv.conf /etc/resolv.conf && exec \"$@\""
+    const command = [process.execPath, "-C", "@openwatch/source", inNamespace, bin, path, ...names]
+    return yield* run("unshare", "-n", "-m", "sh", "-c", script, path, ...command)
+  })
+
+describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", () => {
+  // @spec system-liveness-loop
+  // @ac AC-10
+  it.live("[system-liveness-loop/AC-10] without a network no host is called unreachable", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* folder}/hosts.yaml`
+      const addresses = ["192.0.2.1", "2001:db8::1", "web.example.org"]
+      yield* fs.writeFileString(
+        file,
+        JSON.stringify({ hosts: addresses.map((address) => ({ name: address, address })) })
+      )
+      const { code, pulses, stderr } = yield* run(
+        "unshare",
+        "-n",
+        process.execPath,
+        bin,
+        "check",
+        "hosts",
+        "--once",
+        "--json",
+        file
+      )
+      assert.deepStrictEqual(pulses, [])
+      assert.match(stderr, /error: .* and 2 more not probed: this machine could not probe it/)
+      assert.strictEqual(code, 1)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 90_000)
+
+  // @spec system-liveness-loop
+  // @ac AC-25
+  it.live(
+    "[system-liveness-loop/AC-25] slow names take nothing from others, and one that is not found is its host's matter",
+    () =>
+      Effect.gen(function*() {
+        const numbered = (what: string, count: number) => Array.from({ length: count }, (_, n) => `${what}-${n}`)
+        const { pulses } = yield* checkNames(...numbered("slow", 8), ...numbered("web", 10), "none-1", "refused-1")
+        const of = (what: string) => pulses.filter(({ host }) => host.name.startsWith(what))
+        assert.isTrue(of("web").every(({ reachable }) => reachable))
+        assert.strictEqual(of("web").length, 10)
+        assert.isTrue(of("slow").every(({ reachable }) => reachable))
+        assert.strictEqual(of("slow").length, 8)
+        for (const name of ["none-1", "refused-1"]) {
+          const [pulse] = of(name)
+          assert.deepStrictEqual([pulse?.reachable, pulse?.reason.code], [false, "NameNotResolved"])
+          assert.include(pulse?.reason.text, "the name could not be resolved")
+        }
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    120_000
+  )
+
+  // @spec system-liveness-loop
+  // @ac AC-10
+  it.live(
+    "[system-liveness-loop/AC-10] while no name can be resolved, it is this machine's matter",
+    () =>
+      Effect.gen(function*() {
+        const { pulses, stderr } = yield* checkNames("refused-1", "refused-2")
+        assert.deepStrictEqual(pulses, [])
+        assert.include(stderr, "this machine could not probe it (EAI_AGAIN)")
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    90_000
+  )
+})
+
+describe("a process that was paused", () => {
+  // @spec system-liveness-loop
+  // @ac AC-10
+  it.live("[system-liveness-loop/AC-10] in the middle of its probes takes them for void", () =>
+    Effect.gen(function*() {
+      // Slow enough that all of them wait when the process stops.
+      let connections = 0
+      const server = Net.createServer((socket) => {
+        connections++
+        socket.on("error", () => {})
+        setTimeout(() => socket.end("SSH-2.0-test\r\n"), 1_500)
+      })
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const { port } = server.address() as Net.AddressInfo
+      const hosts = Array.from({ length: 23 }, (_, n) => ({ name: `web-${n}`, address: "127.0.0.1", port }))
+      const path = yield* OpenWatch.makeFolder(false, hosts)
+      const { lines, pid, stop } = yield* OpenWatch.start(path)
+      const until = (isSo: () => boolean) =>
+        Effect.gen(function*() {
+          while (!isSo()) yield* Effect.sleep("20 millis")
+        })
+      yield* until(() => connections === 23)
+      process.kill(pid, "SIGSTOP")
+      yield* Effect.sleep("6500 millis")
+      process.kill(pid, "SIGCONT")
+      // All are probed again.
+      yield* until(() => connections === 46)
+      yield* Effect.sleep("2 seconds")
+      yield* stop
+      assert.deepStrictEqual(lines.filter((line) => line.includes("unreachable")), [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 90_000)
+})
