@@ -19,7 +19,6 @@ import {
   Data,
   Duration,
   Effect,
-  Exit,
   Fiber,
   Latch,
   Layer,
@@ -31,6 +30,7 @@ import {
 import { v7 } from "uuid"
 import { AlertStore, type AlertStoreError, type PendingDelivery } from "../alert-store/AlertStore.ts"
 import { AllEventKinds, SystemEventBus } from "../events/SystemEventBus.ts"
+import * as Outage from "../storage/Outage.ts"
 import { type Event, fromEvent } from "./Alert.ts"
 import { type AlertChannel, AlertChannels, ChannelError, wants } from "./AlertChannel.ts"
 import { HostLabel } from "./HostLabel.ts"
@@ -121,28 +121,11 @@ const backOff = (failures: number, base: Duration.Duration, cap: Duration.Durati
     }
   )
 
-const storeBackOff = (failures: number) => backOff(failures, Duration.millis(100), Duration.seconds(10))
 const sendBackOff = (failures: number) => backOff(failures, Duration.seconds(1), Duration.seconds(60))
 
 /** Goes on trying as long as the store may recover. */
-const untilStored = <A>(
-  request: Effect.Effect<A, AlertStoreError>,
-  onFailure: Effect.Effect<void> = Effect.void
-): Effect.Effect<A, AlertStoreError> =>
-  Effect.gen(function*() {
-    for (let failures = 1;; failures++) {
-      const exit = yield* Effect.exit(Effect.tapError(request, () => onFailure))
-      if (Exit.isSuccess(exit)) {
-        if (failures > 1) yield* Effect.logInfo("The alert store works again")
-        return exit.value
-      }
-      const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-      if (error === undefined || !error.isRetryable) return yield* exit
-      const pause = yield* storeBackOff(failures)
-      yield* Effect.logWarning(`The alert store failed: ${error.message}; trying again in ${Duration.format(pause)}`)
-      yield* Effect.sleep(pause)
-    }
-  })
+const untilStored = <A>(request: Effect.Effect<A, AlertStoreError>, onFailure?: Effect.Effect<void>) =>
+  Outage.untilItPasses(request, ({ isRetryable, message }) => isRetryable ? message : undefined, onFailure)
 
 const send = (channel: AlertChannel, { alert }: PendingDelivery): Effect.Effect<void, ChannelError> =>
   Effect.suspend(() => channel.send(alert)).pipe(
@@ -281,10 +264,9 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
       count("persistFailed", persistFailedTotal)
     )
     if (outcome === "repeat" || outcome === "duplicate") yield* count("deduped", dedupedTotal)
-    if (outcome === "stored") {
-      yield* count("routed", routedTotal)
-      yield* wakeWorkers
-    }
+    if (outcome === "stored") yield* count("routed", routedTotal)
+    // A duplicate may have been stored by an attempt of which that is not known.
+    yield* wakeWorkers
   })
 
   yield* bus.on(AllEventKinds, handle, {

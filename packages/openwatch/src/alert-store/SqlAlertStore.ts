@@ -9,6 +9,7 @@ import type { AlertState, AlertType, Ending, Event, Severity } from "../alert-ro
 import { eventIdOf } from "../events/EventId.ts"
 import type { HostId } from "../events/HostId.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
+import { inTransaction } from "../storage/Outage.ts"
 import * as Outbox from "../storage/Outbox.ts"
 import { AlertStore, AlertStoreError } from "./AlertStore.ts"
 import type { DeliveryState, StoredAlert, Submission } from "./AlertStore.ts"
@@ -86,6 +87,7 @@ const rememberedEvents = 100_000
 
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
+  const transaction = inTransaction(sql)
   const outbox = yield* Outbox.Outbox
 
   const isStored = (key: string, occurredAt: number) =>
@@ -193,7 +195,7 @@ const make = Effect.gen(function*() {
   })
 
   return AlertStore.of({
-    submit: (submission) => take(submission).pipe(sql.withTransaction, toStoreError),
+    submit: (submission) => take(submission).pipe(transaction, toStoreError),
 
     nextDelivery: (channel) =>
       sql<AlertRow & Pick<DeliveryRow, "attempts">>`

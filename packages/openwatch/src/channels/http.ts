@@ -2,7 +2,6 @@
  * Sending a JSON body to a URL, and what the answer means for trying again.
  */
 import { Clock, DateTime, Duration, Effect, Redacted } from "effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -34,9 +33,23 @@ const networkProblem = (error: unknown): string => {
   return "no complete answer"
 }
 
+/** A URL without what it says of a user, and that as basic authentication (RFC 7617): no client sends it from there. */
+const withoutCredentials = (text: string): { readonly url: string; readonly headers: Record<string, string> } => {
+  const url = new URL(text)
+  const { password, username } = url
+  if (username === "" && password === "") return { url: text, headers: {} }
+  url.username = ""
+  url.password = ""
+  const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)
+  return { url: url.href, headers: { authorization: `Basic ${credentials.toString("base64")}` } }
+}
+
 /**
  * Posts a body. Succeeds on a 2xx answer. May work later: network errors, 429 and 5xx; any other status is final, a
  * redirection too, as what is meant for one receiver is not for another to see.
+ *
+ * The status is all that is read. Whatever the answer's body does, the connection is given back: a receiver that never ends
+ * one would otherwise take a connection for each alert.
  */
 export const postJson = (
   options: {
@@ -45,11 +58,15 @@ export const postJson = (
     readonly headers?: Readonly<Record<string, string>>
   }
 ): Effect.Effect<void, ChannelError, HttpClient.HttpClient> =>
-  HttpClientRequest.post(Redacted.value(options.url)).pipe(
-    HttpClientRequest.bodyText(options.body, "application/json"),
-    HttpClientRequest.setHeaders({ ...options.headers, "user-agent": "openwatch" }),
-    HttpClient.execute,
-    Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+  Effect.gen(function*() {
+    const client = HttpClient.withScope(yield* HttpClient.HttpClient)
+    const { headers, url } = withoutCredentials(Redacted.value(options.url))
+    return yield* HttpClientRequest.post(url).pipe(
+      HttpClientRequest.bodyText(options.body, "application/json"),
+      HttpClientRequest.setHeaders({ ...headers, ...options.headers, "user-agent": "openwatch" }),
+      client.execute
+    )
+  }).pipe(
     // Spans would carry the URL to wherever traces go.
     Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
     Effect.catch((error) =>
@@ -61,5 +78,6 @@ export const postJson = (
       response.status >= 200 && response.status < 300
         ? Effect.void
         : Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(refusal(response, now)))
-    )
+    ),
+    Effect.scoped
   )

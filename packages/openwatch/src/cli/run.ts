@@ -4,12 +4,12 @@
 import { Console, DateTime, Effect, Layer, Stream } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import { AlertChannels } from "../alert-router/AlertChannel.ts"
 import * as AlertRouter from "../alert-router/AlertRouter.ts"
 import { HostLabel } from "../alert-router/HostLabel.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import * as Channels from "../channels/Channels.ts"
+import * as ReceiverClient from "../channels/ReceiverClient.ts"
 import * as Configuration from "../configuration/Configuration.ts"
 import * as DriftDetector from "../drift-detector/DriftDetector.ts"
 import type * as Scan from "../drift-detector/Scan.ts"
@@ -134,7 +134,7 @@ export const run = Command.make(
       Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => fleet.names.get(hostId) ?? hostId)),
       Layer.provide(SystemEventBus.layer),
       Layer.provide(AlertChannels.layer(Channels.make(configuration.channels))),
-      Layer.provide([FetchHttpClient.layer, DateTime.layerCurrentZoneLocal]),
+      Layer.provide([ReceiverClient.layer, DateTime.layerCurrentZoneLocal]),
       Layer.provide(SqlAlertStore.layer),
       Layer.provide(StorageOptions.layer(data)),
       Layer.build

@@ -18,6 +18,9 @@ export const Secret = Schema.String.annotate({ message: "Expected a text that is
   Schema.isNonEmpty({ message: "Expected a text that is not empty" })
 )
 
+/** Without the line end that files and many tools add: `$(cat FILE)` does not, an environment made of files does. */
+export const trimmed = (text: string): string => text.replace(/[\r\n]+$/, "")
+
 /** Reads what is at a place in the file from there or from the environment, and adds what is wrong to `problems`. */
 export const read = (
   at: string,
@@ -28,9 +31,9 @@ export const read = (
   if (given !== undefined && variable !== undefined) {
     const key = at.slice(at.lastIndexOf(".") + 1)
     problems.push(`${at}_env: \`${key}\` is given as well; expected one of the two`)
-  } else if (variable !== undefined && (environment[variable] ?? "") === "") {
+  } else if (variable !== undefined && trimmed(environment[variable] ?? "") === "") {
     problems.push(`${at}_env: the environment variable ${variable} is not set`)
   }
-  const value = given ?? (variable === undefined ? undefined : environment[variable])
-  return value === undefined || value === "" ? undefined : Redacted.make(value, { label: at })
+  const value = trimmed(given ?? (variable === undefined ? undefined : environment[variable]) ?? "")
+  return value === "" ? undefined : Redacted.make(value, { label: at })
 }

@@ -8,13 +8,13 @@
  * A scan is stored before its drift is published. What a crash in between leaves unpublished is in the outbox, and is
  * published at the next start.
  */
-import { DateTime, Effect, Option, Schedule } from "effect"
-import * as SqlError from "effect/sql/SqlError"
+import { DateTime, Effect, Option } from "effect"
 import { DriftDetected } from "../events/DriftDetected.ts"
 import { clean } from "../events/PlainText.ts"
 import { describe as describeSeries } from "../events/Series.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
+import * as Outage from "../storage/Outage.ts"
 import { type Compared, Scans } from "../storage/Scans.ts"
 import * as Drift from "./Drift.ts"
 import { formerScanIdOf, outcomeOf, type Scan, scanIdOf, scannedAt, score } from "./Scan.ts"
@@ -112,22 +112,6 @@ export const describe = ({ host, outcome, scan, score }: Import): string => {
   return `${scored}, ${outcome.type === "stable" ? "stable" : outcome.type} (${delta})`
 }
 
-/** Goes on trying, and says once that the database is away, and once that it is back. */
-const whileTheDatabaseFails = (file: string) =>
-  Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>) {
-    return yield* effect.pipe(
-      Effect.tapError((error) =>
-        SqlError.isSqlError(error)
-          ? Effect.logWarning(`Scan ${file} is not stored: ${describeSqlError(error)}`)
-          : Effect.void
-      ),
-      Effect.retry({
-        while: SqlError.isSqlError,
-        schedule: Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")])
-      })
-    )
-  })
-
 /**
  * Takes in what is in a folder, and what comes into it, for ever: see `ScanFolder` for when a file is ready. A file that is
  * wrong is logged and left alone until it changes; one that could not be read for now is logged and tried again. While the
@@ -139,7 +123,7 @@ export const watch = Effect.fn("DriftDetector.watch")(function*(folder: string, 
     for (const file of yield* scanFolder.look) {
       yield* Effect.gen(function*() {
         for (const scan of yield* Xccdf.readFile(file)) {
-          const done = yield* whileTheDatabaseFails(clean(file))(take(scan, options))
+          const done = yield* Outage.untilItPasses(take(scan, options), describeSqlError)
           yield* Effect.logInfo(`Scan ${clean(file)} of ${describe(done)}`)
         }
       }).pipe(

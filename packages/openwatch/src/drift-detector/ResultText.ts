@@ -1,5 +1,5 @@
 /**
- * The text of a result file, however it was packed and encoded: gzip and bzip2 are known by their first bytes, whatever the
+ * A result file in plain UTF-8, however it was packed and encoded: gzip and bzip2 are known by their first bytes, whatever the
  * file is called; UTF-16 by its byte order mark or its zeros, other encodings by the XML declaration (XML 1.0 section 4.3.3
  * and appendix F).
  *
@@ -53,10 +53,6 @@ const unpacked = <E, R>(bytes: Bytes<E, R>, start: Uint8Array, sizeLimit: number
 
 /** The encodings that are read, by the names that declarations have for them; `TextDecoder` knows them by the latter. */
 const encodings: ReadonlyMap<string, string> = new Map([
-  ["utf-8", "utf-8"],
-  ["utf8", "utf-8"],
-  ["us-ascii", "utf-8"],
-  ["ascii", "utf-8"],
   // A declaration that can be read byte by byte is not in UTF-16, whatever it says.
   ["utf-16", "utf-8"],
   ["iso-8859-1", "iso-8859-1"],
@@ -65,48 +61,56 @@ const encodings: ReadonlyMap<string, string> = new Map([
   ["windows-1252", "windows-1252"]
 ])
 
-const declaration = /^<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"']*)["']/
+/** What needs no decoding. */
+const utf8 = ["utf-8", "utf8", "us-ascii"]
 
-/** What the decoder for a text that begins like this is called; a `NotReadable` where there is none. */
-const encodingOf = ([a, b, c, d]: Uint8Array, start: string): string | NotReadable => {
+const declaration = /^(<\?xml\s[^>]*?\bencoding\s*=\s*)(["'])([^"']*)\2/
+
+/** What the decoder for a text that begins like this is called; none for what is UTF-8, a `NotReadable` where there is none. */
+const encodingOf = ([a, b, c, d]: Uint8Array, start: string): string | undefined | NotReadable => {
   if ((a === 0xff && b === 0xfe) || (a === 0x3c && b === 0 && c === 0x3f && d === 0)) return "utf-16le"
   if ((a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c && c === 0 && d === 0x3f)) return "utf-16be"
-  const declared = declaration.exec(start)?.[1]
-  if (declared === undefined) return "utf-8"
+  const declared = declaration.exec(start)?.[3]
+  if (declared === undefined || utf8.includes(declared.toLowerCase())) return undefined
   return encodings.get(declared.toLowerCase()) ??
     new NotReadable({ message: `its encoding is ${JSON.stringify(declared)}; expected UTF-8, UTF-16 or ISO-8859-1` })
 }
 
-const decoded = <E, R>(bytes: Bytes<E, R>): Stream.Stream<string, E | NotReadable, R> =>
+const inUtf8 = <E, R>(bytes: Bytes<E, R>): Bytes<E | NotReadable, R> =>
   Stream.suspend(() => {
+    let isFirst = true
     let decoder: InstanceType<typeof TextDecoder> | undefined
-    const decode = (chunk: Uint8Array | undefined) =>
+    const encode = (chunk: Uint8Array | undefined): Uint8Array => {
+      const start = isFirst ? chunk?.subarray(0, 1_024) ?? new Uint8Array() : undefined
+      isFirst = false
+      if (start !== undefined) {
+        const encoding = encodingOf(start, Buffer.from(start).toString("latin1"))
+        if (encoding instanceof NotReadable) throw encoding
+        if (encoding !== undefined) decoder = new TextDecoder(encoding, { fatal: true })
+      }
+      if (decoder === undefined) return chunk ?? new Uint8Array()
+      const text = decoder.decode(chunk, { stream: chunk !== undefined })
+      return Buffer.from(start === undefined ? text : text.replace(declaration, "$1$2utf-8$2"))
+    }
+    const tryToEncode = (chunk: Uint8Array | undefined) =>
       Effect.try({
-        try: () => {
-          if (decoder === undefined) {
-            const start = chunk?.subarray(0, 1_024) ?? new Uint8Array()
-            const encoding = encodingOf(start, Buffer.from(start).toString("latin1"))
-            if (encoding instanceof NotReadable) throw encoding
-            decoder = new TextDecoder(encoding, { fatal: true })
-          }
-          return decoder.decode(chunk, { stream: chunk !== undefined })
-        },
+        try: () => encode(chunk),
         catch: (error) =>
           error instanceof NotReadable ? error : new NotReadable({ message: `not valid as ${decoder?.encoding}` })
       })
     return Stream.concat(
-      Stream.mapEffect(bytes, decode),
-      Stream.fromEffect(Effect.suspend(() => decode(undefined)))
+      Stream.mapEffect(bytes, tryToEncode),
+      Stream.fromEffect(Effect.suspend(() => tryToEncode(undefined)))
     )
   })
 
 /**
- * The text of a file with these bytes, which begins with `start`, and unpacks to at most `sizeLimit` bytes.
+ * What a file with these bytes says, in UTF-8. It begins with `start`, and unpacks to at most `sizeLimit` bytes.
  */
 export const decode = <E, R>(
   bytes: Bytes<E, R>,
   options: { readonly start: Uint8Array; readonly sizeLimit: number }
-): Stream.Stream<string, E | NotReadable, R> => {
+): Bytes<E | NotReadable, R> => {
   const { sizeLimit, start } = options
   let size = 0
   return unpacked(bytes, start, sizeLimit).pipe(
@@ -118,7 +122,7 @@ export const decode = <E, R>(
         })
       )
     }),
-    decoded,
+    inUtf8,
     Stream.mapError((error) =>
       error instanceof NotReadable ? new NotReadable({ message: clean(error.message) }) : error
     )

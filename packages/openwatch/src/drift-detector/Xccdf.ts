@@ -326,7 +326,7 @@ export const readFile = Effect.fn("Xccdf.readFile")(function*(file: string) {
   yield* fs.stream(file, { chunkSize: 64 * 1024 }).pipe(
     Stream.mapError(failToRead),
     (bytes) => ResultText.decode(bytes, { start, sizeLimit }),
-    Stream.pipeThroughChannel(Xml.decodeString()),
+    Stream.pipeThroughChannel(Xml.decode()),
     Stream.runForEachArray((events) =>
       guarded(() => {
         for (const event of events) reader.take(event)

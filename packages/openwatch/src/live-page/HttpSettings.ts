@@ -13,6 +13,7 @@
  * `http: false` serves no page.
  */
 import { Redacted, Result, Schema } from "effect"
+import { trimmed } from "../configuration/Secret.ts"
 
 /** How the live page is served. */
 export interface HttpSettings {
@@ -30,6 +31,9 @@ export const defaultHost = "127.0.0.1"
 export const defaultPort = 7420
 /** A token that is shorter can be guessed. */
 const shortestToken = 16
+
+/** What a header can carry (RFC 9110 section 5.5), and a keyboard can type everywhere. */
+const sendable = /^[\x20-\x7e]+$/
 
 const EnvironmentVariable = Schema.String.check(
   Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]*$/, { expected: "the name of an environment variable" })
@@ -73,13 +77,18 @@ export const read = (
   if (given !== undefined && variable !== undefined) {
     problems.push("http.token_env: `token` is given as well; expected one of the two")
   }
-  const token = given ?? (variable === undefined ? undefined : environment[variable] ?? "")
+  const read = given ?? (variable === undefined ? undefined : environment[variable] ?? "")
+  const token = read === undefined ? undefined : trimmed(read)
   const at = given === undefined && variable !== undefined
     ? `http.token_env: the environment variable ${variable}`
     : "http.token: it"
   if (token === "" && given === undefined) problems.push(`${at} is not set`)
   else if (token !== undefined && token.length < shortestToken) {
     problems.push(`${at} is ${token.length} characters long, expected at least ${shortestToken}`)
+  } else if (token !== undefined && !sendable.test(token)) {
+    problems.push(
+      `${at} has a character that no request can carry; expected letters, digits, blanks and signs of ASCII`
+    )
   }
   if (token === undefined && !isLoopback(host)) {
     problems.push(

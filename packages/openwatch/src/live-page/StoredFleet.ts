@@ -9,16 +9,13 @@ import { describe as describeSeries } from "../events/Series.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { HostStates } from "../storage/HostStates.ts"
+import * as Outage from "../storage/Outage.ts"
 import { Scans } from "../storage/Scans.ts"
 
 /** The inspector takes what cannot be read for a defect, and answers 500. */
 const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Effect<A, E>): Effect.Effect<A> =>
   read.pipe(
-    Effect.tapError((error) =>
-      Effect.logWarning(
-        `The live page cannot read the fleet: ${SqlError.isSqlError(error) ? describeSqlError(error) : error.message}`
-      )
-    ),
+    (read) => Outage.noted(read, (error) => SqlError.isSqlError(error) ? describeSqlError(error) : error.message),
     Effect.orDie
   )
 

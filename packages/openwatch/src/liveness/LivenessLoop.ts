@@ -9,7 +9,7 @@
  * read from `Clock`, pauses are measured by the one that cannot be set back, and an interruption closes every connection at
  * once.
  */
-import { Clock, DateTime, Duration, Effect, FiberMap, Random, Result, Schedule, Schema, Stream } from "effect"
+import { Clock, DateTime, Duration, Effect, FiberMap, Random, Result, Schema, Stream } from "effect"
 import * as CliError from "effect/cli/CliError"
 import type * as SqlError from "effect/sql/SqlError"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
@@ -18,6 +18,7 @@ import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import type { HostStates, ProbeRecord, Verdict } from "../storage/HostStates.ts"
+import * as Outage from "../storage/Outage.ts"
 import * as Places from "./Places.ts"
 import { Probe } from "./Probe.ts"
 import * as Reachability from "./Reachability.ts"
@@ -97,12 +98,8 @@ const inRange = (interval: Duration.Duration): Effect.Effect<Duration.Duration, 
 const roundedMillis = (duration: Duration.Duration): number => Math.round(Duration.toMillis(duration) * 100) / 100
 
 /** Goes on trying: what is not stored is not published either, but it is not forgotten. */
-const untilStored = <A>(store: Effect.Effect<A, SqlError.SqlError>, what: string): Effect.Effect<A> =>
-  store.pipe(
-    Effect.tapError((error) => Effect.logWarning(`${what} is not stored: ${describeSqlError(error)}`)),
-    Effect.retry(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")])),
-    Effect.orDie
-  )
+const untilStored = <A>(store: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
+  Effect.orDie(Outage.untilItPasses(store, describeSqlError))
 
 /** Some hosts could not be judged, since this machine could not probe them. */
 export class HostsNotProbed extends Schema.TaggedError<HostsNotProbed>()("HostsNotProbed", {
@@ -212,7 +209,7 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
         occurredAt: yield* DateTime.now
       })
       if (options?.hostStates !== undefined) {
-        yield* untilStored(options.hostStates.record(pulse, isTold), `The state of host ${host.name}`)
+        yield* untilStored(options.hostStates.record(pulse, isTold))
       }
       if (isTold) yield* bus.publish(pulse)
     }
@@ -260,16 +257,18 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
     const batch = [...changed]
     changed.clear()
     return batch.length === 0 ? Effect.void : hostStates.recordProbes(batch.map(recordOf)).pipe(
-      Effect.catch((error) => {
-        for (const watched of batch) changed.add(watched)
-        return Effect.logWarning(`The times of ${batch.length} probes are not stored: ${describeSqlError(error)}`)
-      })
+      (store) => Outage.noted(store, describeSqlError),
+      Effect.catch(() =>
+        Effect.sync(() => {
+          for (const watched of batch) changed.add(watched)
+        })
+      )
     )
   })
-  const verdicts = new Map(yield* hostStates.verdicts)
+  const verdicts = new Map(yield* untilStored(hostStates.verdicts))
   const schedule = {
     verdicts,
-    probes: yield* hostStates.probes,
+    probes: yield* untilStored(hostStates.probes),
     probed: (watched: Watched) => void changed.add(watched),
     /** As what is stored of a host that is gone is forgotten. */
     forget: (hostId: HostId) => void verdicts.delete(hostId)
@@ -307,7 +306,7 @@ export const watch = Effect.fnUntraced(function*(
   /** Tells of those that are not watched any more. */
   const compare = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
     if (hostStates === undefined) return new Map<HostId, HostId>()
-    const { removed, renamed } = yield* untilStored(hostStates.takeInventory(hosts), "The inventory")
+    const { removed, renamed } = yield* untilStored(hostStates.takeInventory(hosts))
     yield* bus.publishAll(removed)
     return renamed
   })

@@ -9,6 +9,7 @@ import type * as SqlError from "effect/sql/SqlError"
 import { changeOf, HeartbeatPulse, type Reason } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import type { Host } from "../inventory/Host.ts"
+import { inTransaction } from "./Outage.ts"
 import * as Outbox from "./Outbox.ts"
 
 /** What the last transition of a host has found. */
@@ -100,6 +101,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
   HostStates,
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
+    const transaction = inTransaction(sql)
     const outbox = yield* Outbox.Outbox
 
     const move = Effect.fnUntraced(function*(from: HostId, to: HostId) {
@@ -183,7 +185,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
             isFlapping: row.flapping === 1
           }]))
       ),
-      takeInventory: (hosts) => takeInventory(hosts).pipe(sql.withTransaction),
+      takeInventory: (hosts) => takeInventory(hosts).pipe(transaction),
       record: (pulse, isTold = true) =>
         storeVerdict(pulse).pipe(
           // The probes are stored later, and after a crash may still have the failures from before a recovery.
@@ -193,7 +195,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
               : Effect.void
           ),
           Effect.andThen(isTold ? outbox.append(pulse) : Effect.void),
-          sql.withTransaction
+          transaction
         ),
       probes: Effect.map(
         sql<ProbeRow>`SELECT host_id, endpoint, probes, failures, probed_at, judged FROM host_probes`,
@@ -223,7 +225,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
             } ON CONFLICT (host_id) DO UPDATE SET endpoint = excluded.endpoint, probes = excluded.probes,
             failures = excluded.failures, probed_at = excluded.probed_at, judged = excluded.judged`,
           { discard: true }
-        ).pipe(sql.withTransaction)
+        ).pipe(transaction)
     })
   })
 ).pipe(Layer.provide(Outbox.layer))

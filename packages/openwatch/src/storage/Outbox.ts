@@ -14,6 +14,7 @@ import { randomUUID } from "node:crypto"
 import { EventText } from "../events/EventId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { describeSqlError } from "./describeSqlError.ts"
+import * as Outage from "./Outage.ts"
 
 type Event = typeof SystemEventBus.Event.Type
 
@@ -88,15 +89,25 @@ export const republish = Effect.fn("Outbox.republish")(function*(limit: number) 
 const relayInterval = "2 seconds"
 
 /**
- * Publishes what other processes append, such as a command that imports scans beside a running `openwatch run`, for ever.
+ * Publishes what other processes append, such as a command that imports scans beside a running `openwatch run`, and what an
+ * outage of the database may have kept this one from publishing, for ever.
  * To be run after `republish`.
  */
 export const relay = Effect.fn("Outbox.relay")(function*(limit: number) {
   const bus = yield* SystemEventBus
   const outbox = yield* Outbox
-  const look = outbox.appendedElsewhere(limit).pipe(
+  const outages = yield* Outage.CurrentOutages
+  let seen = outages.count
+  const look = Effect.suspend(() => {
+    // Of what an outage has interrupted it is not known whether it is stored. All that is left is published: who has taken it
+    // in knows it again.
+    const isAfterOutage = !outages.isAway && seen !== outages.count
+    if (isAfterOutage) seen = outages.count
+    return isAfterOutage ? outbox.unannounced(limit) : outbox.appendedElsewhere(limit)
+  }).pipe(
+    (read) => Outage.noted(read, describeSqlError),
     Effect.flatMap((events) => bus.publishAll(events)),
-    Effect.catch((error) => Effect.logWarning(`Events of other processes cannot be read: ${describeSqlError(error)}`))
+    Effect.ignore
   )
   return yield* look.pipe(Effect.delay(relayInterval), Effect.forever)
 })

@@ -9,6 +9,7 @@ import { Outcome } from "../drift-detector/Scan.ts"
 import type { DriftDetected } from "../events/DriftDetected.ts"
 import type { HostId } from "../events/HostId.ts"
 import { keyOf, type Series } from "../events/Series.ts"
+import { inTransaction } from "./Outage.ts"
 import * as Outbox from "./Outbox.ts"
 
 /** A scan as it is stored. */
@@ -111,6 +112,7 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effec
   Scans,
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
+    const transaction = inTransaction(sql)
     const outbox = yield* Outbox.Outbox
 
     const find = (hostId: HostId, { benchmark, profile }: Series) =>
@@ -215,11 +217,11 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effec
           yield* remember(scan, known)
           if (event !== undefined) yield* outbox.append(event)
           return { outcome, event }
-        }).pipe(sql.withTransaction),
+        }).pipe(transaction),
       recordHistory: (scan) =>
         insert(scan).pipe(
           Effect.map((isNew): Recorded<never> => ({ outcome: isNew ? "history" : "known", event: undefined })),
-          sql.withTransaction
+          transaction
         )
     })
   })

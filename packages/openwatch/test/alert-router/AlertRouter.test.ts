@@ -591,7 +591,12 @@ describe("AlertRouter", () => {
       return module.staticImports.map(({ moduleRequest }) => moduleRequest.value)
     })
     const others = new Set(imports.filter((name) => !name.startsWith("./") && !name.startsWith("../events/")))
-    assert.deepStrictEqual([...others].toSorted(), ["../alert-store/AlertStore.ts", "effect", "uuid"])
+    assert.deepStrictEqual([...others].toSorted(), [
+      "../alert-store/AlertStore.ts",
+      "../storage/Outage.ts",
+      "effect",
+      "uuid"
+    ])
   })
 
   // @spec system-alert-router

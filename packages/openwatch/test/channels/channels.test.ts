@@ -10,6 +10,7 @@ import {
   ConsoleChannel,
   HeartbeatPulse,
   hostIdFromName,
+  ReceiverClient,
   SlackChannel,
   SqlAlertStore,
   Storage,
@@ -17,10 +18,11 @@ import {
   WebhookChannel
 } from "@openwatch/openwatch"
 import { Console, DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Queue, Redacted, Schema } from "effect"
-import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
-import { closing, receiver, stalling, status } from "./Receiver.ts"
+import * as Http from "node:http"
+import * as Net from "node:net"
+import { type Answer, closing, receiver, stalling, status } from "./Receiver.ts"
 
 const web = hostIdFromName("web")
 
@@ -38,8 +40,12 @@ const alert = new Alert.Alert({
 const secret = Redacted.make("s3cr3t")
 
 const webhook = (url: string, secret?: Redacted.Redacted) =>
-  WebhookChannel.make({ name: "ops", requiredTags: {}, url: Redacted.make(url), secret }).pipe(
-    Effect.provide(FetchHttpClient.layer)
+  Effect.flatMap(
+    Layer.build(ReceiverClient.layer),
+    (client) =>
+      WebhookChannel.make({ name: "ops", requiredTags: {}, url: Redacted.make(url), secret }).pipe(
+        Effect.provide(client)
+      )
   )
 
 describe("webhook", () => {
@@ -104,6 +110,64 @@ describe("webhook", () => {
       }).pipe(Effect.scoped))
   }
 
+  it.live("a receiver whose answers never end gives each connection back", () =>
+    Effect.gen(function*() {
+      const sockets = new Set<Net.Socket>()
+      const dripping: Answer = (response, request) => {
+        sockets.add(request.socket)
+        request.socket.on("close", () => sockets.delete(request.socket))
+        response.writeHead(200)
+        const drip = setInterval(() => response.write("."), 50)
+        response.on("close", () => clearInterval(drip))
+      }
+      const { count, url } = yield* receiver(dripping)
+      const channel = yield* webhook(url)
+      for (let n = 0; n < 20; n++) yield* channel.send(alert)
+      assert.strictEqual(count(), 20)
+      while (sockets.size > 0) yield* Effect.sleep("10 millis")
+    }).pipe(Effect.scoped))
+
+  it.effect("what the URL says of a user is sent as basic authentication", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(status(200))
+      yield* (yield* webhook(url.replace("http://", "http://ops:pa%40ss@"))).send(alert)
+      const { headers } = yield* Queue.take(received)
+      assert.strictEqual(headers["authorization"], `Basic ${Buffer.from("ops:pa@ss").toString("base64")}`)
+    }).pipe(Effect.scoped))
+
+  it.effect("a proxy is used, and not for what NO_PROXY has", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const proxy = Http.createServer((request, response) => {
+        asked.push(request.url ?? "")
+        request.resume()
+        response.end()
+      })
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void proxy.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () =>
+          Effect.sync(() => {
+            proxy.closeAllConnections()
+            proxy.close()
+          })
+      )
+      const address = `http://127.0.0.1:${(proxy.address() as Net.AddressInfo).port}`
+      yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          Object.assign(process.env, { HTTP_PROXY: address, HTTPS_PROXY: address, NO_PROXY: "127.0.0.1" })
+        ),
+        () =>
+          Effect.sync(() => {
+            for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]) delete process.env[name]
+          })
+      )
+      const { received, url } = yield* receiver(status(200))
+      yield* (yield* webhook("http://receiver.test/far")).send(alert)
+      yield* (yield* webhook(`${url}/near`)).send(alert)
+      assert.strictEqual((yield* Queue.take(received)).path, "/near")
+      assert.deepStrictEqual(asked, ["http://receiver.test/far"])
+    }).pipe(Effect.scoped))
+
   it.effect("Retry-After is a number of seconds or a date", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-11-23T22:00:00Z"))
@@ -143,7 +207,7 @@ describe("slack", () => {
         text: ":red_circle: *high* wéb &lt;1&gt; &amp; co is unreachable " +
           "(<!date^1795471200^{date_short_pretty} {time_secs}|2026-11-23T22:00:00.000Z>)"
       })
-    }).pipe(Effect.scoped, Effect.provide(FetchHttpClient.layer)))
+    }).pipe(Effect.scoped, Effect.provide(ReceiverClient.layer)))
 })
 
 describe("console", () => {

@@ -239,7 +239,10 @@ describe("openwatch run", () => {
       const { exitCode, signal } = yield* start(folder)
       yield* Queue.take(received)
       const [, alert, delivery] = yield* run(folder, "alerts", "list", "--state", "active")
-      assert.match(alert!, /  active    high      host-0 \(127\.0\.0\.1:\d+\) is unreachable: connection refused$/)
+      assert.match(
+        alert!,
+        /  active    high      host-0 \(127\.0\.0\.1:\d+\) is unreachable: connection closed before an SSH banner$/
+      )
       assert.match(delivery!, /^  ops: pending, \d attempts?/)
       yield* signal("SIGINT")
       yield* signal("SIGTERM")
@@ -293,7 +296,10 @@ describe("openwatch run", () => {
       const time = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d\+00:00`
       assert.strictEqual(list.length, 3)
       assert.match(list[1]!, new RegExp(`^${time}  resolved  info      host-0 .* is reachable again$`))
-      assert.match(list[2]!, new RegExp(`^${time}  resolved  high      host-0 .* is unreachable: connection refused$`))
+      assert.match(
+        list[2]!,
+        new RegExp(`^${time}  resolved  high      host-0 .* is unreachable: connection closed before an SSH banner$`)
+      )
       assert.deepStrictEqual(yield* run(folder, "alerts", "list", "--state", "active"), ["No alerts"])
       assert.include(output.join("\n"), "is not delivered")
       assert.notInclude(output.join("\n"), "T0K3N")

@@ -27,7 +27,7 @@ channels:
   - { type: slack, url_env: SLACK }
 http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
 `,
-      { PAGE: "correct horse battery", OPS: "s3cr3t", SLACK: "http://slack/T0K3N" }
+      { PAGE: "correct horse battery", OPS: "s3cr3t\n", SLACK: "http://slack/T0K3N\n" }
     ))
     assert.strictEqual(configuration.inventory, "conf/hosts.yaml")
     assert.deepStrictEqual(configuration.interval, Duration.minutes(5))

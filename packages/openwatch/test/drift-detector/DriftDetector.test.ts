@@ -625,9 +625,13 @@ describe("reading result files", () => {
         yield* problemOf(gzipSync(whole).subarray(0, 5_000)),
         /^not readable as gzip: unexpected end of file/
       )
+      assert.match(
+        yield* problemOf(Buffer.concat([Buffer.from("<Benchmark>"), Buffer.from([0xff])])),
+        /^not well-formed XML: /
+      )
       assert.strictEqual(
-        yield* problemOf(Buffer.concat([Buffer.from("<TestResult>"), Buffer.from([0xff])])),
-        "not valid as utf-8"
+        yield* problemOf(Buffer.from([0xff, 0xfe, 0x3c, 0, 0, 0xd8, 0x3c, 0])),
+        "not valid as utf-16le"
       )
       assert.strictEqual(
         yield* problemOf(`<?xml version="1.0" encoding="EBCDIC"?>${testResult({})}`),
@@ -684,12 +688,12 @@ describe("reading result files", () => {
         const error = yield* Effect.flip(DriftDetector.importFile(huge, options))
         assert.strictEqual(error.message, `scan ${huge}: it is 95.4 MiB large; at most 64.0 MiB are read`)
 
-        const ballast = Array.from({ length: 1_000 }, (_, n) => `<Rule id="${n}">${"x".repeat(60_000)}</Rule>`)
+        const ballast = Array.from({ length: 1_100 }, (_, n) => `<Rule id="${n}">${"x".repeat(60_000)}</Rule>`)
         const large = yield* file(`<Benchmark>${ballast.join("")}${testResult({})}</Benchmark>`)
-        // A heap of less than the file.
+        // A heap that has no room for the file beside the program.
         const handle = yield* ChildProcess.make(
           process.execPath,
-          ["--max-old-space-size=64", bin, "scan", "import", large, "--data", yield* fs.makeTempDirectoryScoped()],
+          ["--max-old-space-size=80", bin, "scan", "import", large, "--data", yield* fs.makeTempDirectoryScoped()],
           { env: { PATH: process.env["PATH"] }, extendEnv: false, stdin: "ignore", stderr: "inherit" }
         )
         const stdout = yield* handle.stdout.pipe(Stream.decodeText(), Stream.mkString)

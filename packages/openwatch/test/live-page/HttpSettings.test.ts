@@ -39,7 +39,7 @@ describe("where the live page is served", () => {
 
   it("may be any address with a token, from the file or the environment", () => {
     assert.deepStrictEqual(problems({ host: "0.0.0.0", token }), [])
-    const settings = Result.getOrThrow(HttpSettings.read({ host: "::", token_env: "TOKEN" }, { TOKEN: token }))
+    const settings = Result.getOrThrow(HttpSettings.read({ host: "::", token_env: "TOKEN" }, { TOKEN: `${token}\r\n` }))
     assert.strictEqual(Redacted.value(settings!.token!), token)
   })
 })
@@ -60,6 +60,12 @@ describe("a token that is no good stops everything, and is not shown", () => {
     assert.deepStrictEqual(problems({ token_env: "TOKEN" }), [
       "http.token_env: the environment variable TOKEN is not set"
     ])
+  })
+
+  it("with a character that no request can carry", () => {
+    for (const bad of [`${token}\u0007`, `${token} é`, `${token}\nx`]) {
+      assert.include(problems({ token: bad })[0], "http.token: it has a character that no request can carry")
+    }
   })
 
   it("given twice", () => {

@@ -9,6 +9,7 @@ import {
   HeartbeatPulse,
   hostIdFromName,
   HostStates,
+  Outage,
   Outbox,
   Scans,
   SqlAlertStore,
@@ -20,8 +21,10 @@ import {
   DateTime,
   Duration,
   Effect,
+  Fiber,
   FileSystem,
   Layer,
+  Logger,
   Option,
   Queue,
   Redacted,
@@ -576,6 +579,67 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
             Layer.provide(services(location(port, "postgres")))
           )
         ))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    60_000
+  )
+
+  it.live(
+    "a connection that the database ends in the middle of a transaction is an outage, of which two lines tell",
+    () =>
+      Effect.gen(function*() {
+        const { port } = yield* cluster
+        const messages: Array<string> = []
+        const logger = Logger.layer([Logger.make(({ message }) => {
+          messages.push(String(message))
+        })])
+        // What a table's trigger does in the middle of each transaction, for a while: it ends the connection of its own.
+        yield* Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`CREATE FUNCTION end_it() RETURNS trigger AS $$ BEGIN
+            PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NEW; END $$ LANGUAGE plpgsql`
+          for (const table of ["alerts", "host_states", "scans"]) {
+            yield* sql`CREATE TRIGGER ending BEFORE INSERT ON ${sql(table)} FOR EACH ROW EXECUTE FUNCTION end_it()`
+          }
+          const mended = Effect.forEach(
+            ["alerts", "host_states", "scans"],
+            (table) => sql`DROP TRIGGER ending ON ${sql(table)}`
+          ).pipe(Effect.retry(Schedule.spaced("50 millis")))
+          const states = yield* HostStates.HostStates
+          const store = yield* AlertStore.AlertStore
+          const scans = yield* Scans.Scans
+          const scan: Scans.NewScan = {
+            scanId: "1",
+            formerScanId: "former 1",
+            hostId: web,
+            series: { benchmark: "os", profile: "cis" },
+            score: 50,
+            outcome: { passed: ["a"], failed: ["b"] },
+            scannedAt: DateTime.makeUnsafe(1)
+          }
+          const known = { told: scan.outcome, highest: 50, lowest: 50, fellFrom: undefined }
+          const storing = Effect.all([
+            Outage.untilItPasses(states.record(pulse(web, false, 1_000)), String),
+            Outage.untilItPasses(store.submit(submission(pulse(web, false, 1_000), ["ops"])), String),
+            Outage.untilItPasses(
+              scans.record(scan, () => ({ outcome: "first", event: undefined, known })),
+              String
+            )
+          ], { concurrency: "unbounded" })
+          const fiber = yield* Effect.forkChild(storing)
+          yield* Effect.sleep("1 second")
+          yield* mended
+          const [, stored] = yield* Fiber.join(fiber)
+          assert.strictEqual(stored, "stored")
+          assert.strictEqual((yield* store.list()).length, 1)
+          assert.strictEqual((yield* states.verdicts).get(web)?.reachable, false)
+          while (messages.length < 2) yield* Effect.sleep("100 millis")
+          assert.match(messages[0]!, /^The database is away: /)
+          assert.deepStrictEqual(messages.slice(1), ["The database works again"])
+        }).pipe(
+          Effect.provide(services(location(port, "postgres"))),
+          Effect.provide(logger),
+          Effect.provideServiceEffect(Outage.CurrentOutages, Outage.none)
+        )
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     60_000
   )

@@ -1,0 +1,133 @@
+/**
+ * The database is away: stopped, restarted, out of reach, or its disk is full. What would be stored waits, and is tried
+ * again with growing pauses. Many wait at once; one line of the log tells of the outage, and one of its end.
+ */
+import { Clock, Context, Duration, Effect, Random } from "effect"
+import type * as SqlClient from "effect/sql/SqlClient"
+import * as SqlError from "effect/sql/SqlError"
+
+/** What is known of outages. */
+export interface Outages {
+  isAway: boolean
+  /** In milliseconds of a clock that cannot be set back. */
+  failedAt: number
+  /** How many there were. */
+  count: number
+  /** How many wait to store something. */
+  waiting: number
+  /** Somebody looks whether the outage is over. */
+  isEnding: boolean
+}
+
+/** What is known where there was no outage yet. */
+export const none: Effect.Effect<Outages> = Effect.sync(() => ({
+  isAway: false,
+  failedAt: 0,
+  count: 0,
+  waiting: 0,
+  isEnding: false
+}))
+
+/** A process has one database, so all of it shares what is known. */
+export const CurrentOutages = Context.Reference<Outages>("@openwatch/openwatch/storage/Outages", {
+  defaultValue: () => Effect.runSync(none)
+})
+
+/**
+ * An outage is over when nobody waits any more and nothing has failed for so long: connections that are gone are noticed one
+ * after the other, and while a disk is full what only reads works.
+ */
+const endsAfter = Duration.seconds(6)
+
+const firstPause = 100
+const longestPause = 10_000
+
+const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+
+const failed = Effect.fnUntraced(function*(problem: string) {
+  const outages = yield* CurrentOutages
+  outages.failedAt = yield* millis
+  if (outages.isAway) return
+  outages.isAway = true
+  outages.count++
+  yield* Effect.logWarning(`The database is away: ${problem}; what is to be stored waits for it`)
+})
+
+const worked = Effect.fnUntraced(function*() {
+  const outages = yield* CurrentOutages
+  if (!outages.isAway || outages.isEnding) return
+  outages.isEnding = true
+  const look = Effect.gen(function*() {
+    yield* Effect.sleep(endsAfter)
+    while (outages.waiting > 0 || (yield* millis) - outages.failedAt < Duration.toMillis(endsAfter)) {
+      yield* Effect.sleep(endsAfter)
+    }
+    outages.isAway = false
+    yield* Effect.logInfo("The database works again")
+  })
+  yield* Effect.forkDetach(Effect.ensuring(
+    look,
+    Effect.sync(() => {
+      outages.isEnding = false
+    })
+  ))
+})
+
+/** Tells of an outage where an effect fails with one: `problemOf` says what, or nothing where it is something else. */
+export const noted = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  problemOf: (error: E) => string | undefined
+): Effect.Effect<A, E, R> =>
+  effect.pipe(
+    Effect.tap(worked),
+    Effect.tapError((error) => {
+      const problem = problemOf(error)
+      return problem === undefined ? Effect.void : failed(problem)
+    })
+  )
+
+/** Runs an effect until it does not fail with an outage. `onFailure` runs for each attempt that does. */
+export const untilItPasses = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  problemOf: (error: E) => string | undefined,
+  onFailure: Effect.Effect<void> = Effect.void
+): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    const first = yield* Effect.result(noted(effect, problemOf))
+    if (first._tag === "Success") return first.success
+    if (problemOf(first.failure) === undefined) return yield* Effect.fail(first.failure)
+    const outages = yield* CurrentOutages
+    return yield* Effect.acquireUseRelease(
+      Effect.sync(() => outages.waiting++),
+      () => again(effect, problemOf, onFailure),
+      () => Effect.sync(() => outages.waiting--)
+    )
+  })
+
+const again = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  problemOf: (error: E) => string | undefined,
+  onFailure: Effect.Effect<void>
+): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    for (let failures = 0;; failures++) {
+      yield* onFailure
+      const factor = yield* Random.nextBetween(0.8, 1.2)
+      yield* Effect.sleep(Math.round(Math.min(firstPause * 2 ** Math.min(failures, 20), longestPause) * factor))
+      const result = yield* Effect.result(noted(effect, problemOf))
+      if (result._tag === "Success") return result.success
+      if (problemOf(result.failure) === undefined) return yield* Effect.fail(result.failure)
+    }
+  })
+
+/**
+ * Runs an effect in a transaction. That its COMMIT or ROLLBACK fails, as they do when the connection is gone, is a failure of
+ * the database like any other; `withTransaction` makes a defect of it. Whether what failed so is stored is not known: it is
+ * to be stored again, and what is stored twice has to be as if it were stored once.
+ */
+export const inTransaction =
+  (sql: SqlClient.SqlClient) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
+    Effect.catchDefect(
+      sql.withTransaction(effect),
+      (defect) => SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)
+    )
