@@ -3,14 +3,14 @@
  * are when it is made.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as Undici from "@effect/platform-node/Undici"
+import { EnvHttpProxyAgent } from "@effect/platform-node/Undici"
 import { Effect, Layer } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
 
 const dispatcher = Layer.effect(
   NodeHttpClient.Dispatcher,
   Effect.acquireRelease(
-    Effect.sync(() => new Undici.EnvHttpProxyAgent()),
+    Effect.sync(() => new EnvHttpProxyAgent()),
     (agent) => Effect.promise(() => agent.destroy())
   )
 )

@@ -24,6 +24,7 @@ import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as HostStates from "../storage/HostStates.ts"
 import * as Outbox from "../storage/Outbox.ts"
+import * as RunLock from "../storage/RunLock.ts"
 import * as Scans from "../storage/Scans.ts"
 import * as Nats from "./nats.ts"
 import * as StorageOptions from "./storageOptions.ts"
@@ -79,7 +80,8 @@ const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
         })
         : Stream.runDrain(changes),
       scans === undefined ? Effect.never : DriftDetector.watch(scans, { hostOf, thresholds }),
-      Outbox.relay(AlertRouter.defaultBufferSize)
+      Outbox.relay(AlertRouter.defaultBufferSize),
+      (yield* RunLock.RunLock).keep
     ], { concurrency: "unbounded", discard: true })
   })).pipe(Layer.provide([Probe.layerTcp(), HostStates.layer, Scans.layer, Outbox.layer]))
 
@@ -117,6 +119,12 @@ const router = ({ routesAlerts, timeToLive }: Configuration.Configuration) =>
       }))) :
     Layer.empty
 
+const tasksOf = ({ probesHosts, routesAlerts, scans }: Configuration.Configuration): ReadonlyArray<RunLock.Task> => [
+  ...(probesHosts ? ["probing" as const] : []),
+  ...(scans === undefined ? [] : ["scans" as const]),
+  ...(routesAlerts ? ["routing" as const] : [])
+]
+
 /** The command; nothing starts unless the configuration and the inventory are right, and address and database are there. */
 export const run = Command.make(
   "run",
@@ -124,7 +132,15 @@ export const run = Command.make(
   Effect.fnUntraced(function*({ configuration: file, data }) {
     const configuration = yield* Configuration.load(file, process.env)
     const fleet = fleetOf(yield* Inventory.hostsOf(configuration.inventory))
-    const page = yield* livePage(fleet, configuration)
+    const location = yield* StorageOptions.location(data)
+    const tasks = tasksOf(configuration)
+    const page = yield* livePage(fleet, configuration).pipe(
+      // Where it is another run that has the address, that is what is wrong.
+      Effect.tapErrorTag(
+        "LivePageError",
+        () => RunLock.take(location, tasks).pipe(Effect.scoped, Effect.catchTag("StorageError", () => Effect.void))
+      )
+    )
 
     // Each layer starts after those below it and stops before them: publishers and page, bridge, router, bus, channels,
     // store.
@@ -136,6 +152,7 @@ export const run = Command.make(
       Layer.provide(AlertChannels.layer(Channels.make(configuration.channels))),
       Layer.provide([ReceiverClient.layer, DateTime.layerCurrentZoneLocal]),
       Layer.provide(SqlAlertStore.layer),
+      Layer.provide(RunLock.layer(location, tasks)),
       Layer.provide(StorageOptions.layer(data)),
       Layer.build
     )

@@ -12,11 +12,10 @@ export const data = Flag.String("data").pipe(
   Flag.withDefault("./.openwatch")
 )
 
+/** Where the flag and the environment say that the database is. */
+export const location = (dataFolder: string) =>
+  Effect.suspend(() => Effect.fromResult(Storage.locate({ databaseUrl: process.env["DATABASE_URL"], dataFolder })))
+
 /** The database that the flag and the environment name. */
 export const layer = (dataFolder: string, options?: { readonly mustExist?: boolean }) =>
-  Layer.unwrap(
-    Effect.sync(() => Storage.locate({ databaseUrl: process.env["DATABASE_URL"], dataFolder })).pipe(
-      Effect.flatMap(Effect.fromResult),
-      Effect.map((location) => Storage.layer(location, options))
-    )
-  )
+  Layer.unwrap(Effect.map(location(dataFolder), (location) => Storage.layer(location, options)))

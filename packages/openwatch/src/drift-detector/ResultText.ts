@@ -62,7 +62,7 @@ const encodings: ReadonlyMap<string, string> = new Map([
 ])
 
 /** What needs no decoding. */
-const utf8 = ["utf-8", "utf8", "us-ascii"]
+const utf8 = new Set(["utf-8", "utf8", "us-ascii"])
 
 const declaration = /^(<\?xml\s[^>]*?\bencoding\s*=\s*)(["'])([^"']*)\2/
 
@@ -71,7 +71,7 @@ const encodingOf = ([a, b, c, d]: Uint8Array, start: string): string | undefined
   if ((a === 0xff && b === 0xfe) || (a === 0x3c && b === 0 && c === 0x3f && d === 0)) return "utf-16le"
   if ((a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c && c === 0 && d === 0x3f)) return "utf-16be"
   const declared = declaration.exec(start)?.[3]
-  if (declared === undefined || utf8.includes(declared.toLowerCase())) return undefined
+  if (declared === undefined || utf8.has(declared.toLowerCase())) return undefined
   return encodings.get(declared.toLowerCase()) ??
     new NotReadable({ message: `its encoding is ${JSON.stringify(declared)}; expected UTF-8, UTF-16 or ISO-8859-1` })
 }

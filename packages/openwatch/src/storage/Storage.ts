@@ -116,6 +116,15 @@ const sqliteFile = Effect.fnUntraced(function*(location: DataFolder, mustExist: 
     yield* fs.makeDirectory(location.path, { recursive: true, mode: 0o700 }).pipe(
       Effect.mapError((error) => fail(`cannot be made: ${error.message}`))
     )
+    // Where it existed, too. A file system without modes, or another owner, is for whoever set it up so.
+    const { mode } = yield* Effect.mapError(fs.stat(location.path), (error) => fail(error.message))
+    if ((mode & 0o077) !== 0) {
+      yield* fs.chmod(location.path, 0o700).pipe(
+        Effect.catch((error) =>
+          Effect.logWarning(`The data folder ${location.path} can be read by others on this machine: ${error.message}`)
+        )
+      )
+    }
   }
   return file
 })

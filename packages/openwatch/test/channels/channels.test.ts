@@ -21,7 +21,7 @@ import { Console, DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, 
 import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
 import * as Http from "node:http"
-import * as Net from "node:net"
+import type * as Net from "node:net"
 import { type Answer, closing, receiver, stalling, status } from "./Receiver.ts"
 
 const web = hostIdFromName("web")

@@ -252,17 +252,28 @@ describe("openwatch run", () => {
   )
 
   live(
-    "two that start at once on a new folder both run",
+    "of two that start at once on a new folder one runs, and the other says so and ends",
     Effect.gen(function*() {
       const host = yield* ssh
       const { url } = yield* receiver(status(200))
       const folder = yield* fleet({ hosts: 1, port: host.port, webhook: url })
       const both = yield* Effect.all([start(folder), start(folder)], { concurrency: "unbounded" })
-      for (const { exitCode, isWatching, signal } of both) {
-        yield* isWatching
-        yield* signal("SIGTERM")
-        assert.strictEqual(yield* exitCode, 0)
-      }
+      const [first, second] = both
+      const isSecond = yield* Effect.raceFirst(
+        Effect.as(first.exitCode, false),
+        Effect.as(second.exitCode, true)
+      )
+      const [runs, ended] = isSecond ? [first, second] : [second, first]
+      assert.strictEqual(yield* ended.exitCode, 1)
+      assert.include(
+        (yield* ended.stderr).at(-1),
+        `error: another openwatch run probes hosts with data folder ${folder}/data: stop it`
+      )
+      yield* runs.isWatching
+      // Other commands run beside it.
+      assert.isAtLeast((yield* run(folder, "alerts", "list")).length, 1)
+      yield* runs.signal("SIGTERM")
+      assert.strictEqual(yield* runs.exitCode, 0)
     })
   )
 

@@ -11,6 +11,7 @@ import {
   HostStates,
   Outage,
   Outbox,
+  RunLock,
   Scans,
   SqlAlertStore,
   Storage,
@@ -466,6 +467,31 @@ for (const { isSkipped, layer, name } of databases) {
   })
 }
 
+for (const { isSkipped, layer, name } of databases) {
+  describe.skipIf(isSkipped)(`two runs on ${name}`, () => {
+    it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), { timeout: "60 seconds" })((it) => {
+      it.effect("no two have one task, and the second says so", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          const taking = (...tasks: ReadonlyArray<RunLock.Task>) => RunLock.take(location, tasks)
+          yield* Effect.gen(function*() {
+            yield* taking("probing", "routing")
+            const error = yield* Effect.flip(Effect.scoped(taking("scans", "routing")))
+            assert.strictEqual(
+              error.message,
+              `another openwatch run routes alerts with ${
+                Storage.nameOf(location)
+              }: stop it, or give this one another ` +
+                "(`--data`, or DATABASE_URL)"
+            )
+            yield* Effect.scoped(taking("scans"))
+          }).pipe(Effect.scoped)
+          yield* Effect.scoped(taking("probing", "scans", "routing"))
+        }).pipe(Effect.scoped))
+    })
+  })
+}
+
 describe("Storage", () => {
   it.effect("a folder that cannot be made, and one where nothing is stored, are named", () =>
     Effect.gen(function*() {
@@ -477,6 +503,15 @@ describe("Storage", () => {
         Layer.build(Storage.layer({ _tag: "DataFolder", path: "/tmp/not-there" }, { mustExist: true }))
       )
       assert.include(missing.message, "data folder /tmp/not-there: nothing is stored there")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.effect("a data folder is private, also where it existed", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* fs.makeTempDirectoryScoped()
+      yield* fs.chmod(path, 0o755)
+      yield* Layer.build(Storage.layer({ _tag: "DataFolder", path }))
+      assert.strictEqual((yield* fs.stat(path)).mode & 0o777, 0o700)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.effect("a file that is no database is refused", () =>
@@ -579,6 +614,30 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
             Layer.provide(services(location(port, "postgres")))
           )
         ))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    60_000
+  )
+
+  it.live(
+    "a run whose connection was lost takes its tasks again, and ends where another one has them by then",
+    () =>
+      Effect.gen(function*() {
+        const { port } = yield* cluster
+        const at = location(port, "postgres")
+        const end = Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'openwatch run'`
+        }).pipe(Effect.provide(services(at)))
+        const first = yield* RunLock.take(at, ["probing"])
+        const kept = yield* Effect.forkChild(Effect.flip(first.keep))
+        yield* end
+        yield* Effect.sleep("8 seconds")
+        assert.isUndefined(kept.pollUnsafe())
+        assert.strictEqual((yield* Effect.flip(Effect.scoped(RunLock.take(at, ["probing"]))))._tag, "TaskTaken")
+
+        yield* end
+        yield* RunLock.take(at, ["probing"])
+        assert.strictEqual((yield* Fiber.join(kept))._tag, "TaskTaken")
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     60_000
   )
