@@ -1,5 +1,5 @@
 /** Closing from inside of handlers: nothing waits for itself or in a circle, and `drain` bounds what is left. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
 import { Deferred, Effect, Exit, Fiber, Latch, Logger, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -196,6 +196,22 @@ describe("what a close takes away", () => {
       })
     ))
 
+  it.effect("does not hold what was interrupted before", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const closed = yield* bus.on("Ping", () => Effect.interrupt)
+        const ended = yield* bus.on("Pong", () => Effect.interrupt)
+        yield* bus.publishAll([ping(1), pong(2)])
+        yield* settle
+        yield* closed.unsubscribe
+        yield* bus.shutdown
+        yield* settle
+        assert.deepStrictEqual([(yield* closed.snapshot).interrupted, (yield* ended.snapshot).interrupted], [1, 1])
+        assert.deepStrictEqual(lines, [])
+      })
+    ))
+
   it.effect("is nothing where the bus has time to drain", () =>
     logged((lines) =>
       Effect.gen(function*() {
@@ -214,4 +230,54 @@ describe("what a close takes away", () => {
         assert.strictEqual(lines.length, 1)
       })
     ))
+})
+
+describe("a drain that takes longer than a second of real time", () => {
+  /** What a drain of an hour says, while `meanwhile` runs before the first second is over. */
+  const linesOf = (meanwhile: Effect.Effect<void>) =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        if (String(message).startsWith("A drain")) lines.push(`${logLevel} ${String(message)}`)
+      })
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+      yield* Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const scope = yield* Scope.make()
+        yield* bus.on("Ping", () => Effect.never, { drain: "1 hour" }).pipe(Scope.provide(scope))
+        yield* bus.publishAll([ping(1), ping(2), ping(3)])
+        yield* settle
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* settle
+        yield* meanwhile
+        vi.advanceTimersByTime(999)
+        yield* settle
+        assert.deepStrictEqual(lines, [])
+        vi.advanceTimersByTime(10_000)
+        yield* settle
+        yield* TestClock.adjust("1 hour")
+        yield* Fiber.join(closing)
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      return lines
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.useRealTimers())))
+
+  it.effect("says so once, as a warning where the clock stands still", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* linesOf(Effect.void), [
+        "Warn A drain still waits for 1 handler and 2 pending events, and Clock stands still: under TestClock, adjust it " +
+        "while the scope closes"
+      ])
+    }))
+
+  it.effect("says so once, as a piece of information where the clock goes on", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* linesOf(TestClock.adjust("1 second")), [
+        "Info A drain still waits for 1 handler and 2 pending events"
+      ])
+    }))
+
+  it.effect("says nothing once it has ended", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* linesOf(TestClock.adjust("1 hour")), [])
+    }))
 })

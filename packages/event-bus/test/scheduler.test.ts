@@ -1,5 +1,8 @@
 import { assert, it } from "@effect/vitest"
+import { EventBus } from "@openwatch/event-bus"
+import { Effect, Fiber, Scheduler } from "effect"
 import { makeSchedule } from "../src/internal/scheduler.ts"
+import { Ping, ping } from "./fixture.ts"
 
 it("a task that throws takes nothing from those after it, nor from those that they schedule", () => {
   const turns: Array<() => void> = []
@@ -25,3 +28,34 @@ it("a task that throws takes nothing from those after it, nor from those that th
   }
   assert.deepStrictEqual(log, ["thrown: first", "second", "thrown: third", "fourth", "scheduled meanwhile"])
 })
+
+it.effect("wake-ups are tasks of the scheduler that was current when the bus was made", () =>
+  Effect.gen(function*() {
+    const inner = new Scheduler.MixedScheduler()
+    let tasks = 0
+    const scheduler: Scheduler.Scheduler = {
+      executionMode: "async",
+      shouldYield: (fiber) => inner.shouldYield(fiber),
+      makeDispatcher: () => {
+        const dispatcher = inner.makeDispatcher()
+        return {
+          scheduleTask: (task, priority) => {
+            tasks++
+            dispatcher.scheduleTask(task, priority)
+          },
+          flush: () => dispatcher.flush()
+        }
+      }
+    }
+    const bus = yield* Effect.provideService(
+      EventBus.make({ name: "test", events: [Ping] }),
+      Scheduler.Scheduler,
+      scheduler
+    )
+    const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+    const taker = yield* Effect.forkChild(subscription.take, { startImmediately: true })
+    const before = tasks
+    yield* bus.publish(ping(1))
+    assert.strictEqual(tasks, before + 1)
+    yield* Fiber.join(taker)
+  }))
