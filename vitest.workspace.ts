@@ -35,6 +35,7 @@ export default defineConfig({
       suite("documentation", "test/documentation"),
       // An exploration takes as long as there are schedules.
       suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? 600_000 : 60_000),
+      suite("mutation", "test/mutation"),
       suite("spec-coverage", "test/spec-coverage")
     ]
   }

@@ -1,0 +1,50 @@
+/**
+ * Runs the tests of the bus against one mutant, given in the environment. Exits with 0 when the mutant survives.
+ */
+import { readFileSync } from "node:fs"
+import { registerHooks } from "node:module"
+import { fileURLToPath } from "node:url"
+import { copies, runAll } from "./runner.ts"
+
+const { file, mutant, tests } = JSON.parse(process.env["MUTATION"]!) as {
+  readonly file: string
+  readonly mutant: { readonly start: number; readonly end: number; readonly replacement: string } | undefined
+  readonly tests: ReadonlyArray<string>
+}
+
+registerHooks({
+  resolve: (specifier, context, next) => {
+    if (specifier === "@effect/vitest") return next(new URL("runner.ts", import.meta.url).href, context)
+    const resolved = next(specifier, context)
+    if (copies.count === 0 || !resolved.url.includes("/packages/event-bus/src/")) return resolved
+    return { ...resolved, url: `${resolved.url}?copy=${copies.count}` }
+  },
+  load: (url, context, next) => {
+    const path = url.startsWith("file:") ? fileURLToPath(url.replace(/\?.*$/, "")) : url
+    if (mutant === undefined || path !== file) return next(url, context)
+    const source = readFileSync(path, "utf8")
+    return {
+      format: "module-typescript",
+      source: source.slice(0, mutant.start) + mutant.replacement + source.slice(mutant.end),
+      shortCircuit: true
+    }
+  }
+})
+
+// A mutant may break what ends a test: what nobody waits for counts too.
+process.on("uncaughtException", (error) => {
+  console.log(String(error))
+  process.exit(1)
+})
+process.on("unhandledRejection", (error) => {
+  console.log(String(error))
+  process.exit(1)
+})
+// Errors that tests expect are logged.
+const log = console.log
+console.log = console.error = console.warn = () => {}
+
+for (const test of tests) await import(test)
+const failed = await runAll(8_000)
+if (failed !== undefined) log(failed)
+process.exit(failed === undefined ? 0 : 1)
