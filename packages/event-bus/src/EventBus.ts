@@ -185,7 +185,13 @@ export interface MatchOptions<Event> extends BufferOptions {
 /**
  * What to subscribe to, and how.
  */
-export interface SubscribeOptions<Kind extends string, Event> extends PubSubOptions<Kind>, MatchOptions<Event> {}
+export interface SubscribeOptions<Kind extends string, Event> extends PubSubOptions<Kind>, MatchOptions<Event> {
+  /**
+   * For tools that look on. An observer receives its events and counts them by its own snapshot, but it is in no sum, list or
+   * metric of the bus, and an event that it alone receives had no subscriber. Default false.
+   */
+  readonly observer?: boolean | undefined
+}
 
 /**
  * How events are handled by `on`.

@@ -139,8 +139,8 @@ export const layer = <Self, const Id extends string, const Events extends EventB
     const busHandlers = HttpApiBuilder.group(api, "bus", (handlers) =>
       handlers.handleAll({
         state: Effect.fnUntraced(function*() {
-          // Not what matched no subscription: the inspector's own matches everything.
-          const { deliveredCount, droppedCount, publishedByKind, publishedCount } = yield* bus.metrics
+          const { deliveredCount, droppedCount, noSubscribersCount, publishedByKind, publishedCount } = yield* bus
+            .metrics
           return {
             name: bus.name,
             title: options.title ?? bus.name,
@@ -152,6 +152,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
             publishedByKind,
             delivered: deliveredCount,
             dropped: droppedCount,
+            unmatched: noSubscribersCount,
             clients: yield* log.clients,
             hasFleet: fleet !== undefined,
             hasToken: access !== undefined

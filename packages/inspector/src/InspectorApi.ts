@@ -37,6 +37,8 @@ export const BusState = Schema.Struct({
   publishedByKind: Schema.Record(Schema.String, Schema.Int),
   delivered: Schema.Int,
   dropped: Schema.Int,
+  /** Events that had no subscriber. The inspector itself is none. */
+  unmatched: Schema.Int,
   /** Clients that read `api/events` now. */
   clients: Schema.Int,
   /** Whether `api/fleet` has anything to say. */
@@ -59,7 +61,12 @@ export const SubscriptionState = Schema.Struct({
   pending: Schema.Int,
   discarded: Schema.Int,
   running: Schema.Int,
-  failures: Schema.Int
+  failures: Schema.Int,
+  where: Schema.optionalKey(Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]))),
+  handled: Schema.optionalKey(Schema.Int),
+  interrupted: Schema.optionalKey(Schema.Int),
+  settled: Schema.optionalKey(Schema.Int),
+  restarts: Schema.optionalKey(Schema.Int)
 })
 
 /**

@@ -3,7 +3,7 @@ import { type Inspector, InspectorApi } from "@openwatch/inspector"
 import { Cause, DateTime, Effect, Exit, Layer, Redacted, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
-import { ping, port, request, server, TestBus } from "./fixture.ts"
+import { ping, pong, port, request, server, TestBus } from "./fixture.ts"
 
 const client = Effect.gen(function*() {
   const url = `http://127.0.0.1:${yield* port}`
@@ -17,7 +17,7 @@ describe("the API", () => {
     Effect.gen(function*() {
       const bus = yield* TestBus
       yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
-      yield* bus.publishAll([ping(1), ping(2)])
+      yield* bus.publishAll([ping(1), ping(2), pong()])
       const state = yield* (yield* client).bus.state()
       assert.deepStrictEqual(
         { ...state, start: "", startedAt: DateTime.formatIso(state.startedAt), at: DateTime.formatIso(state.at) },
@@ -28,10 +28,11 @@ describe("the API", () => {
           start: "",
           startedAt: "1970-01-01T00:00:00.000Z",
           at: "1970-01-01T00:00:00.000Z",
-          published: 2,
-          publishedByKind: { Ping: 2, Pong: 0 },
-          delivered: 3,
+          published: 3,
+          publishedByKind: { Ping: 2, Pong: 1 },
+          delivered: 1,
           dropped: 1,
+          unmatched: 1,
           clients: 0,
           hasFleet: false,
           hasToken: false
@@ -39,15 +40,38 @@ describe("the API", () => {
       )
     }).pipe(Effect.scoped, Effect.provide(server({ title: "Doors" }))))
 
-  it.effect("tells each subscription's counters, its own included", () =>
+  it.effect("tells each subscription's counters, and nothing of its own", () =>
     Effect.gen(function*() {
       const bus = yield* TestBus
       const slow = yield* bus.subscribe({ kinds: ["Ping"], name: "slow", bufferSize: 2, overflow: "sliding" })
       yield* bus.publishAll([ping(1), ping(2), ping(3)])
       const states = yield* (yield* client).bus.subscriptions()
-      assert.deepStrictEqual(states.map(({ name }) => name), ["inspector", "slow"])
-      assert.deepStrictEqual(states[1], yield* slow.snapshot)
-      assert.strictEqual(states[1]!.dropped, 1)
+      assert.deepStrictEqual(states.map(({ name }) => name), ["slow"])
+      assert.deepStrictEqual(states[0], yield* slow.snapshot)
+      assert.strictEqual(states[0]!.dropped, 1)
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("tells what became of the events that a handler took", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const handle = yield* bus.on("Ping", () => Effect.fail("no"), { where: { text: "1" } })
+      yield* bus.publish(ping(1))
+      yield* bus.awaitIdle
+      const states = yield* (yield* client).bus.subscriptions()
+      assert.deepStrictEqual(states, [yield* handle.snapshot])
+      assert.strictEqual(states[0]!.settled, 1)
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("goes on after an event that cannot be read any more", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const { proxy, revoke } = Proxy.revocable(ping(1), {})
+      const events = yield* (yield* client).bus.events({ headers: {}, query: {} })
+      yield* bus.publishAll([proxy, ping(2)])
+      revoke()
+      const frames = yield* Stream.runCollect(Stream.take(events, 2))
+      assert.match(frames[0]!.data, /cannot be read/)
+      assert.match(frames[1]!.data, /"text":"2"/)
     }).pipe(Effect.scoped, Effect.provide(server())))
 
   it.effect("streams events to its own client, gaps and losses too", () =>

@@ -10,6 +10,7 @@ export class Ping extends Schema.TaggedClass<Ping>()("Ping", { text: Schema.Stri
 export class Pong extends Schema.TaggedClass<Pong>()("Pong", { text: Schema.String, occurredAt: Schema.DateTimeUtc }) {}
 export class TestBus extends EventBus.Service<TestBus>()("test/Bus", { events: [Ping, Pong] }) {}
 
+export const pong = (): Pong => new Pong({ text: "", occurredAt: DateTime.makeUnsafe(0) })
 export const ping = (text: string | number): Ping =>
   new Ping({ text: String(text), occurredAt: DateTime.makeUnsafe("2026-01-01T00:00:00Z") })
 

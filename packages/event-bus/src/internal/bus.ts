@@ -189,7 +189,7 @@ export class BusImpl extends Face implements Host {
   }
 
   private end(): void {
-    for (const subscription of this.members.open) subscription.endUnsafe()
+    this.members.forEach((subscription) => subscription.endUnsafe())
   }
 
   get isShutdown(): boolean {
@@ -257,9 +257,11 @@ export class BusImpl extends Face implements Host {
     makeScope: () => Scope.Closeable
   ): SubscriptionImpl {
     const { bufferSize, kinds, name, overflow, replay, where } = this.complete(face, options)
+    const isObserver = options.observer === true
     const cursor = this.storage.subscribe({
       kinds,
       where,
+      isObserver,
       bufferSize,
       overflow,
       replay: face.isShutdown ? 0 : replay
@@ -269,15 +271,14 @@ export class BusImpl extends Face implements Host {
       { name, kinds, overflow, ...(where && { where }) },
       cursor,
       makeScope(),
-      face.owners
+      face.owners,
+      isObserver
     )
     for (const members of face.owners) members.add(subscription)
-    subscription.endReport = report(
-      this.context,
-      subscription,
-      { bus: this.name, subscription: subscription.name },
-      subscriptionSeries
-    )
+    if (!isObserver) {
+      const attributes = { bus: this.name, subscription: subscription.name }
+      subscription.endReport = report(this.context, subscription, attributes, subscriptionSeries)
+    }
     if (face.isShutdown) subscription.closeUnsafe()
     return subscription
   }

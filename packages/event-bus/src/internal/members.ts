@@ -10,6 +10,8 @@ export type Summed = "delivered" | "discarded" | "dropped" | "failures" | "inter
 
 export class Members {
   readonly open = new Set<SubscriptionImpl>()
+  /** Those that only look on: in no sum and no list. */
+  private readonly observers = new Set<SubscriptionImpl>()
   /** Those of `open` in which subscriber code runs, and those that were closed while it did. */
   private readonly supervisions = new Set<Supervision>()
   private readonly idleChecks = new Set<() => void>()
@@ -28,7 +30,14 @@ export class Members {
   }
 
   add(subscription: SubscriptionImpl): void {
-    this.open.add(subscription)
+    const to = subscription.isObserver ? this.observers : this.open
+    to.add(subscription)
+  }
+
+  /** All that ends with the bus, or with the view. */
+  forEach(end: (subscription: SubscriptionImpl) => void): void {
+    this.open.forEach(end)
+    this.observers.forEach(end)
   }
 
   supervise(supervision: Supervision): void {
@@ -36,6 +45,7 @@ export class Members {
   }
 
   onClosed(subscription: SubscriptionImpl): void {
+    if (this.observers.delete(subscription)) return
     this.open.delete(subscription)
     for (const counter of Object.keys(this.closed) as Array<Summed>) this.closed[counter] += read(subscription, counter)
     if (subscription.supervision !== undefined) this.supervisions.delete(subscription.supervision)

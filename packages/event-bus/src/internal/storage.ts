@@ -104,6 +104,7 @@ class Lane<A> {
   /** In alphabetical order. */
   readonly kinds: ReadonlyArray<string>
   readonly key: Key | undefined
+  readonly isObserver: boolean
   readonly host: Host<A>
   private isWakeScheduled = false
   private nextToSettle = 0
@@ -111,10 +112,11 @@ class Lane<A> {
   private nextCalmUntil = 0
   private wake: (() => void) | undefined = undefined
 
-  constructor(host: Host<A>, kinds: ReadonlyArray<string>, key: Key | undefined) {
+  constructor(host: Host<A>, kinds: ReadonlyArray<string>, key: Key | undefined, isObserver: boolean) {
     this.host = host
     this.kinds = kinds
     this.key = key
+    this.isObserver = isObserver
   }
 
   append(item: A): void {
@@ -505,6 +507,8 @@ export interface Route<A> {
   unmatched: number
   /** Those that receive all events of the kind. */
   readonly lanes: Array<Lane<A>>
+  /** How many of these are not observers'. */
+  listening: number
   /** Those that receive some of them, by what they ask for: an index for each set of fields. */
   readonly indexes: Array<Index<Lane<A>>>
   /** A ring of the last `replay` events, each with its number in the order of all. */
@@ -521,6 +525,8 @@ export interface CursorOptions<K> {
   readonly overflow: "dropping" | "sliding"
   /** How many of the last events come first. */
   readonly replay: number
+  /** Whether an event that nobody else receives is unmatched all the same. */
+  readonly isObserver?: boolean
 }
 
 /** Lanes, and which events go to which. */
@@ -546,7 +552,7 @@ export class Storage<K extends string, A> implements Host<A> {
     this.schedule = schedule
     this.eventOf = eventOf
     for (const kind of kinds) {
-      this.routes.set(kind, { kind, published: 0, unmatched: 0, lanes: [], indexes: [], history: [] })
+      this.routes.set(kind, { kind, published: 0, unmatched: 0, lanes: [], listening: 0, indexes: [], history: [] })
     }
   }
 
@@ -582,10 +588,19 @@ export class Storage<K extends string, A> implements Host<A> {
     route.published++
     const { lanes } = route
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
+    let isMatched = route.listening > 0
     if (keyed !== undefined) {
-      if (keyed instanceof Lane) keyed.append(item)
-      else for (const lane of keyed) lane.append(item)
-    } else if (lanes.length === 0) route.unmatched++
+      if (keyed instanceof Lane) {
+        keyed.append(item)
+        isMatched ||= !keyed.isObserver
+      } else {
+        for (const lane of keyed) {
+          lane.append(item)
+          isMatched ||= !lane.isObserver
+        }
+      }
+    }
+    if (!isMatched) route.unmatched++
     if (this.replay > 0) {
       route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
     }
@@ -606,18 +621,22 @@ export class Storage<K extends string, A> implements Host<A> {
     const key = keyOf(options.where)
     // First, as it reads events: they are somebody else's objects, and may throw.
     const replayed = this.last(kinds, key, options.replay)
-    const lane = key === undefined ? this.laneOf(kinds) : this.keyedLaneOf(kinds, key)
+    const isObserver = options.isObserver === true
+    const lane = key === undefined ? this.laneOf(kinds, isObserver) : this.keyedLaneOf(kinds, key, isObserver)
     return new Cursor(lane, options.bufferSize, options.overflow === "sliding", replayed)
   }
 
   /** A lane that nobody reads is not written. */
   remove(lane: Lane<A>): void {
-    const { key, kinds } = lane
-    if (key === undefined) this.lanes.delete(JSON.stringify(kinds))
+    const { isObserver, key, kinds } = lane
+    if (key === undefined) this.lanes.delete(nameOf(kinds, isObserver))
     for (const kind of kinds) {
-      const { indexes, lanes } = this.routes.get(kind)!
-      if (key === undefined) lanes.splice(lanes.indexOf(lane), 1)
-      else {
+      const route = this.routes.get(kind)!
+      const { indexes, lanes } = route
+      if (key === undefined) {
+        lanes.splice(lanes.indexOf(lane), 1)
+        if (!isObserver) route.listening--
+      } else {
         const index = indexOf(indexes, key)!
         index.remove(key.values, lane)
         if (index.isEmpty) indexes.splice(indexes.indexOf(index), 1)
@@ -625,24 +644,28 @@ export class Storage<K extends string, A> implements Host<A> {
     }
   }
 
-  private laneOf(kinds: ReadonlyArray<K>): Lane<A> {
-    const name = JSON.stringify(kinds)
+  private laneOf(kinds: ReadonlyArray<K>, isObserver: boolean): Lane<A> {
+    const name = nameOf(kinds, isObserver)
     let lane = this.lanes.get(name)
     if (lane === undefined) {
-      this.lanes.set(name, lane = new Lane<A>(this, kinds, undefined))
-      for (const kind of kinds) this.routes.get(kind)!.lanes.push(lane)
+      this.lanes.set(name, lane = new Lane<A>(this, kinds, undefined, isObserver))
+      for (const kind of kinds) {
+        const route = this.routes.get(kind)!
+        route.lanes.push(lane)
+        if (!isObserver) route.listening++
+      }
     }
     return lane
   }
 
-  private keyedLaneOf(kinds: ReadonlyArray<K>, key: Key): Lane<A> {
+  private keyedLaneOf(kinds: ReadonlyArray<K>, key: Key, isObserver: boolean): Lane<A> {
     const [first] = kinds
     // To no kinds: it is written by nobody.
-    if (first === undefined) return this.laneOf(kinds)
+    if (first === undefined) return this.laneOf(kinds, isObserver)
     const sameWhere = asList(indexOf(this.routes.get(first)!.indexes, key)?.at(key.values))
-    const existing = sameWhere.find((lane) => isSame(lane.kinds, kinds))
+    const existing = sameWhere.find((lane) => lane.isObserver === isObserver && isSame(lane.kinds, kinds))
     if (existing !== undefined) return existing
-    const lane = new Lane<A>(this, kinds, key)
+    const lane = new Lane<A>(this, kinds, key, isObserver)
     for (const kind of kinds) {
       const { indexes } = this.routes.get(kind)!
       let index = indexOf(indexes, key)
@@ -662,6 +685,9 @@ export class Storage<K extends string, A> implements Host<A> {
       .map((entry) => entry.item)
   }
 }
+
+/** Observers have lanes of their own, so that a route can count the others. */
+const nameOf = (kinds: ReadonlyArray<string>, isObserver: boolean): string => JSON.stringify([isObserver, kinds])
 
 const isSame = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean =>
   a.length === b.length && a.every((name, i) => name === b[i])

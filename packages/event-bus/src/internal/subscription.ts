@@ -81,6 +81,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   readonly scope: Scope.Closeable
   /** Where it is counted: on the bus, and on each view that it was made through. */
   readonly owners: ReadonlyArray<Members>
+  readonly isObserver: boolean
   /** Ends its metrics. */
   endReport: (() => void) | undefined = undefined
   /** Nobody minds what it loses. */
@@ -99,7 +100,8 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     options: Pick<SubscriptionSnapshot, "kinds" | "name" | "overflow" | "where">,
     cursor: Cursor<Stored>,
     scope: Scope.Closeable,
-    owners: ReadonlyArray<Members>
+    owners: ReadonlyArray<Members>,
+    isObserver: boolean
   ) {
     super()
     this.host = host
@@ -110,6 +112,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     this.cursor = cursor
     this.scope = scope
     this.owners = owners
+    this.isObserver = isObserver
     cursor.losses = this
   }
 

@@ -51,7 +51,7 @@ export class View extends Face {
   readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
     if (this.isClosed) return
     this.isClosed = true
-    for (const subscription of this.members.open) subscription.drainUnsafe()
+    this.members.forEach((subscription) => subscription.drainUnsafe())
     // What waits for it is somebody else's code: it does not run inside `shutdown`.
     this.root.schedule(() => this.closing.openUnsafe())
   })

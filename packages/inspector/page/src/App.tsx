@@ -63,6 +63,7 @@ export const App = ({ live }: { live: Live }) => {
               <Total label="Published" value={bus.published} />
               <Total label="Delivered" value={bus.delivered} />
               <Total label="Dropped" value={bus.dropped} isBad={bus.dropped > 0} />
+              <Total label="Had no subscriber" value={bus.unmatched} />
               <Total label="Live viewers" value={bus.clients} />
             </dl>
             {bus.hasFleet ? <Fleet live={live} hosts={state.hosts} alerts={state.alerts} /> : null}

@@ -2,11 +2,11 @@
  * The events of a bus, numbered, and handed on to any number of clients.
  *
  * One subscription of the bus numbers the events and encodes each of them once. The last ones stay in a ring, and all go
- * to an inner bus, of which every client is a subscription: whatever a client does, the inspected bus has one more
- * subscription and no more.
+ * to an inner bus, of which every client is a subscription. Whatever a client does, the inspected bus has one more
+ * subscription and no more, and that one is an observer.
  */
 import { EventBus, type Subscription } from "@openwatch/event-bus"
-import { Array as Arr, Cause, DateTime, Effect, type Pull, Schedule, Schema, type Scope, Stream } from "effect"
+import { Array as Arr, Cause, DateTime, Effect, Metric, type Pull, Schedule, Schema, type Scope, Stream } from "effect"
 
 /** One event as its clients receive it: the same bytes for all. */
 const Numbered = Schema.TaggedStruct("Numbered", {
@@ -55,6 +55,15 @@ export interface EventLog {
   readonly after: (lastEventId: string | undefined) => Stream.Stream<Uint8Array>
 }
 
+/** What can still be read of an event that cannot be encoded: a revoked Proxy has nothing. */
+const readable = (event: EventBus.AnyEvent): object => {
+  try {
+    return { _tag: event._tag, occurredAt: DateTime.formatIso(event.occurredAt) }
+  } catch {
+    return { _tag: "(cannot be read)" }
+  }
+}
+
 /** Follows the bus until the scope closes. */
 export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>(
   bus: EventBus.EventBus<Event>,
@@ -62,7 +71,12 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
 ): Effect.fn.Return<EventLog, never, Scope.Scope> {
   const startedAt = yield* DateTime.now
   const start = DateTime.toEpochMillis(startedAt).toString(36)
-  const inner = yield* EventBus.make({ name: `${bus.name}/inspector`, events: [Numbered, KeepAlive] })
+  // Its metrics are nobody's business: they go to a registry of their own.
+  const inner = yield* Effect.provideService(
+    EventBus.make({ name: `${bus.name}/inspector`, events: [Numbered, KeepAlive] }),
+    Metric.MetricRegistry,
+    new Map()
+  )
   // At most twice `ringSize`, so that one in a thousand events pays for the copy.
   let kept: Array<Numbered> = []
   let newest = 0
@@ -72,30 +86,28 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
       return JSON.stringify(encode(event))
     } catch (error) {
       // Only untyped code can publish what its own schema refuses. It is shown as the fault that it is.
-      return JSON.stringify({
-        _tag: event._tag,
-        occurredAt: DateTime.formatIso(event.occurredAt),
-        unencodable: String(error)
-      })
+      return JSON.stringify({ ...readable(event), unencodable: String(error) })
     }
   }
 
   const add = (event: Event): void => {
     newest++
     const bytes = frame("bus-event", json(event), `${start}-${newest}`)
-    const numbered: Numbered = { _tag: "Numbered", n: newest, bytes, occurredAt: event.occurredAt }
+    // Every event has a time, and this one's is in its bytes.
+    const numbered: Numbered = { _tag: "Numbered", n: newest, bytes, occurredAt: startedAt }
     kept.push(numbered)
     if (kept.length >= 2 * ringSize) kept = kept.slice(-ringSize)
     inner.publishUnsafe(numbered)
   }
 
-  // Sliding, and no smaller than the ring: what it evicts under a flood would not have stayed in the ring either.
+  // Sliding, and no smaller than the ring: what it evicts under a flood would not have stayed in the ring either. It looks on:
+  // an event that only the inspector has seen had no subscriber.
   const subscription: Subscription<Event> = yield* bus.subscribe({
     kinds: bus.kinds,
     name: "inspector",
     bufferSize: 1024,
     overflow: "sliding",
-    replay: 0
+    observer: true
   })
   let dropped = 0
   yield* subscription.takeAll.pipe(
