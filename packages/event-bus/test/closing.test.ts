@@ -1,7 +1,7 @@
 /** Closing from inside of handlers: nothing waits for itself or in a circle, and `drain` bounds what is left. */
 import { assert, describe, it, vi } from "@effect/vitest"
 import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Deferred, Effect, Exit, Fiber, Latch, Logger, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, Logger, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
@@ -210,6 +210,19 @@ describe("what a close takes away", () => {
         assert.deepStrictEqual([(yield* closed.snapshot).interrupted, (yield* ended.snapshot).interrupted], [1, 1])
         assert.deepStrictEqual(lines, [])
       })
+    ))
+
+  it.effect("is said once: the handlers that it interrupts say nothing of it", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const handle = yield* bus.on("Ping", () => Effect.never)
+        yield* bus.publish(ping(1))
+        yield* settle
+        yield* handle.unsubscribe
+        yield* settle
+        assert.strictEqual(lines.length, 1)
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Debug"))
     ))
 
   it.effect("is nothing where the bus has time to drain", () =>

@@ -211,6 +211,26 @@ describe("on", () => {
         assert.strictEqual(attempts, 1)
         assert.strictEqual((yield* handle.snapshot).failures, 1)
       }))
+
+    it.effect("does not try failures again that a defect or an interruption came with", () =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        let attempts = 0
+        const others = [Cause.die("a bug"), Cause.interrupt()] as const
+        const handle = yield* bus.on(
+          "Ping",
+          ({ n }) =>
+            Effect.suspend(() => {
+              attempts++
+              return Effect.failCause(Cause.combine(Cause.fail("no"), others[n as 0 | 1]))
+            }),
+          { retry: Schedule.recurs(5) }
+        )
+        yield* bus.publishAll([ping(0), ping(1)])
+        yield* settle
+        assert.strictEqual(attempts, 2)
+        assert.strictEqual((yield* handle.snapshot).failures, 2)
+      }))
   })
 
   describe("when the scope closes", () => {
