@@ -212,6 +212,34 @@ describe("what a close takes away", () => {
       })
     ))
 
+  it.effect("from a taker is a line for debugging, where there was anything, and nobody asked for one event only", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const taker = yield* bus.subscribe({ kinds: ["Ping"] })
+        const other = yield* bus.subscribe({ kinds: ["Pong"] })
+        const next = yield* Effect.forkChild(bus.awaitNext("Ping"), { startImmediately: true })
+        yield* bus.publishAll([ping(1), ping(2)])
+        yield* Fiber.join(next)
+        yield* taker.unsubscribe
+        yield* other.unsubscribe
+        yield* settle
+        assert.deepStrictEqual(lines, ["Debug Closing a subscription discarded 2 pending events"])
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Debug"))
+    ))
+
+  it.effect("is not said of the events after the one that was asked for, however many", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const next = yield* Effect.forkChild(bus.awaitNext("Ping"), { startImmediately: true })
+        yield* bus.publishAll(Array.from({ length: 2_000 }, (_, n) => ping(n)))
+        yield* Fiber.join(next)
+        yield* settle
+        assert.deepStrictEqual(lines, [])
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Debug"))
+    ))
+
   it.effect("is said once: the handlers that it interrupts say nothing of it", () =>
     logged((lines) =>
       Effect.gen(function*() {

@@ -24,12 +24,14 @@ const listen = NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }
 
 const address = Effect.map(HttpServer.HttpServer, (server) => HttpServer.formatAddress(server.address))
 
-/** The samples of a scrape, one line each, without the comments. */
-const scrape = Effect.gen(function*() {
+const scrapeLines = Effect.gen(function*() {
   const url = yield* address
   const text = yield* Effect.promise(() => fetch(`${url}/metrics`).then((response) => response.text()))
-  return text.split("\n").filter((line) => line.startsWith("event_bus")).toSorted()
+  return text.split("\n")
 })
+
+/** The samples of a scrape, one line each, without the comments. */
+const scrape = Effect.map(scrapeLines, (lines) => lines.filter((line) => line.startsWith("event_bus")).toSorted())
 
 const served = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   isolated(Effect.scoped(Effect.flatMap(
@@ -41,6 +43,24 @@ const served = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   )))
 
 describe("metrics, scraped by Prometheus", () => {
+  it.live("are counters where they only grow, and gauges where they do not", () =>
+    served(Effect.gen(function*() {
+      const bus = yield* makeBus()
+      yield* bus.on("Ping", () => Effect.void, { name: "router" })
+      const types = (yield* scrapeLines).flatMap((line) =>
+        /^# TYPE (event_bus\w+) (\w+)$/.exec(line)?.slice(1).join(" ") ?? []
+      )
+      assert.isAtLeast(types.length, 10)
+      const grows = (name: string): boolean => name.endsWith("_total")
+      assert.deepStrictEqual(
+        types,
+        types.map((type) => {
+          const [name] = type.split(" ")
+          return `${name} ${grows(name!) ? "counter" : "gauge"}`
+        })
+      )
+    })))
+
   it.live("are what the bus and its subscriptions count at that moment", () =>
     served(Effect.gen(function*() {
       const bus = yield* makeBus()

@@ -33,6 +33,20 @@ describe("shutdown", () => {
       assert.deepInclude(yield* bus.metrics, { publishedCount: 2, deliveredCount: 2, noSubscribersCount: 0 })
     }))
 
+  it.effect("a subscription is closed once its last event is taken, by a take that waited for nothing or by one that waited", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const [taking, waiting] = [yield* bus.subscribe({ kinds: ["Ping"] }), yield* bus.subscribe({ kinds: ["Ping"] })]
+      const taker = yield* Effect.forkChild(waiting.take, { startImmediately: true })
+      yield* bus.publish(ping(1))
+      yield* bus.shutdown
+      yield* taking.take
+      yield* Fiber.join(taker)
+      assert.strictEqual((yield* taking.snapshot).state, "closed")
+      assert.strictEqual((yield* waiting.snapshot).state, "closed")
+      assert.deepStrictEqual(yield* bus.subscriptions, [])
+    }))
+
   it.effect("releases takers that wait, and streams", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus
