@@ -165,6 +165,15 @@ const busOn = (subscribers: Subscribers): Opening =>
     return handlers.opened(bus.publishUnsafe)
   })
 
+const busConsume = (subscribers: Subscribers): Opening =>
+  Effect.gen(function*() {
+    const bus = yield* pings
+    const handlers = new Handlers(subscribers)
+    const consume = bus.consume("Ping", (events) => Stream.runForEach(events, handlers.handler), { bufferSize })
+    yield* Effect.all(times(subscribers.keepingUp, () => consume))
+    return handlers.opened(bus.publishUnsafe)
+  })
+
 const busStream = (subscribers: Subscribers): Opening =>
   Effect.gen(function*() {
     const bus = yield* pings
@@ -265,6 +274,7 @@ const inPublish = { mostDeliveries: 10_000 }
 export const bus = contender("event bus", unlimited, busTaking("dropping"))
 export const busSliding = contender("event bus, sliding", unlimited, busTaking("sliding"))
 export const busHandlers = contender("event bus, on", inHandlers, busOn)
+export const busConsumers = contender("event bus, consume", inHandlers, busConsume)
 export const busStreams = contender("event bus, stream + runForEach", inHandlers, busStream)
 
 export const sharedPubSub = contender("PubSub.dropping, shared", unlimited, pubSubTaking(true))

@@ -117,6 +117,14 @@ export const targetsOf = (tables: ReadonlyArray<Table>): ReadonlyArray<Target> =
       measured: over(value("handlers", on, "10"), value("handlers", Contenders.whileLoops.name, "10"))
     },
     {
+      what: "a delivery to `consume`, 10 subscribers, against Stream.fromPubSub + runForEach",
+      atMost: 0.2,
+      measured: over(
+        value("handlers", Contenders.busConsumers.name, "10"),
+        least(streams.map((name) => value("handlers", name, "10")))
+      )
+    },
+    {
       what: "a delivery to a handler, by on or stream, against a PubSub for each (the worst of all sizes)",
       atMost: 1,
       measured: worst([on, Contenders.busStreams.name].flatMap((name) =>

@@ -9,6 +9,7 @@ const sizes = [1, 10, 100, 1000]
 
 const contenders = [
   Contenders.busHandlers,
+  Contenders.busConsumers,
   Contenders.busStreams,
   Contenders.sharedPubSubStreams,
   Contenders.eachPubSubStreams,

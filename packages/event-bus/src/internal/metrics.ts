@@ -94,15 +94,11 @@ const groupsOf = (registry: object): Map<string, Group> => {
 
 const groupsKey = Symbol.for("@openwatch/event-bus/metrics")
 
-/**
- * Reports the member until the returned function is called. What has the same attributes must have the same series.
- */
-export const report = <Member>(
+const groupOf = (
   context: Context.Context<never>,
-  member: Member,
   attributes: Attributes,
-  series: ReadonlyArray<Series<Member>>
-): () => void => {
+  series: ReadonlyArray<Series<any>>
+): Group => {
   const groups = groupsOf(Context.get(context, Metric.MetricRegistry))
   // Series that another version of the package names differently are another group.
   const key = JSON.stringify([
@@ -112,6 +108,20 @@ export const report = <Member>(
   ])
   const group = groups.get(key) ?? new Group(context, attributes, series, () => groups.delete(key))
   groups.set(key, group)
+  return group
+}
+
+/**
+ * Reports the member until the returned function is called. What has the same attributes must have the same series.
+ */
+export const report = <Member>(
+  context: Context.Context<never>,
+  member: Member,
+  attributes: Attributes,
+  series: ReadonlyArray<Series<Member>>
+): () => void => {
+  // Found elsewhere, so that what is returned does not keep the key: 270 bytes for each subscription.
+  const group = groupOf(context, attributes, series)
   group.add(member, series)
   return () => group.close(member)
 }

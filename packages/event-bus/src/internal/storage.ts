@@ -58,8 +58,10 @@ interface Chunk<A> {
   next: Chunk<A> | undefined
 }
 
+const noItems: Array<never> = []
+
 /** A log begins with a chunk without slots: the first one that has some is made for the first event. */
-const emptyChunk = (start: number): Chunk<never> => ({ start, items: [], next: undefined })
+const emptyChunk = (start: number): Chunk<never> => ({ start, items: noItems, next: undefined })
 
 /** What a cursor that reads no more points at, so that it holds no part of the log. */
 const nothing = emptyChunk(0)
@@ -665,13 +667,15 @@ export class Storage<K extends string, A> implements Host<A> {
     const sameWhere = asList(indexOf(this.routes.get(first)!.indexes, key)?.at(key.values))
     const existing = sameWhere.find((lane) => lane.isObserver === isObserver && isSame(lane.kinds, kinds))
     if (existing !== undefined) return existing
-    const lane = new Lane<A>(this, kinds, key, isObserver)
-    for (const kind of kinds) {
+    const indexes = kinds.map((kind) => {
       const { indexes } = this.routes.get(kind)!
-      let index = indexOf(indexes, key)
-      if (index === undefined) indexes.push(index = new Index(key.fields))
-      index.add(key.values, lane)
-    }
+      const index = indexOf(indexes, key) ?? new Index<Lane<A>>(key.fields)
+      if (index.isEmpty) indexes.push(index)
+      return index
+    })
+    // The fields are those of the index: one array for ten thousand lanes.
+    const lane = new Lane<A>(this, kinds, { fields: indexes[0]!.fields, values: key.values }, isObserver)
+    for (const index of indexes) index.add(key.values, lane)
     return lane
   }
 
