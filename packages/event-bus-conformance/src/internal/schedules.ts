@@ -180,7 +180,7 @@ export function* runSchedules<A, E>(
   const complete: Array<number> = []
   let branches: Array<Branch> = [{ choices: {}, from: 0 }]
   let preemptible: number | undefined
-  let abandoned = 0
+  let sampled = 0
   for (let level = 0; level <= preemptions; level++) {
     const more: Array<Branch> = []
     let count = 0
@@ -197,7 +197,7 @@ export function* runSchedules<A, E>(
       for (const other of chooser.more) more.push(other)
     }
     if (branches.length > 0) {
-      abandoned = count
+      sampled = count
       break
     }
     complete.push(count)
@@ -206,7 +206,10 @@ export function* runSchedules<A, E>(
   if (complete.length > preemptions) return { complete, sampled: 0 }
   for (let sample = 0; sample < samples; sample++) {
     const chooser = new Seeded(seed + sample, preemptions, preemptible ?? 0)
-    yield { choices: chooser.choices, outcome: run(chooser) }
+    const outcome = run(chooser)
+    if (outcome._tag === "Redundant") continue
+    yield { choices: chooser.choices, outcome }
+    sampled++
   }
-  return { complete, sampled: abandoned + samples }
+  return { complete, sampled }
 }
