@@ -118,10 +118,7 @@ export const layer = (options: {
     const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
     const format = options.json ? json : text(options.hosts, zone, canColor)
 
-    // Finalizers run in reverse: the subscription below drains before the counters are read.
+    // Finalizers run in reverse: the subscription below drains, as the bus says, before the counters are read.
     yield* Effect.addFinalizer(() => Effect.flatMap(bus.metrics, (counters) => Console.log(format.counters(counters))))
-    yield* bus.on(AllEventKinds, (event) => Console.log(format.event(event)), {
-      name: "event-printer",
-      drain: "10 seconds"
-    })
+    yield* bus.on(AllEventKinds, (event) => Console.log(format.event(event)), { name: "event-printer" })
   }))

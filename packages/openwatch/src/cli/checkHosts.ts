@@ -62,7 +62,7 @@ export const checkHosts = Command.make(
 
     yield* publisher.pipe(
       Layer.provide(subscriber),
-      Layer.provide(SystemEventBus.layer),
+      Layer.provide(SystemEventBus.layerWith({ drain: "10 seconds" })),
       Layer.build,
       Effect.scoped
     )

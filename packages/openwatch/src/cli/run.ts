@@ -148,7 +148,7 @@ export const run = Command.make(
       Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),
       Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => fleet.names.get(hostId) ?? hostId)),
-      Layer.provide(SystemEventBus.layer),
+      Layer.provide(SystemEventBus.layerWith({ drain: "10 seconds" })),
       Layer.provide(AlertChannels.layer(Channels.make(configuration.channels))),
       Layer.provide([ReceiverClient.layer, DateTime.layerCurrentZoneLocal]),
       Layer.provide(SqlAlertStore.layer),

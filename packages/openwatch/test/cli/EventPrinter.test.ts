@@ -49,7 +49,7 @@ const printed = (
     const publisher = Layer.effectDiscard(Effect.flatMap(SystemEventBus, (bus) => bus.publishAll(events)))
     yield* publisher.pipe(
       Layer.provide(EventPrinter.layer({ hosts: () => hosts, json: options?.json ?? false })),
-      Layer.provide(SystemEventBus.layer),
+      Layer.provide(SystemEventBus.layerWith({ drain: "10 seconds" })),
       Layer.build,
       Effect.scoped,
       Effect.provide(DateTime.layerCurrentZoneOffset(2 * 60 * 60 * 1_000)),
