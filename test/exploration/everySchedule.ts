@@ -18,7 +18,7 @@ export const ping = (n: number): Ping => new Ping({ n, occurredAt })
 export const pong = (n: number): Pong => new Pong({ n, occurredAt })
 
 /** With `EXPLORATION=full` those of the explorer itself; else what a check has time for. */
-const bounds: Explorer.Options = process.env["EXPLORATION"] === "full" ? {} : { maxSchedules: 3_000, samples: 500 }
+const bounds: Explorer.Options = process.env["EXPLORATION"] === "full" ? {} : { maxSchedules: 3_000, samples: 200 }
 
 /** Runs the program under every schedule within the bounds: at least under all with one preemption. */
 export const everySchedule = <A, E>(
