@@ -52,5 +52,5 @@ export const cluster = Effect.gen(function*() {
 }).pipe(Effect.orDie)
 
 /** True where there is no PostgreSQL, and its tests may be skipped. */
-export const isSkipped = binaries.length === 0 && process.env["CI"] === undefined
+export const isSkipped = binaries.length === 0 && (process.env["CI"] ?? "") === ""
 if (isSkipped) console.log("PostgreSQL is not installed: its tests are skipped (Debian: apt-get install postgresql)")

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 /** With `CI` set the tests run, and fail, where it is not. */
-export const isInstalled: boolean = process.env["CI"] !== undefined ||
+export const isInstalled: boolean = (process.env["CI"] ?? "") !== "" ||
   spawnSync("nats-server", ["--version"]).status === 0
 
 if (!isInstalled) console.warn("Skipped: there is no nats-server here (apt-get install nats-server)")

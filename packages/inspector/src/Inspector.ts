@@ -40,15 +40,26 @@
  * `gracefulShutdownTimeout` says otherwise.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { DateTime, Effect, type FileSystem, Layer, type Path, Redacted, Schema } from "effect"
+import { Clock, DateTime, Effect, type FileSystem, Layer, Option, type Path, Redacted, Schema } from "effect"
 import { type Etag, type HttpPlatform, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import type { FleetView } from "./FleetView.ts"
-import { Authorization, HostNotFound, InspectorApi, sessionCookie, Unauthorized } from "./InspectorApi.ts"
+import {
+  Authorization,
+  HostNotFound,
+  InspectorApi,
+  sessionCookie,
+  TooManyAttempts,
+  Unauthorized
+} from "./InspectorApi.ts"
+import * as Attempts from "./internal/attempts.ts"
 import * as EventLog from "./internal/eventLog.ts"
 import { credentials, gate } from "./internal/gate.ts"
 import * as Page from "./internal/page.ts"
+
+/** What every answer carries; for a server that answers before the inspector's routes are there. */
+export { securityHeaders } from "./internal/gate.ts"
 
 /** How the inspector is mounted. What is left out has the default given here. */
 export interface Options {
@@ -66,6 +77,11 @@ export interface Options {
    * name is refused unless it is listed, so that no stranger's name can be made to lead here.
    */
   readonly hosts?: ReadonlyArray<string> | undefined
+  /**
+   * Whether the router has no routes but these. Then requests for what there is not pass the same checks, and are answered
+   * with the same headers. Default: false.
+   */
+  readonly isAlone?: boolean | undefined
   /** The fleet to show beside the bus. Default: none. */
   readonly fleet?: FleetView["Service"] | undefined
 }
@@ -122,17 +138,44 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       ? InspectorApi
       : InspectorApi.prefix(prefix as `/${string}`) as unknown as typeof InspectorApi
 
+    const gated = gate({ hosts, hasToken: access !== undefined })
+    const attempts = Attempts.make()
+    const unauthorized = new Unauthorized({ message: "The token is missing or wrong" })
+    const tooMany = new TooManyAttempts({
+      message: "Too many wrong tokens came from this address: this one was not looked at, try again later"
+    })
+    /** Succeeds where the token is the right one. */
+    const checkToken = Effect.fnUntraced(function*(given: string) {
+      const { remoteAddress } = yield* HttpServerRequest.HttpServerRequest
+      const attempt = yield* attempts.check(
+        Option.getOrElse(remoteAddress, () => "an unknown address"),
+        () => access?.isToken(given) === true
+      )
+      if (attempt !== "right") yield* (attempt === "wrong" ? unauthorized : tooMany)
+    })
+
+    const isSlowedDown = Effect.flatMap(
+      HttpServerRequest.HttpServerRequest,
+      ({ remoteAddress }) => attempts.isSlowedDown(Option.getOrElse(remoteAddress, () => "an unknown address"))
+    )
+
+    // A bearer is looked at first; where it was one too many, that is the answer, and not that there is no cookie either.
     const authorization = Layer.succeed(
       Authorization,
       Authorization.of({
-        bearer: (answer, { credential }) =>
-          access === undefined || access.isToken(Redacted.value(credential))
-            ? answer
-            : new Unauthorized({ message: "The token is missing or wrong" }),
+        bearer: (answer, { credential }) => {
+          if (access === undefined) return answer
+          const given = Redacted.value(credential)
+          return given === "" ? unauthorized : Effect.andThen(checkToken(given), answer)
+        },
         session: (answer, { credential }) =>
-          access === undefined || access.isSession(Redacted.value(credential))
-            ? answer
-            : new Unauthorized({ message: "The token is missing or wrong" })
+          Effect.gen(function*() {
+            const given = Redacted.value(credential)
+            if (access === undefined || access.isSession(given, yield* Clock.currentTimeMillis)) return yield* answer
+            const { headers } = yield* HttpServerRequest.HttpServerRequest
+            const isBearer = given === "" && headers["authorization"] !== undefined
+            return yield* (isBearer && (yield* isSlowedDown) ? tooMany : unauthorized)
+          })
       })
     )
 
@@ -189,12 +232,18 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       handlers.handleAll({
         health: () =>
           Effect.succeed({ status: "ok" as const }),
-        login: ({ payload }) =>
-          access?.isToken(Redacted.value(payload.token)) === true
-            ? cookie(access.session, "7 days")
-            : new Unauthorized({ message: access === undefined ? "No token is set" : "The token is wrong" }),
-        logout: () =>
-          cookie("", "0 days")
+        login: Effect.fnUntraced(function*({ payload }) {
+          if (access === undefined) {
+            return yield* new Unauthorized({ message: "No token is set" })
+          }
+          yield* checkToken(Redacted.value(payload.token))
+          return yield* cookie(access.begin(yield* Clock.currentTimeMillis), "7 days")
+        }),
+        logout: Effect.fnUntraced(function*() {
+          const { cookies } = yield* HttpServerRequest.HttpServerRequest
+          access?.end(cookies[sessionCookie] ?? "", yield* Clock.currentTimeMillis)
+          return yield* cookie("", "0 days")
+        })
       }))
 
     return Layer.mergeAll(
@@ -202,9 +251,13 @@ export const layer = <Self, const Id extends string, const Events extends EventB
         Layer.provide([busHandlers, fleetHandlers, accessHandlers]),
         Layer.provide(authorization)
       ),
-      Layer.effectDiscard(Page.addRoutes(prefix))
+      Layer.effectDiscard(Page.addRoutes(prefix)),
+      options.isAlone === true ? HttpRouter.middleware(gated, { global: true }) : Layer.empty
     ).pipe(
-      Layer.provide(HttpRouter.middleware(gate({ hosts, hasToken: access !== undefined })).layer),
+      options.isAlone === true
+        ? (routes) =>
+          routes
+        : Layer.provide(HttpRouter.middleware(gated).layer),
       // A page that asks every second would drown everything else in the log.
       Layer.provide(HttpRouter.disableLogger)
     )

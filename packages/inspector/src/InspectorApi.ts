@@ -148,13 +148,18 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
   message: Schema.String
 }, { httpApiStatus: 401 }) {}
 
+/** Too many wrong tokens came from one address; this one was not looked at. */
+export class TooManyAttempts extends Schema.TaggedError<TooManyAttempts>()("TooManyAttempts", {
+  message: Schema.String
+}, { httpApiStatus: 429 }) {}
+
 /** Lets in who has the token, as a bearer or by the cookie of a login; everyone where no token is set. */
 export class Authorization extends HttpApiMiddleware.Service<Authorization>()("@openwatch/inspector/Authorization", {
   security: {
     bearer: HttpApiSecurity.bearer,
     session: HttpApiSecurity.apiKey({ key: sessionCookie, in: "cookie" })
   },
-  error: Unauthorized
+  error: [Unauthorized, TooManyAttempts]
 }) {}
 
 // -----------------------------------------------------------------------------
@@ -195,10 +200,10 @@ const access = HttpApiGroup.make("access").add(
   HttpApiEndpoint.post("login", "/api/session", {
     payload: Schema.Struct({ token: Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(1024))) }),
     success: HttpApiSchema.NoContent,
-    error: Unauthorized
+    error: [Unauthorized, TooManyAttempts]
   }).annotate(OpenApi.Summary, "Trades the token for a cookie that scripts cannot read"),
   HttpApiEndpoint.delete("logout", "/api/session", { success: HttpApiSchema.NoContent })
-    .annotate(OpenApi.Summary, "Drops the cookie")
+    .annotate(OpenApi.Summary, "Ends the session, and drops the cookie")
 )
 
 /** The API of {@link Inspector.layer}. */

@@ -3,10 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { InspectorApi } from "@openwatch/inspector"
-import { Effect, Redacted } from "effect"
+import { Effect, Logger, Redacted } from "effect"
+import { TestClock } from "effect/testing"
 import crypto from "node:crypto"
 import { syncBuiltinESMExports } from "node:module"
 import { networkInterfaces } from "node:os"
+import { credentials } from "../src/internal/gate.ts"
 import { port, request, server } from "./fixture.ts"
 
 const token = "correct horse battery staple"
@@ -128,6 +130,10 @@ describe("a browser", () => {
           ["/api/session", login("{"), 400],
           ["/api/session", login(JSON.stringify({ token: "x".repeat(5000) })), 413],
           ["/api/fleet/hosts/none/scores", {}, 404],
+          ["/no/such/path", {}, 404],
+          ["/no/such/path", refused, 421],
+          ["/no/such/path", { method: "PUT" }, 404],
+          ["/api/bus", { method: "PATCH" }, 404],
           ["/api/fleet/hosts", {}, 500]
         ] as const
       ) {
@@ -152,6 +158,7 @@ describe("a browser", () => {
         assert.strictEqual(headers["cross-origin-resource-policy"], "same-origin")
       }
     }).pipe(Effect.provide(server({
+      isAlone: true,
       fleet: {
         hosts: Effect.die(new Error("the database has gone")),
         openAlerts: Effect.succeed([]),
@@ -209,8 +216,8 @@ describe("somebody without the token", () => {
         yield* request("/api/bus", { headers: bearer(given) })
         yield* request("/api/bus", { headers: { cookie: `inspector-session=${encodeURIComponent(given)}` } })
         yield* login(given)
-        // A bearer and a cookie for each of the requests, and a payload: five pairs of digests.
-        assert.deepStrictEqual(compared.splice(0), Array(10).fill(32), given)
+        // A bearer, a cookie that is missing or given, and a payload: four pairs of digests.
+        assert.deepStrictEqual(compared.splice(0), Array(8).fill(32), given)
       }
     }).pipe(Effect.scoped, Effect.provide(withToken)))
 
@@ -222,6 +229,37 @@ describe("somebody without the token", () => {
         assert.isUndefined(answer.headers["set-cookie"])
         assert.notInclude(answer.text, token)
       }
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("may try ten, and then one a second: more are not even looked at, and the log has one line", () => {
+    const messages: Array<string> = []
+    const logger = Logger.layer([Logger.make(({ message }) => {
+      messages.push(String(message))
+    })])
+    return Effect.gen(function*() {
+      const statuses = yield* Effect.forEach(
+        Array.from({ length: 30 }, (_, n) => n),
+        (n) => n % 2 === 0 ? login(`wrong ${n}`) : request("/api/bus", { headers: bearer(`wrong ${n}`) }),
+        { concurrency: 10 }
+      )
+      const count = (status: number) => statuses.filter((answer) => answer.status === status).length
+      assert.strictEqual(count(401) + count(429), 30)
+      // The tenth may hear that it was the last that is looked at.
+      assert.include([9, 10], count(401))
+      // Nor is the right one: that it was would be told apart.
+      assert.strictEqual((yield* login(token)).status, 429)
+      assert.deepStrictEqual(messages, ["A wrong token came from 127.0.0.1; where more come, they are slowed down"])
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* login(token)).status, 204)
+    }).pipe(Effect.provide(withToken), Effect.provide(logger))
+  }, 20_000)
+
+  it.effect("keeps nobody out who has a session", () =>
+    Effect.gen(function*() {
+      const [cookie] = (yield* login(token)).headers["set-cookie"]!
+      for (let n = 0; n < 20; n++) yield* login("wrong")
+      const answer = yield* request("/api/bus", { headers: { cookie: cookie!.split("; ")[0]! } })
+      assert.strictEqual(answer.status, 200)
     }).pipe(Effect.provide(withToken)))
 
   it.effect("cannot log in where no token is set", () =>
@@ -255,11 +293,29 @@ describe("somebody with the token", () => {
       assert.include(answer.headers["set-cookie"]![0]!.split("; "), "Secure")
     }).pipe(Effect.provide(withToken)))
 
-  it.effect("loses the cookie by logging out", () =>
+  it.effect("ends the session by logging out, for whoever has the cookie, and no other session", () =>
     Effect.gen(function*() {
-      const answer = yield* request("/api/session", { method: "DELETE" })
+      const signIn = Effect.map(login(token), ({ headers }) => ({ cookie: headers["set-cookie"]![0]!.split("; ")[0]! }))
+      const first = yield* signIn
+      const second = yield* signIn
+      const answer = yield* request("/api/session", { method: "DELETE", headers: first })
       assert.match(answer.headers["set-cookie"]![0]!, /^inspector-session=; Max-Age=0/)
+      assert.strictEqual((yield* request("/api/bus", { headers: first })).status, 401)
+      assert.strictEqual((yield* request("/api/bus", { headers: second })).status, 200)
     }).pipe(Effect.provide(withToken)))
+
+  it("has a session for a week, and not one day more", () => {
+    const access = credentials(Redacted.make(token))!
+    const session = access.begin(0)
+    const day = 24 * 3_600_000
+    assert.isTrue(access.isSession(session, 7 * day - 1))
+    assert.isFalse(access.isSession(session, 7 * day))
+    // When it ends is signed as well.
+    const [id, end, signature] = session.split(".")
+    assert.isFalse(access.isSession(`${id}.${Number(end) + day}.${signature}`, 0))
+    // Another process knows nothing of it.
+    assert.isFalse(credentials(Redacted.make(token))!.isSession(session, 0))
+  })
 })
 
 describe("somebody on the network", () => {

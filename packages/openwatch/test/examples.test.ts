@@ -18,7 +18,7 @@ const start = Effect.gen(function*() {
   return { stdout, stderr, exitCode: Number(yield* handle.exitCode) }
 }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 
-const hasTerminal = process.env["CI"] !== undefined || existsSync("/usr/bin/script")
+const hasTerminal = (process.env["CI"] ?? "") !== "" || existsSync("/usr/bin/script")
 if (!hasTerminal) {
   console.log("skipped: npm start in a terminal needs /usr/bin/script (Debian: apt-get install bsdutils)")
 }

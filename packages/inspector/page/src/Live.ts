@@ -143,7 +143,11 @@ export class Live {
       this.schedule(0)
       return undefined
     }
-    return answer.status === 401 ? "This token is wrong." : `The server refused this login (${answer.status}).`
+    if (answer.status === 401) return "This token is wrong."
+    // The server says why: as an error of its API, or in one line.
+    const text = await answer.text().catch(() => "")
+    const why = text.startsWith("{") ? (JSON.parse(text) as { readonly message?: string }).message ?? "" : text.trim()
+    return `The server refused this login (${answer.status}${why === "" ? "" : `: ${why.slice(0, 500)}`}).`
   }
 
   async logout(): Promise<void> {

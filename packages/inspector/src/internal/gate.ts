@@ -8,7 +8,7 @@
  */
 import { ByteSize, Effect, Option, Redacted } from "effect"
 import { HttpEffect, HttpIncomingMessage, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { createHash, createHmac, timingSafeEqual } from "node:crypto"
+import { createHash, createHmac, randomBytes, randomUUID, timingSafeEqual } from "node:crypto"
 
 /** Bytes of a request's body. */
 const maxBodySize = ByteSize.kibibytes(4)
@@ -30,7 +30,8 @@ const contentSecurityPolicy = [
   "trusted-types 'none'"
 ].join("; ")
 
-const securityHeaders = {
+/** What every answer carries. */
+export const securityHeaders = {
   "content-security-policy": contentSecurityPolicy,
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
@@ -61,27 +62,52 @@ export const isLoopback = (address: string): boolean =>
 // The token
 // -----------------------------------------------------------------------------
 
-/** Compares with what is expected, in time that depends on neither: digests are equally long, whatever came in. */
-const constantTimeEquals = (expected: string): (given: string) => boolean => {
+/** Compares, in time that depends on neither: digests are equally long, whatever came in. */
+const isEqual = (expected: string, given: string): boolean => {
   const digest = (text: string) => createHash("sha256").update(text).digest()
-  const expectedDigest = digest(expected)
-  return (given) => timingSafeEqual(digest(given), expectedDigest)
+  return timingSafeEqual(digest(given), digest(expected))
 }
+
+/** A session lasts so long, in milliseconds. */
+const sessionLasts = 7 * 24 * 3_600_000
 
 /** A token, as what can be asked about it. */
 export interface Credentials {
   readonly isToken: (given: string) => boolean
-  readonly isSession: (given: string) => boolean
-  /** The cookie of a login. It is derived from the token: it survives a restart, and does not give the token away. */
-  readonly session: string
+  /** The cookie of a login. It gives the token away to nobody, and is good until it is ended, or this process is. */
+  readonly begin: (now: number) => string
+  readonly isSession: (given: string, now: number) => boolean
+  /** Ends a session: its cookie is good for nothing any more, whoever has it. */
+  readonly end: (given: string, now: number) => void
 }
 
 /** What the token, if there is one, lets in. */
 export const credentials = (token: Redacted.Redacted | undefined): Credentials | undefined => {
   if (token === undefined) return undefined
-  const secret = Redacted.value(token)
-  const session = createHmac("sha256", secret).update("@openwatch/inspector/session").digest("base64url")
-  return { isToken: constantTimeEquals(secret), isSession: constantTimeEquals(session), session }
+  // Known to this process alone: what it has forgotten with its end, as which sessions were ended, is good for nothing then.
+  const key = randomBytes(32)
+  const ended = new Map<string, number>()
+  const sign = (id: string) => createHmac("sha256", key).update(id).digest("base64url")
+  const idOf = (given: string): string => given.slice(0, Math.max(0, given.lastIndexOf(".")))
+  const expiryOf = (id: string): number => Number(id.slice(id.indexOf(".") + 1))
+
+  const isSession = (given: string, now: number): boolean => {
+    const id = idOf(given)
+    return isEqual(`${id}.${sign(id)}`, given) && expiryOf(id) > now && !ended.has(id)
+  }
+  return {
+    isToken: (given) => isEqual(Redacted.value(token), given),
+    begin: (now) => {
+      const id = `${randomUUID()}.${now + sessionLasts}`
+      return `${id}.${sign(id)}`
+    },
+    isSession,
+    end: (given, now) => {
+      if (!isSession(given, now)) return
+      for (const [id, expiry] of ended) if (expiry <= now) ended.delete(id)
+      ended.set(idOf(given), expiryOf(idOf(given)))
+    }
+  }
 }
 
 // -----------------------------------------------------------------------------
@@ -120,7 +146,11 @@ const refusal = (
 
   const origin = headers["origin"]
   if (origin !== undefined && origin.replace(/^https?:\/\//, "").toLowerCase() !== host.toLowerCase()) {
-    return refuse(403, `Requests from ${JSON.stringify(origin)} are refused`)
+    return refuse(
+      403,
+      `Requests from ${JSON.stringify(origin)} are refused: this server was asked for as ${JSON.stringify(host)}. ` +
+        "A proxy between the two has to pass on the Host that it was asked for, with its port"
+    )
   }
   const site = headers["sec-fetch-site"]
   // A link on another site may lead to the page. It reaches nothing else from there.

@@ -19,7 +19,7 @@ export const executablePath: string | undefined = ["chromium", "chromium-browser
   })
 
 /** Tests of the page are left out where there is no browser, and nowhere else: CI has to have one. */
-export const isMissing = executablePath === undefined && process.env["CI"] === undefined
+export const isMissing = executablePath === undefined && (process.env["CI"] ?? "") === ""
 
 if (isMissing) {
   console.log("skipped: the page's tests need Chromium in PATH (Debian: apt-get install chromium)")

@@ -59,7 +59,8 @@ export const listen = Effect.fn("LivePage.listen")(
     const server = createServer()
     server.on("request", (_request: IncomingMessage, response: ServerResponse) => {
       if (server.listenerCount("request") > 1) return
-      response.writeHead(503, { connection: "close", "retry-after": "1" }).end("OpenWatch is starting, or stopping.\n")
+      const headers = { ...Inspector.securityHeaders, connection: "close", "retry-after": "1" }
+      response.writeHead(503, headers).end("OpenWatch is starting, or stopping.\n")
     })
     const http = yield* NodeHttpServer.make(() => server, { host, port, disablePreemptiveShutdown: true }).pipe(
       Scope.provide(scope),
@@ -81,7 +82,10 @@ export const listen = Effect.fn("LivePage.listen")(
     const { address, port: boundPort } = server.address() as AddressInfo
     const url = urlOf(reachableAt[address] ?? address, boundPort)
     const routes = Layer.unwrap(
-      Effect.map(FleetView, (fleet) => Inspector.layer(SystemEventBus, { title: "OpenWatch", token, hosts, fleet }))
+      Effect.map(
+        FleetView,
+        (fleet) => Inspector.layer(SystemEventBus, { title: "OpenWatch", token, hosts, fleet, isAlone: true })
+      )
     )
     const served = HttpRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(
       Layer.provide([Layer.succeed(HttpServer.HttpServer, http), NodeHttpServer.layerHttpServices]),

@@ -275,7 +275,7 @@ describe("a reason", () => {
 
 /** The OpenSSH server, where it is installed. */
 const sshd = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find((path) => existsSync(path))
-const isCi = process.env["CI"] !== undefined
+const isCi = (process.env["CI"] ?? "") !== ""
 if (sshd === undefined && !isCi) {
   // oxlint-disable-next-line no-console
   console.warn("skipped: the test against OpenSSH needs /usr/sbin/sshd (Debian: openssh-server)")

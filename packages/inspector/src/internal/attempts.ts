@@ -1,0 +1,63 @@
+/**
+ * How often somebody may try a token: ten wrong ones, and then one a second, whatever is tried. Who tries faster is told to
+ * wait without being told whether the token was right, so that nothing is learned by trying many at once.
+ *
+ * Addresses are told apart, so that one who tries keeps nobody else out. One line of the log tells of each.
+ */
+import { Clock, Effect } from "effect"
+
+/** So many wrong ones are checked at once. */
+const burst = 10
+
+/** A line is logged again for an address that was quiet for so long, in milliseconds. */
+const quietFor = 600_000
+
+/** So many addresses are remembered: whoever has more of them than that has other ways. */
+const addressesAtMost = 1_000
+
+interface Tries {
+  left: number
+  at: number
+}
+
+/** What became of an attempt. */
+export type Attempt = "right" | "wrong" | "too many"
+
+/** Counts attempts. */
+export interface Attempts {
+  /** Checks a token for somebody at an address, unless they have tried too many. */
+  readonly check: (address: string, isRight: () => boolean) => Effect.Effect<Attempt>
+  /** Whether somebody at an address has tried too many. */
+  readonly isSlowedDown: (address: string) => Effect.Effect<boolean>
+}
+
+/** Makes a counter at which nobody has tried anything yet. */
+export const make = (): Attempts => {
+  const byAddress = new Map<string, Tries>()
+
+  const find = (address: string, now: number): Tries => {
+    const found = byAddress.get(address)
+    if (found === undefined) return { left: burst, at: -Infinity }
+    return { left: Math.min(burst, found.left + (now - found.at) / 1_000), at: found.at }
+  }
+
+  const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+
+  return {
+    isSlowedDown: (address) => Effect.map(millis, (now) => find(address, now).left < 1),
+    check: Effect.fnUntraced(function*(address: string, isRight: () => boolean) {
+      const now = yield* millis
+      const { at, left } = find(address, now)
+      if (left < 1) return "too many"
+      if (isRight()) return "right"
+      // The last one to have tried is the last one to be forgotten.
+      byAddress.delete(address)
+      byAddress.set(address, { left: left - 1, at: now })
+      if (byAddress.size > addressesAtMost) byAddress.delete(byAddress.keys().next().value!)
+      if (now - at > quietFor) {
+        yield* Effect.logWarning(`A wrong token came from ${address}; where more come, they are slowed down`)
+      }
+      return "wrong"
+    })
+  }
+}
