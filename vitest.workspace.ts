@@ -33,6 +33,7 @@ export default defineConfig({
       suite("api-report", "test/api-report"),
       suite("conformance", "test/conformance"),
       suite("documentation", "test/documentation"),
+      suite("examples", "test/examples", 60_000),
       // An exploration takes as long as there are schedules.
       suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? 600_000 : 60_000),
       suite("mutation", "test/mutation"),
