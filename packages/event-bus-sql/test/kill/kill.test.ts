@@ -19,12 +19,12 @@ const random = (() => {
   }
 })()
 
-describe("three processes, killed at random: none lost, none out of order, none written twice", () => {
+describe("three processes, killed or stopped at random: none lost, none out of order, none written twice", () => {
   it.live("on SQLite", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const database = `${yield* fs.makeTempDirectoryScoped()}/shop.sqlite`
-      const faults = yield* storm({ database, kills, perKey, random }).pipe(
+      const faults = yield* storm({ database, kills, stops: 0, perKey, random }).pipe(
         Effect.provide(shop("kill_").pipe(Layer.provideMerge(NodeSqlite.layer(database))))
       )
       assert.deepStrictEqual(faults, [])
@@ -34,8 +34,19 @@ describe("three processes, killed at random: none lost, none out of order, none 
     Effect.gen(function*() {
       const { port } = yield* cluster
       const database = `postgresql://openwatch@127.0.0.1:${port}/postgres`
-      const faults = yield* storm({ database, kills, perKey, random }).pipe(
+      const faults = yield* storm({ database, kills, stops: 0, perKey, random }).pipe(
         Effect.provide(shop("kill_").pipe(Layer.provideMerge(PgClient.layer({ url: Redacted.make(database) }))))
+      )
+      assert.deepStrictEqual(faults, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000 + kills * 10_000)
+
+  it.live.skipIf(isSkipped)("on PostgreSQL, stopped past their lease", () =>
+    Effect.gen(function*() {
+      const { port } = yield* cluster
+      const database = `postgresql://openwatch@127.0.0.1:${port}/postgres`
+      const stops = Math.ceil(kills / 3)
+      const faults = yield* storm({ database, kills: 0, stops, perKey, random }).pipe(
+        Effect.provide(shop("stop_").pipe(Layer.provideMerge(PgClient.layer({ url: Redacted.make(database) }))))
       )
       assert.deepStrictEqual(faults, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000 + kills * 10_000)

@@ -11,11 +11,17 @@ import { paid, ShopOutbox } from "../orders.ts"
 
 const keys = 20
 
+interface Worker {
+  readonly kill: Effect.Effect<void>
+  readonly stop: Effect.Effect<void>
+  readonly goOn: Effect.Effect<void>
+}
+
 /** Starts a process; ended with the scope, or by the signal given to `kill`. */
 const worker = (
   database: string,
   prefix: string
-): Effect.Effect<{ readonly kill: Effect.Effect<void> }, never, Scope.Scope> =>
+): Effect.Effect<Worker, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const child = spawn(process.execPath, [
@@ -30,6 +36,12 @@ const worker = (
         env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "openwatch-kill-worker") }
       })
       return {
+        stop: Effect.sync(() => {
+          child.kill("SIGSTOP")
+        }),
+        goOn: Effect.sync(() => {
+          child.kill("SIGCONT")
+        }),
         kill: Effect.promise(async () => {
           if (child.exitCode !== null || child.signalCode !== null) return
           const exited = once(child, "exit")
@@ -47,7 +59,12 @@ interface Row {
 }
 
 /** What is wrong with what a consumer wrote: an order's payments must be 0, 1, 2 and so on. */
-const faultsOf = (table: string, rows: ReadonlyArray<Row>, perKey: number, isOnce: boolean): ReadonlyArray<string> => {
+const faultsOf = (
+  table: string,
+  rows: ReadonlyArray<Row>,
+  perKey: number,
+  isOnce: boolean
+): ReadonlyArray<string> => {
   const faults: Array<string> = []
   const next = new Map<string, number>()
   for (const { cents, order_id } of rows) {
@@ -69,7 +86,10 @@ const faultsOf = (table: string, rows: ReadonlyArray<Row>, perKey: number, isOnc
  */
 export const storm = (options: {
   readonly database: string
+  /** How often a process is killed. */
   readonly kills: number
+  /** How often one is stopped past its lease, and goes on. */
+  readonly stops: number
   readonly perKey: number
   /** From 0 up to 1. */
   readonly random: () => number
@@ -123,12 +143,20 @@ export const storm = (options: {
 
     const killing = Effect.gen(function*() {
       const workers = yield* Effect.forEach([1, 2, 3], () => worker(options.database, tablePrefix))
-      for (let kill = 1; kill <= options.kills; kill++) {
-        const step = total / (options.kills + 1)
-        yield* handledAtLeast(Math.floor(step * (kill - 1 + options.random())))
+      const strikes = options.kills + options.stops
+      for (let strike = 1; strike <= strikes; strike++) {
+        const step = total / (strikes + 1)
+        yield* handledAtLeast(Math.floor(step * (strike - 1 + options.random())))
         const victim = Math.floor(options.random() * workers.length)
-        yield* workers[victim]!.kill
-        workers[victim] = yield* worker(options.database, tablePrefix)
+        if (strike <= options.kills) {
+          yield* workers[victim]!.kill
+          workers[victim] = yield* worker(options.database, tablePrefix)
+        } else {
+          yield* workers[victim]!.stop
+          // The others take over what it had.
+          yield* handledAtLeast(Math.ceil(step * strike))
+          yield* workers[victim]!.goOn
+        }
       }
       yield* handledAtLeast(total)
     })
@@ -137,7 +165,11 @@ export const storm = (options: {
     const faults: Array<string> = []
     for (const table of tables) {
       const rows = yield* sql<Row>`SELECT order_id, cents FROM ${sql(`${tablePrefix}${table}`)} ORDER BY seq`
-      faults.push(...faultsOf(table, rows, options.perKey, table !== "seen"))
+      // A process that was stopped may act late where no transaction holds it back: no order is promised there.
+      const ordered = table === "seen" && options.stops > 0
+        ? rows.toSorted((a, b) => a.cents - b.cents)
+        : rows
+      faults.push(...faultsOf(table, ordered, options.perKey, table !== "seen"))
     }
     return faults
   })
