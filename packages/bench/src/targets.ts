@@ -46,7 +46,58 @@ export const targetsOf = (tables: ReadonlyArray<Table>): ReadonlyArray<Target> =
   const each = Contenders.eachPubSub.name
   const eachPubSubHandling = [Contenders.eachPubSubHandlers.name, Contenders.eachPubSubStreams.name]
   const streams = [Contenders.sharedPubSubStreams.name, Contenders.eachPubSubStreams.name]
+  const durable = (table: string, column: string, ...peers: ReadonlyArray<string>) => {
+    const peer = worst(peers.map((peer) => value(`durable/${table}`, peer, column)))
+    return over(peer, value(`durable/${table}`, "outbox", column))
+  }
+  const steadily = "published one by one and handled, a second"
+  const fromFull = "the same out of a full log"
   return [
+    {
+      what: "the best of graphile-worker, pg-boss and PersistedQueue, published and handled, against the outbox",
+      atMost: 0.4,
+      measured: durable("postgres", steadily, "graphile-worker", "pg-boss", "PersistedQueue")
+    },
+    {
+      what: "tuned graphile-worker out of a full log, against the outbox",
+      atMost: 0.5,
+      measured: durable("postgres", fromFull, "graphile-worker")
+    },
+    {
+      what: "five jobs each, the best of the three, published and handled, against five consumers of the outbox",
+      atMost: 0.25,
+      measured: durable("postgres/5", steadily, "graphile-worker", "pg-boss", "PersistedQueue")
+    },
+    {
+      what: "five jobs each, tuned graphile-worker out of a full log, against five consumers of the outbox",
+      atMost: 0.125,
+      measured: durable("postgres/5", fromFull, "graphile-worker")
+    },
+    {
+      what: "a durable publish with 100 consumers served elsewhere, against 1",
+      atMost: 1.1,
+      measured: over(value("durable/publish", "outbox", "100"), value("durable/publish", "outbox", "1"))
+    },
+    {
+      what: "from a durable publish to its handler, p50, against graphile-worker",
+      atMost: 0.8,
+      measured: over(value("durable/latency", "outbox", "p50"), value("durable/latency", "graphile-worker", "p50"))
+    },
+    {
+      what: "from a durable publish to its handler, p99, against graphile-worker",
+      atMost: 1.2,
+      measured: over(value("durable/latency", "outbox", "p99"), value("durable/latency", "graphile-worker", "p99"))
+    },
+    {
+      what: "PersistedQueue on SQLite, published and handled, against the outbox",
+      atMost: 0.5,
+      measured: durable("sqlite", steadily, "PersistedQueue")
+    },
+    {
+      what: "PersistedQueue on SQLite out of a full log, against the outbox",
+      atMost: 0.05,
+      measured: durable("sqlite", fromFull, "PersistedQueue")
+    },
     {
       what: "publish with 10,000 subscriptions of one lane, against 1",
       atMost: 3,

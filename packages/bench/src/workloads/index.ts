@@ -1,6 +1,7 @@
 import type { Workload } from "../measurements.ts"
 import { batches } from "./batches.ts"
 import { bundle } from "./bundle.ts"
+import { durable } from "./durable.ts"
 import { floor } from "./floor.ts"
 import { growth } from "./growth.ts"
 import { handlers } from "./handlers.ts"
@@ -31,5 +32,6 @@ export const workloads: ReadonlyArray<Workload> = [
   floor,
   keyed,
   bundle,
-  nats
+  nats,
+  durable
 ]

@@ -11,6 +11,9 @@ const pageSize = 1_000
 /** How many of the last events are kept in memory for consumers that keep up. */
 const tailSize = 4_000
 
+/** How many pages are kept for consumers that catch up side by side. */
+const pagesKept = 8
+
 /** How far the horizon may be ahead of the stored one. */
 const storeEvery = 10_000
 
@@ -25,6 +28,8 @@ export class Log {
   private tail: Array<LogRow> = []
   private tailStart = 0
   private storedHorizon = 0
+  private readonly pages = new Map<string, ReadonlyArray<LogRow>>()
+  private readonly pageTurn = Semaphore.makeUnsafe(1)
 
   constructor(database: Database, onRows: (rows: ReadonlyArray<LogRow>) => void) {
     this.database = database
@@ -126,11 +131,31 @@ export class Log {
         }
         return Effect.succeed({ rows, upTo: horizon })
       }
-      return Effect.map(this.database.readKinds(after, horizon, kinds, limit), (rows) => ({
-        rows,
-        upTo: rows.length === limit ? rows.at(-1)!.seq : horizon
-      }))
+      return this.pageTurn.withPermit(this.readPage(after, kinds, limit))
     })
+
+  /** A page of the past. A full one is final, so that others who catch up from there need not read and decode it again. */
+  private readPage(
+    after: number,
+    kinds: ReadonlyArray<string>,
+    limit: number
+  ): Effect.Effect<{ readonly rows: ReadonlyArray<LogRow>; readonly upTo: number }, SqlError.SqlError> {
+    return Effect.suspend(() => {
+      const key = JSON.stringify([after, limit, kinds])
+      const known = this.pages.get(key)
+      if (known !== undefined) return Effect.succeed({ rows: known, upTo: known.at(-1)!.seq })
+      const { horizon } = this
+      return Effect.map(this.database.readKinds(after, horizon, kinds, limit), (rows) => {
+        if (rows.length < limit) return { rows, upTo: horizon }
+        this.pages.set(key, rows)
+        for (const oldest of this.pages.keys()) {
+          if (this.pages.size <= pagesKept) break
+          this.pages.delete(oldest)
+        }
+        return { rows, upTo: rows.at(-1)!.seq }
+      })
+    })
+  }
 
   /** The index in the tail of the first event behind a number. */
   private indexBehind(after: number): number {
