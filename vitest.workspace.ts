@@ -26,7 +26,8 @@ export default defineConfig({
       },
       suite("event-bus", "packages/event-bus/test"),
       suite("event-bus-nats", "packages/event-bus-nats/test"),
-      suite("event-bus-sql", "packages/event-bus-sql/test"),
+      // A cluster of PostgreSQL takes its time to start on a busy machine.
+      suite("event-bus-sql", "packages/event-bus-sql/test", 60_000),
       suite("inspector", "packages/inspector/test"),
       suite("openwatch", "packages/openwatch/test"),
       suite("acceptance", "test/acceptance"),

@@ -4,10 +4,10 @@
  * Effect's SQLite driver has no release for Effect 4.1 yet. Once it has one, this file goes.
  *
  * One connection serves the process, statements wait for one another. Other processes may open the same file: readers
- * never wait (WAL), writers wait up to 5 seconds for one another. A commit is on the disk when it returns
+ * never wait (WAL), writers wait for one another, up to 5 seconds or as `busyTimeout` says. A commit is on the disk when it returns
  * (`synchronous=FULL`). Statements run on the thread that asks, like everything in `node:sqlite`.
  */
-import { Effect, Layer, Semaphore, Stream } from "effect"
+import { Duration, Effect, Layer, Semaphore, Stream } from "effect"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlConnection from "effect/sql/SqlConnection"
@@ -16,8 +16,14 @@ import * as Statement from "effect/sql/Statement"
 import { DatabaseSync } from "node:sqlite"
 import type { SQLInputValue } from "node:sqlite"
 
-/** How long a writer waits for the writers of other processes, in milliseconds. */
-const busyTimeout = 5_000
+/** How a client is made. What is left out has the default given here. */
+export interface Options {
+  /**
+   * How long a statement waits for the writers of other connections. Waiting blocks the thread: where several processes write
+   * much, 0 lets whoever can try again do so, as an outbox does. Default 5 seconds.
+   */
+  readonly busyTimeout?: Duration.Input | undefined
+}
 
 // Node has SQLite's number in `errcode`, the classifier looks for it in `errno`.
 const sqlError = (cause: unknown, operation: string): SqlError.SqlError =>
@@ -56,11 +62,13 @@ const makeConnection = (database: DatabaseSync): NodeSqliteConnection => {
   }
 }
 
-const open = (file: string) =>
+const open = (file: string, busyMillis: number) =>
   Effect.try({
     try: () => {
-      const database = new DatabaseSync(file, { timeout: busyTimeout })
+      // Changing to WAL waits for others as well.
+      const database = new DatabaseSync(file, { timeout: Math.max(busyMillis, 1_000) })
       database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+      database.exec(`PRAGMA busy_timeout = ${busyMillis}`)
       return database
     },
     catch: (cause) => sqlError(cause, "open")
@@ -69,8 +77,12 @@ const open = (file: string) =>
 /**
  * The client for one database file, which is made where there is none. Closed with the scope.
  */
-export const make = Effect.fnUntraced(function*(file: string) {
-  const database = yield* Effect.acquireRelease(open(file), (database) => Effect.sync(() => database.close()))
+export const make = Effect.fnUntraced(function*(file: string, options?: Options) {
+  const busyMillis = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(options?.busyTimeout ?? "5 seconds")))
+  const database = yield* Effect.acquireRelease(
+    open(file, busyMillis),
+    (database) => Effect.sync(() => database.close())
+  )
   const acquirers = SqlClient.makeSqliteAcquirers({
     connection: Effect.succeed(makeConnection(database)),
     semaphore: yield* Semaphore.make(1),
@@ -87,5 +99,5 @@ export const make = Effect.fnUntraced(function*(file: string) {
 })
 
 /** The client for one database file: see `make`. */
-export const layer = (file: string): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
-  Layer.effect(SqlClient.SqlClient, make(file)).pipe(Layer.provide(Reactivity.layer))
+export const layer = (file: string, options?: Options): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
+  Layer.effect(SqlClient.SqlClient, make(file, options)).pipe(Layer.provide(Reactivity.layer))

@@ -35,7 +35,7 @@ const sqlite = Layer.effect(
     client: NodeSqlite.layer(":memory:"),
     shared: Effect.map(
       Effect.orDie(fs.makeTempDirectoryScoped()),
-      (folder) => Layer.fresh(NodeSqlite.layer(`${folder}/shop.sqlite`))
+      (folder) => Layer.fresh(NodeSqlite.layer(`${folder}/shop.sqlite`, { busyTimeout: 0 }))
     ),
     nextPrefix: prefixes()
   }))

@@ -18,6 +18,7 @@ import {
 import * as Headers from "effect/http/Headers"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import type { Delivery } from "../Outbox.ts"
+import { retryCollisions } from "./collisions.ts"
 import type { ConsumerRow, Database, LogRow, Taken } from "./database.ts"
 import type { Log } from "./log.ts"
 import { describe, isCollision, isOutage } from "./outage.ts"
@@ -357,14 +358,14 @@ export class Consumer implements Host {
     const from = partition.storedPos
     const to = partition.moveOver(entry)
     return Effect.map(
-      database.transact(Effect.andThen(
+      retryCollisions(database.transact(Effect.andThen(
         handling,
         // The last statement: whoever took the partition over meanwhile is not overtaken.
         Effect.flatMap(
           database.mark(this.engine.processId(), from, to, entry.isParked ? entry.seq : undefined),
           (isMarked) => isMarked ? Effect.void : Effect.fail(new Fenced())
         )
-      )),
+      ))),
       () => {
         partition.storedPos = to.pos
       }

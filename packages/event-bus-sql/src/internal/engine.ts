@@ -6,6 +6,7 @@ import type { EventBus } from "@openwatch/event-bus"
 import { Cause, Clock, type Context, Duration, Effect, Random, type Scope, Semaphore } from "effect"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import type * as SqlError from "effect/sql/SqlError"
+import { collisionPause, retryCollisions } from "./collisions.ts"
 import { Consumer, type ConsumerSettings, type Engine as ConsumerEngine } from "./consumer.ts"
 import type { ConsumerRow, Database, LogRow, Move, Park, PositionRow, Unpark } from "./database.ts"
 import { Log } from "./log.ts"
@@ -93,9 +94,9 @@ export class Engine implements ConsumerEngine {
 
   /** Joins, and runs until the scope closes. */
   readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = Effect.gen({ self: this }, function*() {
-    yield* this.log.open
+    yield* retryCollisions(this.log.open)
     const sentAt = yield* this.now
-    yield* this.database.join(this.id, [])
+    yield* retryCollisions(this.database.join(this.id, []))
     this.validUntil = sentAt + this.patience
     yield* Effect.forkScoped(Effect.forever(this.renewing))
     yield* Effect.forkScoped(Effect.forever(this.watching))
@@ -146,14 +147,15 @@ export class Engine implements ConsumerEngine {
         onSuccess: (value) => this.isAway ? Effect.as(this.sayBack, value) : Effect.succeed(value),
         onFailure: (cause) => {
           if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-          const isMinor = isCollision(cause)
-          return Effect.andThen(
-            isMinor ? Effect.void : this.sayAway(cause),
-            Effect.flatMap(Random.next, (random) => {
-              const pause = Math.min(longestPause, (isMinor ? 5 : 50) * 2 ** Math.min(failures, 10))
-              return Effect.andThen(Effect.sleep(pause * (0.5 + random / 2)), attempt(failures + 1))
-            })
-          )
+          return isCollision(cause)
+            ? Effect.andThen(collisionPause(failures), attempt(failures + 1))
+            : Effect.andThen(
+              this.sayAway(cause),
+              Effect.flatMap(Random.next, (random) => {
+                const pause = Math.min(longestPause, 50 * 2 ** Math.min(failures, 10))
+                return Effect.andThen(Effect.sleep(pause * (0.5 + random / 2)), attempt(failures + 1))
+              })
+            )
         }
       })
     return attempt(0)
@@ -434,9 +436,9 @@ export class Engine implements ConsumerEngine {
   ): Effect.Effect<Consumer, E | SqlError.SqlError, Scope.Scope> {
     return Effect.gen({ self: this }, function*() {
       // The present is where the log ends now, not where it was last read.
-      yield* this.log.advance
+      yield* retryCollisions(this.log.advance)
       const expired = this.expired(yield* this.now)
-      const row = yield* this.database.register(
+      const row = yield* retryCollisions(this.database.register(
         this.id,
         settings.name,
         replaces,
@@ -444,7 +446,7 @@ export class Engine implements ConsumerEngine {
         expired,
         refuse,
         decide
-      )
+      ))
       const consumer = new Consumer(this, settings, new Map(Object.entries(row.kinds)), row.partitions, context)
       this.consumers.set(settings.name, consumer)
       yield* Effect.addFinalizer(() => this.close(consumer))

@@ -17,10 +17,11 @@ import type {
   Outbox,
   PublishOptions
 } from "../Outbox.ts"
+import { retryCollisions } from "./collisions.ts"
 import { type ConsumerRow, Database, type DeadRow, type LogRow, type NewRow } from "./database.ts"
 import { Engine } from "./engine.ts"
 import { keyHash, slotOf } from "./keyHash.ts"
-import { describe, isCollision, isPassing } from "./outage.ts"
+import { describe, isPassing } from "./outage.ts"
 import { OutboxError } from "./outboxError.ts"
 import { list, quote, refuse, requireConsumer, requireSettings } from "./settings.ts"
 import { migrations, tablesVersion } from "./tables.ts"
@@ -35,9 +36,6 @@ export interface Parts {
   readonly json: Schema.Constraint
   readonly keys: Keys<any>
 }
-
-/** How often a statement of the package's own is tried again that collides with others. */
-const collisionRetries = 100
 
 const failed = (what: string) => (cause: Cause.Cause<unknown>): Effect.Effect<never, OutboxError> => {
   if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
@@ -89,7 +87,7 @@ const migrate = (name: string, database: Database, prefix: string): Effect.Effec
     return undefined
   }).pipe(
     Effect.asVoid,
-    Effect.retry({ while: (error) => isCollision(Cause.fail(error)), times: collisionRetries }),
+    retryCollisions,
     Effect.provideService(SqlClient.SqlClient, database.client),
     Effect.catchCause(failed(`Outbox ${quote(name)}: its tables cannot be brought up to date`))
   )
@@ -188,7 +186,7 @@ export const makeOutbox = (
         return Effect.catchCause(
           isInTransaction
             ? stored
-            : Effect.retry(stored, { while: (error) => isCollision(Cause.fail(error)), times: collisionRetries }),
+            : retryCollisions(stored),
           failed(`Outbox ${quote(name)}: the event was not stored`)
         )
       })
@@ -316,7 +314,7 @@ export const makeOutbox = (
 
     const operating = <A>(what: string, effect: Effect.Effect<A, unknown>): Effect.Effect<A, OutboxError> =>
       Effect.catchCause(
-        Effect.retry(effect, { while: (error) => isCollision(Cause.fail(error)), times: collisionRetries }),
+        retryCollisions(effect),
         failed(`Outbox ${quote(name)}: ${what}`)
       )
 

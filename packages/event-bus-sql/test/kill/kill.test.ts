@@ -25,7 +25,7 @@ describe("three processes, killed or stopped at random: none lost, none out of o
       const fs = yield* FileSystem.FileSystem
       const database = `${yield* fs.makeTempDirectoryScoped()}/shop.sqlite`
       const faults = yield* storm({ database, kills, stops: 0, perKey, random }).pipe(
-        Effect.provide(shop("kill_").pipe(Layer.provideMerge(NodeSqlite.layer(database))))
+        Effect.provide(shop("kill_").pipe(Layer.provideMerge(NodeSqlite.layer(database, { busyTimeout: 0 }))))
       )
       assert.deepStrictEqual(faults, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000 + kills * 10_000)

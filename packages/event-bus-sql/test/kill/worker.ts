@@ -14,7 +14,7 @@ const [database, prefix] = process.argv.slice(2)
 
 const client = database!.startsWith("postgresql:")
   ? PgClient.layer({ url: Redacted.make(database!) })
-  : NodeSqlite.layer(database!)
+  : NodeSqlite.layer(database!, { busyTimeout: 0 })
 
 /** Some fail at first, and some in the middle of what they write. */
 const fails = (event: OrderPaid, attempt: number): boolean => attempt === 1 && event.cents % 13 === 0
