@@ -14,7 +14,7 @@ import {
   Storage,
   SystemEventBus
 } from "@openwatch/openwatch"
-import { Clock, DateTime, type Duration, Effect, Fiber, FileSystem, Layer, Queue, Stream } from "effect"
+import { Clock, DateTime, type Duration, Effect, Fiber, FileSystem, Layer, PlatformError, Queue, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { TestClock } from "effect/testing"
 import * as Net from "node:net"
@@ -340,6 +340,50 @@ describe("the inventory", () => {
       assert.strictEqual(Queue.sizeUnsafe(found), 0)
       yield* write("e")
       assert.deepStrictEqual(yield* next, ["e"])
+    }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, logs.layer]))
+  })
+})
+
+describe("an inventory that cannot be read for now", () => {
+  // @spec system-liveness-loop
+  // @ac AC-20
+  it.effect("[system-liveness-loop/AC-20] is said once, and read once it can, without being touched", () => {
+    const logs = capturedLogs()
+    return Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* fs.makeTempFileScoped({ suffix: ".yaml" })
+      yield* fs.writeFileString(file, "hosts: [{ name: a, address: 127.0.0.1 }]\n")
+      // As for a user who is not root, whom no mode keeps out.
+      let isDenied = true
+      const denying: FileSystem.FileSystem = {
+        ...fs,
+        readFileString: (path, encoding) =>
+          isDenied
+            ? Effect.fail(
+              PlatformError.systemError({ _tag: "PermissionDenied", module: "FileSystem", method: "readFile" })
+            )
+            : fs.readFileString(path, encoding)
+      }
+      const found = yield* Queue.unbounded<number>()
+      yield* Effect.flatMap(
+        Inventory.follow(file),
+        (stream) => Stream.runForEach(stream, ({ hosts }) => Queue.offer(found, hosts.length))
+      ).pipe(
+        Effect.provideService(FileSystem.FileSystem, denying),
+        Effect.forkChild
+      )
+      const look = Effect.andThen(
+        TestClock.adjust("2 seconds"),
+        Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+      )
+      while (logs.messages.length === 0) yield* look
+      for (let n = 0; n < 10; n++) yield* look
+      assert.deepStrictEqual(logs.messages, [
+        `Error inventory ${file}: permission to read it denied; the hosts stay as they were`
+      ])
+      isDenied = false
+      while (Queue.sizeUnsafe(found) === 0) yield* look
+      assert.strictEqual(yield* Queue.take(found), 1)
     }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, logs.layer]))
   })
 })

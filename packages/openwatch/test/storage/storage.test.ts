@@ -35,6 +35,7 @@ import {
   Stream
 } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import { cluster } from "../../../../test/servers/Postgres.ts"
 import { type Alert, fromEvent } from "../../src/alert-router/Alert.ts"
 import type { Known } from "../../src/drift-detector/Drift.ts"
@@ -542,6 +543,41 @@ describe("Storage", () => {
       assert.strictEqual(yield* store.submit(submission(host(stored), ["ops"])), "stored")
       assert.strictEqual((yield* store.list()).length, stored)
     }).pipe(withServices, Effect.provide(sqlite), Effect.provide(NodeServices.layer)))
+
+  it.effect("of a full disk, two lines tell, however many wait to store something", () => {
+    const messages: Array<string> = []
+    const logger = Logger.layer([Logger.make(({ message }) => {
+      messages.push(String(message))
+    })])
+    return Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const states = yield* HostStates.HostStates
+      const [pages] = yield* sql<{ page_count: number }>`PRAGMA page_count`
+      yield* sql`PRAGMA max_page_count = ${sql.literal(String(pages!.page_count))}`
+      const hosts = Array.from({ length: 300 }, (_, n) => hostIdFromName(`host-${n}`))
+      const storing = yield* Effect.forkChild(
+        Effect.forEach(
+          hosts,
+          (host) => Outage.untilItPasses(states.record(pulse(host, false, 1_000)), String),
+          { concurrency: "unbounded", discard: true }
+        )
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(messages.length, 1)
+      assert.strictEqual(messages[0]!.startsWith("The database is away: "), true)
+      assert.include(messages[0], "database or disk is full")
+      yield* sql`PRAGMA max_page_count = 1000000`
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(storing)
+      assert.deepStrictEqual(messages.slice(1), ["The database works again"])
+      assert.strictEqual((yield* states.verdicts).size, 300)
+    }).pipe(
+      withServices,
+      Effect.provideServiceEffect(Outage.CurrentOutages, Outage.none),
+      Effect.provide([sqlite, logger]),
+      Effect.provide(NodeServices.layer)
+    )
+  }, 30_000)
 
   it.effect("an unreachable PostgreSQL is an error that names host and database, and not the password", () =>
     Effect.gen(function*() {
