@@ -54,6 +54,31 @@ describe("a subscription is a PubSub.Subscription", () => {
       assert.deepStrictEqual(numbers(yield* s.takeUpTo(1)), [1])
     }))
 
+  it.effect("all takes of PubSub are interrupted once it has ended, also those that were not the first", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      yield* bus.publish(a(1))
+      yield* PubSub.take(s)
+      yield* bus.shutdown
+      assert.isTrue(yield* isInterrupted(PubSub.takeUpTo(s, 1)))
+      assert.isTrue(yield* isInterrupted(PubSub.take(s)))
+      assert.isTrue(yield* isInterrupted(PubSub.takeAll(s)))
+    }))
+
+  it.effect("what PubSub reads of it knows whether it is empty, and unsubscribes", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const { subscription } = s
+      assert.isTrue(subscription.isEmpty())
+      yield* bus.publish(a(1))
+      assert.isFalse(subscription.isEmpty())
+      subscription.unsubscribe()
+      assert.isTrue(subscription.isEmpty())
+      assert.strictEqual((yield* s.snapshot).state, "closed")
+    }))
+
   it.effect("its stream ends after what was pending at shutdown; then takes are interrupted", () =>
     Effect.gen(function*() {
       const bus = yield* make
