@@ -106,7 +106,7 @@ export const importFile = Effect.fn("DriftDetector.importFile")(function*(file: 
 export const describe = ({ host, outcome, scan, score }: Import): string => {
   const scored = `${host.name}, ${describeSeries(scan.series)}: score ${score.toFixed(2)}`
   if (outcome === "known") return `${scored}, known already`
-  if (outcome === "history") return `${scored}, kept for the history: there is a newer scan`
+  if (outcome === "history") return `${scored}, kept for the history alone`
   if (outcome === "first") return `${scored}, the first scan with this profile`
   const delta = `${outcome.scoreDelta > 0 ? "+" : ""}${outcome.scoreDelta.toFixed(2)} points`
   return `${scored}, ${outcome.type === "stable" ? "stable" : outcome.type} (${delta})`

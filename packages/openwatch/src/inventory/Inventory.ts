@@ -52,9 +52,9 @@ export class InventoryError extends Schema.TaggedError<InventoryError>()("Invent
   }
 }
 
-// A name ends up in terminals and logs, where a control character could forge a line.
+// A name ends up in terminals and logs, where a control character or a line separator could forge a line.
 const HostName = Schema.String.check(
-  Schema.isPattern(/^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$/u, {
+  Schema.isPattern(/^[^\s\p{C}](?:[^\p{C}\p{Zl}\p{Zp}]*[^\s\p{C}])?$/u, {
     expected: "a name without control characters or blanks around it"
   })
 )

@@ -102,6 +102,11 @@ describe("an inventory is refused", () => {
       "hosts: [{ name: \"a\\nb\", address: a }]",
       "hosts[0].name: Expected a name without control characters or blanks around it, got \"a\\nb\""
     ],
+    [
+      "a name with a line separator",
+      "hosts: [{ name: \"a\\u2028b\", address: a }]",
+      "hosts[0].name: Expected a name without control characters or blanks around it, got \"a\u2028b\""
+    ],
     ["no address", "hosts: [{ name: a }]", "hosts[0].address: Missing"],
     [
       "an address with its port",
