@@ -231,13 +231,13 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
    * Runs `handler` for each event of the kind, or kinds, behind the consumer's position, until the scope closes. Live when
    * this returns: what is published after that is handled.
    *
-   * Processes that serve one name share its events.
+   * Processes that serve one name share its events. What a handler acquires in a scope is released when it has ended.
    */
   readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
     kinds: Kind | ReadonlyArray<Kind>,
     handler: (event: Extract<Event, { readonly _tag: Kind }>, delivery: Delivery) => Effect.Effect<unknown, E, R>,
     options: ConsumerOptions<R2>
-  ) => Effect.Effect<ConsumerHandle, OutboxError, R | R2 | Scope.Scope>
+  ) => Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
   /** How all consumers are doing, in the order of their names. */
   readonly consumers: Effect.Effect<ReadonlyArray<ConsumerSnapshot>, OutboxError>
   /** The dead letters of all consumers or of one, oldest first for each. */

@@ -1,7 +1,23 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Outbox } from "@openwatch/event-bus-sql"
-import { Cause, Context, DateTime, Deferred, Effect, Exit, Fiber, Latch, Queue, Ref, Schedule, Scope } from "effect"
+import {
+  Cause,
+  Context,
+  DateTime,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Queue,
+  Ref,
+  Schedule,
+  Scope,
+  Stream,
+  type Tracer
+} from "effect"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import {
   collector,
   inShop,
@@ -298,6 +314,77 @@ for (const place of places) {
             yield* outbox.publish(placed("1"))
             yield* outbox.awaitIdle
             assert.deepStrictEqual(attempts, [1, 2, 3, 4])
+          })))
+
+        it.effect("a handler that takes longer than its time-out is interrupted, which is a failed attempt", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const begun = yield* Deferred.make<void>()
+            const second = yield* Deferred.make<number>()
+            let isInterrupted = false
+            yield* outbox.on(
+              "OrderPlaced",
+              (_, { attempt }) =>
+                attempt > 1 ? Deferred.succeed(second, attempt) : Effect.onInterrupt(
+                  Effect.andThen(Deferred.succeed(begun, void 0), Effect.never),
+                  () => Effect.sync(() => (isInterrupted = true))
+                ),
+              { consumer: "mailer", timeout: "30 millis", retry: atOnce }
+            )
+            yield* outbox.publish(placed("1"))
+            yield* Deferred.await(begun)
+            if (!place.isPostgres) yield* TestClock.adjust("31 millis")
+            assert.strictEqual(yield* Deferred.await(second), 2)
+            assert.isTrue(isInterrupted)
+          })))
+
+        it.effect("what a handler acquires is released when it has ended", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const log: Array<string> = []
+            yield* outbox.on("OrderPlaced", ({ order }) =>
+              Effect.acquireRelease(
+                Effect.sync(() => log.push(`${order} acquires`)),
+                () => Effect.sync(() => log.push(`${order} releases`))
+              ), { consumer: "mailer" })
+            yield* outbox.publishAll([placed("1"), placed("2")])
+            yield* outbox.awaitIdle
+            assert.deepStrictEqual(log, ["1 acquires", "1 releases", "2 acquires", "2 releases"])
+          })))
+
+        it.effect("an event that does not decode has failed, and is kept as a dead letter", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const sql = yield* SqlClient.SqlClient
+            yield* Effect.scoped(outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" }))
+            yield* outbox.publish(placed("1"))
+            yield* sql`UPDATE ${sql(`${outbox.tablePrefix}events`)} SET payload = '{"_tag":"OrderPlaced","order":1}'`
+            yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer", retry: atOnce, maxAttempts: 2 })
+            yield* outbox.awaitIdle
+            const [letter] = yield* Stream.runCollect(outbox.deadLetters())
+            assert.deepInclude(letter, { attempts: 2, event: undefined, json: `{"_tag":"OrderPlaced","order":1}` })
+            assert.include(letter!.cause, `The event of kind "OrderPlaced" does not decode`)
+          })))
+
+        it.effect("a handler's span links to the span of the publisher", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const handled = yield* Deferred.make<Tracer.Span>()
+            yield* outbox.on(
+              "OrderPlaced",
+              () => Effect.flatMap(Effect.orDie(Effect.currentSpan), (span) => Deferred.succeed(handled, span)),
+              { consumer: "mailer" }
+            )
+            const publisher = yield* Effect.withSpan(
+              Effect.tap(Effect.orDie(Effect.currentSpan), () => outbox.publish(placed("1"))),
+              "checkout"
+            )
+            const span = yield* Deferred.await(handled)
+            assert.strictEqual(span.name, "process OrderPlaced")
+            assert.deepStrictEqual(
+              span.links.map(({ span: { spanId, traceId } }) => ({ spanId, traceId })),
+              [{ spanId: publisher.spanId, traceId: publisher.traceId }]
+            )
           })))
 
         it.effect("attempts are counted on over a restart", () =>

@@ -90,6 +90,7 @@ export class Consumer implements Host {
   private readonly fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.Fiber<unknown, unknown>
   private readonly clock: Clock.Clock
   private readonly runningEntries = new Set<Entry>()
+  private readonly timers = new Set<Fiber.Fiber<unknown, unknown>>()
   private isWatching = false
   private onIdle: (() => void) | undefined = undefined
   private lastPart = 0
@@ -180,12 +181,19 @@ export class Consumer implements Host {
   }
 
   readonly after = (partition: Partition, millis: number, run: () => void): void => {
-    this.fork(Effect.andThen(
+    this.time(Effect.andThen(
       Effect.sleep(millis),
       Effect.sync(() => {
         if (!partition.isDropped) run()
       })
     ))
+  }
+
+  /** Runs what waits for a time. It ends with the consumer: a timer that is left would keep the process from ending. */
+  private time(timing: Effect.Effect<void>): void {
+    const fiber = this.fork(timing)
+    this.timers.add(fiber)
+    fiber.addObserver(() => this.timers.delete(fiber))
   }
 
   readonly onDirty = (): void => this.engine.onDirty()
@@ -475,7 +483,7 @@ export class Consumer implements Host {
   private watch(): void {
     if (this.isWatching || !Number.isFinite(this.settings.timeoutMillis)) return
     this.isWatching = true
-    this.fork(this.watching(this.settings.timeoutMillis))
+    this.time(this.watching(this.settings.timeoutMillis))
   }
 
   private watching(millis: number): Effect.Effect<void> {
@@ -508,10 +516,15 @@ export class Consumer implements Host {
       else this.onIdle = resume
       return undefined
     })
+    const endTimers = Effect.sync(() => {
+      for (const timer of this.timers) timer.interruptUnsafe()
+    })
     const { drain } = this.settings
-    return drain === undefined
-      ? Effect.andThen(interrupt, idle)
-      : Effect.andThen(Effect.timeoutOption(idle, drain), Effect.andThen(interrupt, idle))
+    const ended = Effect.andThen(interrupt, idle)
+    return Effect.andThen(
+      drain === undefined ? ended : Effect.andThen(Effect.timeoutOption(idle, drain), ended),
+      endTimers
+    )
   })
 
   get isIdle(): boolean {

@@ -294,7 +294,7 @@ export const makeOutbox = (
           {
             ...checked,
             handle: (event, delivery) =>
-              Effect.suspend(() => handler(event, delivery)) as Effect.Effect<unknown, unknown>
+              Effect.scoped(Effect.suspend(() => handler(event, delivery))) as Effect.Effect<unknown, unknown>
           },
           context,
           consumerOptions.replaces,
