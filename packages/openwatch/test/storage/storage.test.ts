@@ -7,6 +7,7 @@ import {
   AlertStore,
   DriftDetected,
   HeartbeatPulse,
+  Host,
   hostIdFromName,
   HostStates,
   Outage,
@@ -408,6 +409,46 @@ for (const { isSkipped, layer, name } of databases) {
           )
           assert.deepStrictEqual((yield* scans.scores(web)).map(({ scanId }) => scanId), ["1", "2", "3"])
           assert.deepStrictEqual(yield* (yield* Outbox.Outbox).unannounced(100), [])
+        }).pipe(withServices))
+
+      it.effect("all that is stored of a host moves along when it is renamed, where its address is unambiguous", () =>
+        Effect.gen(function*() {
+          const states = yield* HostStates.HostStates
+          const store = yield* AlertStore.AlertStore
+          const host = (name: string, address: string) =>
+            new Host({ id: hostIdFromName(name), name, address, port: 22 })
+          yield* states.takeInventory([host("web", "192.0.2.1"), host("db", "192.0.2.2"), host("a", "192.0.2.3")])
+          yield* states.record(pulse(web, false, 1_000))
+          yield* store.submit(submission(pulse(web, false, 1_000)))
+          yield* store.submit(submission(pulse(db, false, 1_000)))
+          yield* record(scan("1", "cis", 1))
+          const { removed, renamed } = yield* states.takeInventory([
+            host("www", "192.0.2.1"),
+            host("b", "192.0.2.3"),
+            host("c", "192.0.2.3")
+          ])
+          const www = hostIdFromName("www")
+          assert.deepStrictEqual([...renamed], [[web, www]])
+          assert.deepStrictEqual(
+            removed.map(({ change, host }) => [host?.name, change]).toSorted(),
+            [["a", "removed"], ["db", "removed"]]
+          )
+          assert.deepStrictEqual([...(yield* states.verdicts).keys()], [www])
+          const cis = { benchmark: "os", profile: "cis" }
+          assert.isTrue(Option.isSome(yield* (yield* Scans.Scans).known(www, cis)))
+          assert.strictEqual((yield* (yield* Scans.Scans).scores(www)).length, 1)
+          const open = yield* store.list({ state: "active" })
+          assert.deepStrictEqual(
+            open.map(({ alert }) => [alert.hostId, alert.dedupKey]).toSorted(),
+            [[www, `host_unreachable|${www}|`], [db, `host_unreachable|${db}|`]].toSorted()
+          )
+          // What it is called comes with the next event: it recovers under its new name.
+          yield* store.submit(submission(pulse(www, true, 2_000)))
+          for (const event of removed) {
+            const consequence = fromEvent(event, { id: "", hostLabel: "" })
+            yield* store.submit({ ...consequence, event, channels: [], timeToLive: Duration.minutes(60) })
+          }
+          assert.deepStrictEqual(yield* store.list({ state: "active" }), [])
         }).pipe(withServices))
 
       it.effect("of scans that are stored at once, each is compared with the one before it", () =>
