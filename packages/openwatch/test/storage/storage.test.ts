@@ -430,8 +430,8 @@ for (const { isSkipped, layer, name } of databases) {
           const www = hostIdFromName("www")
           assert.deepStrictEqual([...renamed], [[web, www]])
           assert.deepStrictEqual(
-            removed.map(({ change, host }) => [host?.name, change]).toSorted(),
-            [["a", "removed"], ["db", "removed"]]
+            removed.map(({ change, host }) => `${host?.name} ${change}`).toSorted(),
+            ["a removed", "db removed"]
           )
           assert.deepStrictEqual([...(yield* states.verdicts).keys()], [www])
           const cis = { benchmark: "os", profile: "cis" }
@@ -439,8 +439,8 @@ for (const { isSkipped, layer, name } of databases) {
           assert.strictEqual((yield* (yield* Scans.Scans).scores(www)).length, 1)
           const open = yield* store.list({ state: "active" })
           assert.deepStrictEqual(
-            open.map(({ alert }) => [alert.hostId, alert.dedupKey]).toSorted(),
-            [[www, `host_unreachable|${www}|`], [db, `host_unreachable|${db}|`]].toSorted()
+            open.map(({ alert }) => `${alert.hostId} ${alert.dedupKey}`).toSorted(),
+            [www, db].map((id) => `${id} host_unreachable|${id}|`).toSorted()
           )
           // What it is called comes with the next event: it recovers under its new name.
           yield* store.submit(submission(pulse(www, true, 2_000)))
