@@ -122,6 +122,22 @@ for (const place of places) {
             for (const { takeN } of collectors) assert.deepStrictEqual(orders(yield* takeN(2)), ["1", "2"])
           })))
 
+        it.effect("what was handled in a partition that somebody else has taken meanwhile is not written", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const sql = yield* SqlClient.SqlClient
+            let runs = 0
+            yield* outbox.on("OrderPlaced", () =>
+              Effect.gen(function*() {
+                runs++
+                // As a process does that takes it over.
+                if (runs === 1) yield* sql`UPDATE ${sql(`${outbox.tablePrefix}positions`)} SET epoch = epoch + 1`
+              }), { consumer: "mailer" })
+            yield* outbox.publish(placed("1"))
+            yield* outbox.awaitIdle
+            assert.strictEqual(runs, 2)
+          })))
+
         it.effect("one that never ends holds no other up", () =>
           inShop(Effect.gen(function*() {
             const outbox = yield* ShopOutbox

@@ -1,8 +1,18 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Exit, Latch, Queue, Schedule, Scope } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqlClient, Statement } from "effect/sql"
 import { TestClock } from "effect/testing"
-import { type OrderPaid, type OrderPlaced, paid, placed, places, processes, ShopBus, ShopOutbox } from "./shop.ts"
+import {
+  inShop,
+  type OrderPaid,
+  type OrderPlaced,
+  paid,
+  placed,
+  places,
+  processes,
+  ShopBus,
+  ShopOutbox
+} from "./shop.ts"
 
 const quick = { pollInterval: "20 millis", lease: "200 millis" } as const
 
@@ -206,3 +216,30 @@ for (const place of places) {
     })
   })
 }
+
+describe("an idle process", () => {
+  layer(places[0].layer)((it) => {
+    it.effect("asks the database once a second, whatever its number of consumers, and a few times more every five minutes", () =>
+      Effect.gen(function*() {
+        let statements = 0
+        const counting: Statement.Transformer = (statement) =>
+          Effect.sync(() => {
+            statements++
+            return statement
+          })
+        yield* inShop(Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          for (let i = 0; i < 20; i++) {
+            yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: `consumer ${i}`, order: "key" })
+          }
+          yield* outbox.publish(placed("1"))
+          yield* TestClock.adjust("1 minute")
+          yield* outbox.awaitIdle
+          statements = 0
+          yield* TestClock.adjust("4 minutes")
+          assert.isAtMost(statements, 245)
+          assert.isAtLeast(statements, 200)
+        })).pipe(Effect.provideService(Statement.CurrentTransformer, counting))
+      }))
+  })
+})
