@@ -98,7 +98,7 @@ class Lane<A> {
   private slots: Array<A> = nothing.items
   /** How many of them are used. */
   private used = 0
-  /** No cursor loses anything until the log is longer than this. */
+  /** No cursor is settled until the log is longer than this: none has lost anything, or all were settled not long ago. */
   private calmUntil = 0
   private waiting: Array<Cursor<A>> = nobody
   tail: Chunk<A> = emptyChunk(0)
@@ -182,7 +182,8 @@ class Lane<A> {
     const cursor = cursors[--this.nextToSettle]!
     cursor.settle()
     this.nextCalmUntil = isFirst ? cursor.fullAt : Math.min(this.nextCalmUntil, cursor.fullAt)
-    if (this.nextToSettle === 0) this.calmUntil = this.nextCalmUntil
+    // One that is full must not have all the others looked at all the time: a rest, half as long as it took.
+    if (this.nextToSettle === 0) this.calmUntil = Math.max(this.nextCalmUntil, this.head + (cursors.length >> 1))
   }
 
   private scheduleWake(): void {
