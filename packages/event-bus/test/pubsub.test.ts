@@ -161,6 +161,21 @@ describe("the bus as a PubSub", () => {
       assert.isTrue(yield* isInterrupted(PubSub.take(s)))
     }))
 
+  it.effect("whoever awaits its shutdown is told of its own and of the bus's", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const [first, second] = [yield* bus.asPubSub({ kinds: ["A"] }), yield* bus.asPubSub({ kinds: ["A"] })]
+      const awaiting = yield* Effect.forkChild(PubSub.awaitShutdown(first), { startImmediately: true })
+      yield* PubSub.shutdown(first)
+      yield* Fiber.join(awaiting)
+      const other = yield* Effect.forkChild(PubSub.awaitShutdown(second), { startImmediately: true })
+      yield* turns
+      assert.isUndefined(other.pollUnsafe())
+      yield* bus.shutdown
+      yield* Fiber.join(other)
+      yield* PubSub.awaitShutdown(second)
+    }))
+
   it.effect("PubSub.end comes after what is pending, for those who wait, those who do not and those who come late", () =>
     Effect.gen(function*() {
       const bus = yield* make

@@ -140,7 +140,7 @@ export abstract class Face implements EventBus<AnyEvent> {
         ...this.root.intake(this, kinds),
         capacity: bufferSize,
         subscribe: () => this.root.open(this, options, Scope.makeUnsafe)
-      })
+      }, this.awaitShutdown)
     })
 
   readonly metrics: Effect.Effect<Metrics> = Effect.sync(() => {

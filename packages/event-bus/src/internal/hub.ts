@@ -5,7 +5,7 @@
  * publishes and shuts down through it. `Atomic.subscribe` takes no options, so whoever subscribes with Effect's own functions
  * does it through a *view*: a second `PubSub` over the same storage, for some kinds, with a buffer size and a policy.
  */
-import { Effect, MutableRef, Option, PubSub } from "effect"
+import { Effect, type Latch, MutableRef, Option, PubSub } from "effect"
 import type { AnyEvent } from "../EventBus.ts"
 import { Backing, type Ended, noReplayWindow, type Pollers, type Readable } from "./backing.ts"
 
@@ -114,12 +114,15 @@ const makePubSub = (atomic: Atomic, shutdown: Effect.Effect<void>): PubSub.PubSu
 export const makeHub = (intake: Intake, shutdown: Effect.Effect<void>): PubSub.PubSub<AnyEvent> =>
   makePubSub(new LaneAtomic(intake, MutableRef.make(Option.none())), shutdown)
 
-/** A `PubSub` over the storage of a bus, to be subscribed to. */
-export const makeView = (intake: Intake): PubSub.PubSub<AnyEvent> => {
+/** A `PubSub` over the storage of a bus, to be subscribed to. It is shut down by itself, or with the bus. */
+export const makeView = (intake: Intake, busShutdown: Effect.Effect<void>): PubSub.PubSub<AnyEvent> => {
   const ended = makeEnded(() => atomic.end())
   const atomic = new LaneAtomic(intake, ended)
+  const pubsub = makePubSub(atomic, Effect.void)
+  const either = Effect.raceFirst(pubsub.shutdownHook.await, busShutdown)
+  const shutdownHook: Latch.Latch = Object.create(pubsub.shutdownHook, { await: { value: either } })
   // Not for the hub, where each publish would read it: that costs as much as the rest of a publish.
-  return Object.assign(makePubSub(atomic, Effect.void), { ended })
+  return Object.assign(pubsub, { ended, shutdownHook })
 }
 
 /** `PubSub.end` tells only those who wait in `subscribers`, where nobody is: it is noticed where it leaves its mark. */
