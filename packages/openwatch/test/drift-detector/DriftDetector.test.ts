@@ -130,7 +130,7 @@ describe("drift between scans", () => {
   )
 
   it.effect.skipIf(!existsSync(full))(
-    "the file as OpenSCAP writes it, benchmark and all, is the same scan as the trimmed one",
+    "the file as OpenSCAP writes it, benchmark and all, is the same scan as the trimmed one, with titles",
     () =>
       provided(Effect.gen(function*() {
         const whole = yield* file(gunzipSync(readFileSync(full)))
@@ -138,7 +138,14 @@ describe("drift between scans", () => {
         const again = yield* importOne(whole)
         assert.strictEqual(again.outcome, "known")
         assert.strictEqual(again.scanId, trimmed.scanId)
-        assert.deepStrictEqual(again.scan, trimmed.scan)
+        // The titles of rules stand in the benchmark alone.
+        const untitled = new Map(
+          Array.from(again.scan.rules, ([id, { title, ...rule }]) => {
+            assert.isString(title)
+            return [id, rule] as const
+          })
+        )
+        assert.deepStrictEqual({ ...again.scan, rules: untitled }, trimmed.scan)
       }))
   )
 
