@@ -16,7 +16,7 @@ import { workloads } from "./workloads/index.ts"
 
 const usage = `Usage: npm run bench -- [options]
 
-  --quick        less of everything: ends within a minute
+  --quick        less of everything: takes two to three minutes
   --filter TEXT  only the workloads whose name contains TEXT:
                  ${workloads.map(({ name }) => name).join(", ")}
   --json FILE    also write all numbers to FILE
