@@ -189,8 +189,10 @@ for (const place of places) {
       it.effect("a process that does not serve a registered kind leaves its events to those that do", () =>
         Effect.gen(function*() {
           const { process } = yield* processes
-          const handled = yield* Queue.unbounded<string>()
-          const handler = (event: OrderPlaced | OrderPaid) => Queue.offer(handled, `${event._tag} ${event.order}`)
+          // Until the old process has learned of the new kind it may handle an event that another then handles again.
+          const handled = new Set<string>()
+          const handler = (event: OrderPlaced | OrderPaid) =>
+            Effect.sync(() => handled.add(`${event._tag} ${event.order}`))
           const old = yield* process(quick)
           const options = { consumer: "ledger", retry: Schedule.spaced(0) }
           yield* Effect.provide(
@@ -207,11 +209,11 @@ for (const place of places) {
           yield* Scope.close(scope, Exit.void)
           const outbox = Context.get(old, ShopOutbox)
           yield* outbox.publishAll([placed("1"), paid("1", 5), placed("2")])
-          yield* until(Effect.map(Queue.size(handled), (size) => size === 1))
+          yield* until(Effect.sync(() => handled.has("OrderPlaced 1")))
           yield* until(Effect.map(Effect.provide(shares, old), (counts) => counts.length === 0))
+          assert.isFalse(handled.has("OrderPaid 1"))
           yield* serveBoth
-          yield* until(Effect.map(Queue.size(handled), (size) => size === 3))
-          assert.deepStrictEqual(yield* Queue.takeN(handled, 3), ["OrderPlaced 1", "OrderPaid 1", "OrderPlaced 2"])
+          yield* until(Effect.sync(() => handled.size === 3))
         }))
     })
   })
