@@ -4,7 +4,8 @@ import { join } from "node:path"
 import { parseSync, Visitor } from "oxc-parser"
 
 const root = join(import.meta.dirname, "../..")
-const sources = join(root, "packages/event-bus/src")
+const packages = join(root, "packages")
+const sources = join(packages, "event-bus/src")
 
 /** The names of the values that a module exports, and of the members of its interfaces. */
 const namesOf = (file: string): ReadonlyArray<string> => {
@@ -24,8 +25,8 @@ const namesOf = (file: string): ReadonlyArray<string> => {
 }
 
 /** The metrics, and those of subscriptions by what their names begin with. */
-const metrics = globSync("internal/*.ts", { cwd: sources }).flatMap((file) =>
-  Array.from(readFileSync(join(sources, file), "utf8").matchAll(/"(event_bus_\w+)"/g), ([, id]) => id!)
+const metrics = globSync("{event-bus,event-bus-sql}/src/internal/*.ts", { cwd: packages }).flatMap((file) =>
+  Array.from(readFileSync(join(packages, file), "utf8").matchAll(/"(event_(?:bus|outbox)_\w+)"/g), ([, id]) => id!)
 )
 
 it("whoever knows the name of a part finds it in the index of docs", () => {

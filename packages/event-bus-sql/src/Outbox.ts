@@ -165,6 +165,8 @@ export interface ConsumerSnapshot {
     readonly events: number
     /** When the oldest of them was published. */
     readonly oldest: DateTime.Utc | undefined
+    /** How long ago that was, by the clock of the database. 0 where there is none. */
+    readonly age: Duration.Duration
   }
   /** Events that failed, and are tried again. */
   readonly retrying: number

@@ -186,7 +186,7 @@ for (const place of places) {
           assert.isDefined(away!.lag.oldest)
           assert.deepInclude(busy, { retrying: 1, held: 0, dead: 0 })
           assert.deepInclude(ledger, { name: "ledger", order: "key", partitions: 16, retrying: 0, held: 1, dead: 1 })
-          assert.deepStrictEqual(ledger!.lag, { events: 0, oldest: undefined })
+          assert.deepStrictEqual(ledger!.lag, { events: 0, oldest: undefined, age: Duration.zero })
           assert.deepStrictEqual(Object.values(ledger!.owners), [16])
         })))
 

@@ -21,6 +21,7 @@ import type { Delivery } from "../Outbox.ts"
 import { retryCollisions } from "./collisions.ts"
 import type { ConsumerRow, Database, LogRow, Taken } from "./database.ts"
 import type { Log } from "./log.ts"
+import type { Tally } from "./metrics.ts"
 import { describe, isCollision, isOutage } from "./outage.ts"
 import { type Entry, type Host, type Order, Partition } from "./partition.ts"
 import { retryPause } from "./retryPause.ts"
@@ -44,6 +45,7 @@ export interface ConsumerSettings {
   readonly holdsBehindDead: boolean
   readonly isTransactional: boolean
   readonly drain: Duration.Duration | undefined
+  readonly tally: Tally
   readonly handle: (event: EventBus.AnyEvent, delivery: Delivery) => Effect.Effect<unknown, unknown>
 }
 
@@ -452,6 +454,7 @@ export class Consumer implements Host {
   private conclude(entry: Entry, outcome: Outcome): void {
     const { partition } = entry
     if (outcome._tag === "Handled") {
+      this.settings.tally.handled++
       partition.succeed(entry, this.settings.isTransactional)
       return
     }
@@ -460,6 +463,7 @@ export class Consumer implements Host {
       this.drop(partition)
       return
     }
+    this.settings.tally.failed++
     if (!entry.isAttemptSaved) entry.attempts++
     const cause = describe(outcome.cause).replaceAll("\0", "")
     if (outcome.isDead) partition.die(entry, cause)

@@ -87,6 +87,8 @@ export interface Standing extends ConsumerRow {
   readonly lag: number
   /** When the oldest event was published that it has not moved past: milliseconds since 1970. */
   readonly oldest: number | undefined
+  /** How long ago that was, by the clock that gave it its time. */
+  readonly ageMillis: number
   readonly parked: Readonly<Partial<Record<ParkedState, number>>>
   /** How many partitions each process owns. */
   readonly owners: Readonly<Record<string, number>>
@@ -929,8 +931,10 @@ export class Database {
         const row = yield* this.consumer(name)
         if (row === undefined) continue
         const behind = Object.entries(row.kinds).map(([kind, start]) => sql`(e.kind = ${kind} AND e.seq > ${start})`)
-        const [lag] = yield* sql<{ readonly lag: Big; readonly oldest: Big | null }>`SELECT COUNT(*) AS lag,
-            MIN(e.published_at) AS oldest
+        const now = yield* this.now
+        const [lag] = yield* sql<
+          { readonly lag: Big; readonly oldest: Big | null; readonly age: Big | null }
+        >`SELECT COUNT(*) AS lag, MIN(e.published_at) AS oldest, ${now} - MIN(e.published_at) AS age
           FROM ${this.positions} p JOIN ${this.events} e ON e.seq > p.pos AND e.slot % ${row.partitions} = p.part
           WHERE p.consumer = ${name} AND ${sql.or(behind)}`
         const parked = yield* sql<{ readonly state: ParkedState; readonly count: Big }>`SELECT state, COUNT(*) AS count
@@ -941,6 +945,7 @@ export class Database {
           ...row,
           lag: Number(lag?.lag ?? 0),
           oldest: lag === undefined || lag.oldest === null ? undefined : Number(lag.oldest),
+          ageMillis: Math.max(0, Number(lag?.age ?? 0)),
           parked: Object.fromEntries(parked.map(({ count, state }) => [state, Number(count)])),
           owners: Object.fromEntries(owners.map(({ count, owner }) => [owner, Number(count)])),
           seenAt: Number(seen_at)

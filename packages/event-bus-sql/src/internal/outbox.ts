@@ -2,7 +2,7 @@
  * The outbox behind its interface: publishing, registering, and the two lanes.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Cause, Context, DateTime, Effect, Option, Schema, type Scope, Stream, Tracer } from "effect"
+import { Cause, Context, DateTime, Duration, Effect, Option, Schema, type Scope, Stream, Tracer } from "effect"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -21,6 +21,7 @@ import { retryCollisions } from "./collisions.ts"
 import { type ConsumerRow, Database, type DeadRow, type LogRow, type NewRow } from "./database.ts"
 import { Engine } from "./engine.ts"
 import { keyHash, slotOf } from "./keyHash.ts"
+import { Metrics } from "./metrics.ts"
 import { describe, isPassing } from "./outage.ts"
 import { OutboxError } from "./outboxError.ts"
 import { list, quote, refuse, requireConsumer, requireSettings } from "./settings.ts"
@@ -102,6 +103,8 @@ export const makeOutbox = (
     const settings = requireSettings(name, options)
     const database = new Database(sql, settings.tablePrefix, settings.leaseMillis)
     yield* migrate(name, database, settings.tablePrefix)
+    const metrics = new Metrics(yield* Effect.context(), name, bus.kinds)
+    yield* Effect.addFinalizer(() => Effect.sync(() => metrics.close()))
 
     const encode = Schema.encodeUnknownSync(parts.json as Schema.ConstraintCodec<unknown, unknown>)
     const decode = Schema.decodeUnknownSync(parts.json as Schema.ConstraintCodec<AnyEvent, unknown>)
@@ -162,10 +165,13 @@ export const makeOutbox = (
         ? id
         : refuse(name, `id must be a text that is not empty and holds no NUL, but is ${quote(id)}`)
 
-    /** The statement in the transaction around it, or in one of its own, with what comes after either. */
-    const publishing = <A>(
-      make: (trace: string | null) => Effect.Effect<A, unknown>
-    ): Effect.Effect<A, OutboxError> =>
+    /**
+     * The statement in the transaction around it, or in one of its own, with what comes after either. It returns the kinds of
+     * what it has stored.
+     */
+    const publishing = (
+      make: (trace: string | null) => Effect.Effect<ReadonlyArray<string>, unknown>
+    ): Effect.Effect<void, OutboxError> =>
       Effect.withFiber((fiber) => {
         const isInTransaction = Option.isSome(Context.getOption(fiber.context, database.transactionService))
         if (!isInTransaction) {
@@ -181,7 +187,11 @@ export const makeOutbox = (
         const span = Context.getOption(fiber.context, Tracer.ParentSpan)
         const stored = Effect.andThen(
           make(Option.isSome(span) ? traceOf(span.value) : null),
-          (value) => Effect.as(sql.afterCommit(Effect.sync(engine.published)), value)
+          (kinds) =>
+            sql.afterCommit(Effect.sync(() => {
+              metrics.stored(kinds)
+              engine.published()
+            }))
         )
         return Effect.catchCause(
           isInTransaction
@@ -197,12 +207,12 @@ export const makeOutbox = (
         const row = rowOf(event, id === undefined ? uuidV7Unsafe() : requireId(id), trace)
         return Effect.flatMap(
           database.insert(row, id !== undefined),
-          (isStored): Effect.Effect<void, unknown> =>
+          (isStored): Effect.Effect<ReadonlyArray<string>, unknown> =>
             isStored ?
-              Effect.void :
+              Effect.succeed([row.kind]) :
               Effect.flatMap(database.payloadOf(row.kind, row.id), (payload) =>
                 payload === undefined || payload === row.payload
-                  ? Effect.void
+                  ? Effect.succeed([])
                   : Effect.fail(
                     new OutboxError({
                       reason: "conflict",
@@ -216,7 +226,8 @@ export const makeOutbox = (
     const publishAll = (events: Iterable<AnyEvent>): Effect.Effect<void, OutboxError> =>
       publishing((trace) => {
         const rows = Array.from(events, (event) => rowOf(event, uuidV7Unsafe(), trace))
-        return rows.length === 0 ? Effect.void : database.insertAll(rows)
+        const kinds = rows.map(({ kind }) => kind)
+        return rows.length === 0 ? Effect.succeed(kinds) : Effect.as(database.insertAll(rows), kinds)
       })
 
     // -------------------------------------------------------------------------
@@ -293,6 +304,7 @@ export const makeOutbox = (
         yield* engine.serve(
           {
             ...checked,
+            tally: metrics.tallyOf(checked.name),
             handle: (event, delivery) =>
               Effect.scoped(Effect.suspend(() => handler(event, delivery))) as Effect.Effect<unknown, unknown>
           },
@@ -328,7 +340,8 @@ export const makeOutbox = (
           partitions: standing.partitions,
           lag: {
             events: standing.lag,
-            oldest: standing.oldest === undefined ? undefined : DateTime.makeUnsafe(standing.oldest)
+            oldest: standing.oldest === undefined ? undefined : DateTime.makeUnsafe(standing.oldest),
+            age: Duration.millis(standing.ageMillis)
           },
           retrying: (standing.parked.retrying ?? 0) + (standing.parked.requeued ?? 0),
           held: standing.parked.waiting ?? 0,
@@ -337,6 +350,7 @@ export const makeOutbox = (
           lastSeenAt: DateTime.makeUnsafe(standing.seenAt)
         }))
     )
+    yield* Effect.forkScoped(metrics.refreshing(consumers))
 
     const letterOf = (row: DeadRow): DeadLetter<any> => {
       let event: AnyEvent | undefined

@@ -72,7 +72,7 @@ export const requireConsumer = (
   keys: Keys<any>,
   kinds: ReadonlyArray<string>,
   options: ConsumerOptions<any>
-): Omit<ConsumerSettings, "handle"> => {
+): Omit<ConsumerSettings, "handle" | "tally"> => {
   const { consumer } = options
   if (typeof consumer !== "string" || consumer.trim() === "" || consumer.includes("\0")) {
     refuse(outbox, `consumer must be a name, under which the position is kept, but is ${quote(consumer)}`)
