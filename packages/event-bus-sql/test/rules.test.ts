@@ -62,12 +62,12 @@ const verdict = (alert: string | undefined, series: Readonly<Record<string, stri
 const stopped = Object.fromEntries(Object.keys(healthy).map((name) => [name, "0x2 stale"]))
 
 const situations: ReadonlyArray<readonly [string, string | undefined, Readonly<Record<string, string>>]> = [
-  ["are silent while all is well", undefined, healthy],
-  ["tell of a consumer that is late", "DurableEventsLate", { ...healthy, lag_seconds: "1+60x30" }],
-  ["tell of dead letters", "DurableEventsDead", { ...healthy, dead_letters: "0x10 1x20" }],
-  ["tell of what waits behind a failure", "DurableEventsHeld", { ...healthy, held: "5000x30" }],
-  ["tell of a consumer that nobody serves", "DurableEventsUnserved", { ...healthy, owners: "0x30" }],
-  ["tell when no process can say how far behind consumers are", "DurableEventsUnknown", {
+  ["nothing while all is well", undefined, healthy],
+  ["of a consumer that is late", "DurableEventsLate", { ...healthy, lag_seconds: "1+60x30" }],
+  ["of dead letters", "DurableEventsDead", { ...healthy, dead_letters: "0x10 1x20" }],
+  ["of what waits behind a failure", "DurableEventsHeld", { ...healthy, held: "5000x30" }],
+  ["of a consumer that nobody serves", "DurableEventsUnserved", { ...healthy, owners: "0x30" }],
+  ["when no process can say how far behind consumers are", "DurableEventsUnknown", {
     ...stopped,
     published_total: healthy.published_total
   }]
@@ -79,7 +79,7 @@ describe.skipIf(isSkipped)("the example rules", () => {
   })
 
   for (const [situation, alert, series] of situations) {
-    it(`${situation}`, () => {
+    it(`tell ${situation}`, () => {
       assert.match(verdict(alert, series), /^0 [\s\S]*SUCCESS/)
     })
   }
