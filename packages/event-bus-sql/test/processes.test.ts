@@ -1,4 +1,5 @@
 import { assert, describe, layer } from "@effect/vitest"
+import type { Outbox } from "@openwatch/event-bus-sql"
 import { Context, Effect, Exit, Latch, Queue, Schedule, Scope } from "effect"
 import { SqlClient, Statement } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -186,6 +187,59 @@ for (const place of places) {
           )
         }))
 
+      it.effect("a process takes over at once what one of its name has left that was killed", () =>
+        Effect.gen(function*() {
+          const { inProcess, prefix } = yield* processes
+          // The time of a lease does not pass.
+          const named = { lease: "1 hour", process: "shop" } as const
+          const handled = yield* Queue.unbounded<string>()
+          const serveAll = Effect.flatMap(
+            ShopOutbox,
+            (outbox) => outbox.on("OrderPlaced", ({ order }) => Queue.offer(handled, order), { consumer: "mailer" })
+          )
+          const killed = Effect.gen(function*() {
+            yield* Effect.scoped(serveAll)
+            yield* (yield* ShopOutbox).publish(placed("1"))
+            const sql = yield* SqlClient.SqlClient
+            const far = sql.literal("9999999999999")
+            yield* sql`INSERT INTO ${sql(`${prefix}processes`)} (id, lease_until, beat) VALUES ('shop/1', ${far}, 0)`
+            yield* sql`INSERT INTO ${sql(`${prefix}members`)} (process, consumer) VALUES ('shop/1', 'mailer')`
+            yield* sql`UPDATE ${sql(`${prefix}positions`)} SET owner = 'shop/1'`
+          })
+          yield* inProcess(killed, named)
+          yield* inProcess(
+            Effect.gen(function*() {
+              yield* serveAll
+              assert.strictEqual(yield* Queue.take(handled), "1")
+              const sql = yield* SqlClient.SqlClient
+              assert.strictEqual((yield* sql`SELECT * FROM ${sql(`${prefix}processes`)}`).length, 1)
+            }),
+            named
+          )
+        }))
+
+      it.effect("an application that tells of outages itself is told of each failure, and that it works again", () =>
+        Effect.gen(function*() {
+          const { inProcess, prefix } = yield* processes
+          const told: Array<string> = []
+          const outages: Outbox.OutageListener = {
+            failed: () => Effect.sync(() => told.push("failed")),
+            worked: Effect.sync(() => told.push("worked"))
+          }
+          yield* inProcess(
+            Effect.gen(function*() {
+              const sql = yield* SqlClient.SqlClient
+              const table = sql(`${prefix}processes`)
+              yield* sql`ALTER TABLE ${table} RENAME TO ${sql(`${prefix}away`)}`
+              yield* until(Effect.sync(() => told.filter((what) => what === "failed").length === 3))
+              yield* sql`ALTER TABLE ${sql(`${prefix}away`)} RENAME TO ${table}`
+              yield* until(Effect.sync(() => told.includes("worked")))
+            }),
+            { ...quick, outages }
+          )
+          assert.strictEqual(told[0], "failed")
+        }))
+
       it.effect("a process that does not serve a registered kind leaves its events to those that do", () =>
         Effect.gen(function*() {
           const { process } = yield* processes
@@ -243,5 +297,38 @@ describe("an idle process", () => {
           assert.isAtLeast(statements, 200)
         })).pipe(Effect.provideService(Statement.CurrentTransformer, counting))
       }))
+  })
+})
+
+describe("a disk that is full", () => {
+  layer(places[0].layer)((it) => {
+    it.effect("is waited for: the handler whose writes it has refused runs again, as the same attempt", () =>
+      inShop(Effect.gen(function*() {
+        const outbox = yield* ShopOutbox
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE TABLE mails (body TEXT)`
+        const attempts: Array<number> = []
+        yield* outbox.on(
+          "OrderPlaced",
+          (_, { attempt }) => {
+            attempts.push(attempt)
+            return sql`INSERT INTO mails (body) VALUES (${"x".repeat(100_000)})`
+          },
+          { consumer: "mailer", transactional: true, maxAttempts: 2 }
+        )
+        const [pages] = yield* sql<{ page_count: number }>`PRAGMA page_count`
+        // SQLite's own way to be full: a few more pages, and then the error that a full disk gives.
+        yield* sql`PRAGMA max_page_count = ${sql.literal(String(pages!.page_count + 10))}`
+        yield* outbox.publish(placed("1"))
+        yield* TestClock.adjust("1 minute")
+        // With growing pauses.
+        assert.isAbove(attempts.length, 5)
+        assert.isBelow(attempts.length, 30)
+        yield* sql`PRAGMA max_page_count = 1000000`
+        yield* TestClock.adjust("6 seconds")
+        yield* outbox.awaitIdle
+        assert.strictEqual((yield* sql`SELECT * FROM mails`).length, 1)
+        assert.deepStrictEqual(new Set(attempts), new Set([1]))
+      })))
   })
 })

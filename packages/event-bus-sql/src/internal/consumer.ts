@@ -33,6 +33,9 @@ const pageSize = 500
 /** How often the position moves of a consumer that meets no event of its own. */
 const touchMillis = 10_000
 
+/** The longest pause after which a partition is taken again of whose events nothing is known, in milliseconds. */
+const longestUnsure = 5_000
+
 /** What `on` was given, checked. */
 export interface ConsumerSettings {
   readonly name: string
@@ -96,6 +99,8 @@ export class Consumer implements Host {
   private isWatching = false
   private onIdle: (() => void) | undefined = undefined
   private lastPart = 0
+  /** How often in a row nothing was known of what a handler did. */
+  private unsureCount = 0
   private touchedAt = 0
 
   constructor(
@@ -453,14 +458,23 @@ export class Consumer implements Host {
 
   private conclude(entry: Entry, outcome: Outcome): void {
     const { partition } = entry
+    if (outcome._tag !== "Unsure") this.unsureCount = 0
     if (outcome._tag === "Handled") {
       this.settings.tally.handled++
       partition.succeed(entry, this.settings.isTransactional)
       return
     }
     if (outcome._tag === "Unsure") {
-      this.engine.onUnsure()
+      // At once, then after growing pauses: a disk that is full takes the small writes of a claim, and no others.
+      const pause = this.unsureCount === 0 ? 0 : Math.min(longestUnsure, 25 * 2 ** Math.min(this.unsureCount, 20))
+      this.unsureCount++
       this.drop(partition)
+      if (pause === 0) this.engine.onUnsure()
+      else {
+        // Not to be taken before that.
+        this.lingering.set(partition.part, (this.lingering.get(partition.part) ?? 0) + 1)
+        this.time(Effect.andThen(Effect.sleep(pause), Effect.sync(() => this.lingered(partition.part))))
+      }
       return
     }
     this.settings.tally.failed++

@@ -437,12 +437,23 @@ export class Database {
   // Processes
   // ---------------------------------------------------------------------------
 
-  /** Adds a process, and what it serves. */
-  join(process: string, consumers: ReadonlyArray<string>): Sql<void> {
+  /**
+   * Adds a process, and what it serves. What those whose ids begin with `former` have left is free at once: they are known
+   * not to run any more.
+   */
+  join(process: string, former: string | undefined, consumers: ReadonlyArray<string>): Sql<void> {
     const { sql } = this
     return this.transact(Effect.gen({ self: this }, function*() {
       const now = yield* this.now
       yield* this.changeGeneration
+      if (former !== undefined) {
+        const isFormer = (column: string) => sql`substr(${sql(column)}, 1, ${former.length}) = ${former}`
+        yield* sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1, is_unclean = 1 WHERE ${
+          isFormer("owner")
+        }`
+        yield* sql`DELETE FROM ${this.members} WHERE ${isFormer("process")}`
+        yield* sql`DELETE FROM ${this.processes} WHERE ${isFormer("id")}`
+      }
       yield* sql`INSERT INTO ${this.processes} (id, lease_until, beat)
         VALUES (${process}, ${now} + ${this.leaseMillis}, 0)`
       for (const consumer of consumers) yield* this.joinConsumer(process, consumer)

@@ -6,6 +6,7 @@ import type { EventBus } from "@openwatch/event-bus"
 import { Cause, Clock, type Context, Duration, Effect, Random, type Scope, Semaphore } from "effect"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import type * as SqlError from "effect/sql/SqlError"
+import type { OutageListener } from "../Outbox.ts"
 import { collisionPause, retryCollisions } from "./collisions.ts"
 import { Consumer, type ConsumerSettings, type Engine as ConsumerEngine } from "./consumer.ts"
 import type { ConsumerRow, Database, LogRow, Move, Park, PositionRow, Unpark } from "./database.ts"
@@ -19,6 +20,9 @@ export interface EngineSettings {
   readonly pollMillis: number
   readonly leaseMillis: number
   readonly retentionMillis: number
+  /** No other process has this name while this one runs. */
+  readonly process: string | undefined
+  readonly outages: OutageListener | undefined
   /** The channel on which processes tell each other of commits. */
   readonly channel: string
 }
@@ -52,7 +56,7 @@ export class Engine implements ConsumerEngine {
   private readonly dirty = new Signal()
   private readonly unsure = new Signal()
   private readonly tell = new Signal()
-  private id: string = uuidV4Unsafe()
+  private id: string
   private generation = -1
   private processes = 1
   private isAway = false
@@ -78,6 +82,7 @@ export class Engine implements ConsumerEngine {
     this.database = database
     this.settings = settings
     this.name = settings.name
+    this.id = this.newId()
     this.decode = decode
     this.onEvents = onEvents
     this.log = new Log(database, (rows) => {
@@ -88,6 +93,16 @@ export class Engine implements ConsumerEngine {
 
   readonly processId = (): string => this.id
 
+  /** What the ids of this process and of those before it begin with, if it has a name. */
+  private get idPrefix(): string | undefined {
+    const { process } = this.settings
+    return process === undefined ? undefined : `${process}/`
+  }
+
+  private newId(): string {
+    return `${this.idPrefix ?? ""}${uuidV4Unsafe()}`
+  }
+
   // ---------------------------------------------------------------------------
   // Life
   // ---------------------------------------------------------------------------
@@ -96,7 +111,7 @@ export class Engine implements ConsumerEngine {
   readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = Effect.gen({ self: this }, function*() {
     yield* retryCollisions(this.log.open)
     const sentAt = yield* this.now
-    yield* retryCollisions(this.database.join(this.id, []))
+    yield* retryCollisions(this.database.join(this.id, this.idPrefix, []))
     this.validUntil = sentAt + this.patience
     yield* Effect.forkScoped(Effect.forever(this.renewing))
     yield* Effect.forkScoped(Effect.forever(this.watching))
@@ -163,8 +178,11 @@ export class Engine implements ConsumerEngine {
 
   private sayAway(cause: Cause.Cause<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.isAway) return Effect.void
+      const { outages } = this.settings
+      const wasAway = this.isAway
       this.isAway = true
+      if (outages !== undefined) return outages.failed(describe(cause))
+      if (wasAway) return Effect.void
       return this.annotated(
         Effect.logWarning(`The database cannot be used: ${describe(cause)}. Nothing is lost; it is tried again`)
       )
@@ -174,6 +192,7 @@ export class Engine implements ConsumerEngine {
   private readonly sayBack: Effect.Effect<void> = Effect.suspend(() => {
     if (!this.isAway) return Effect.void
     this.isAway = false
+    if (this.settings.outages !== undefined) return this.settings.outages.worked
     return this.annotated(Effect.logInfo("The database can be used again"))
   })
 
@@ -208,9 +227,9 @@ export class Engine implements ConsumerEngine {
   /** The lease had ended, so what this process owned is somebody else's, or will be: it begins anew, as another process. */
   private readonly rejoin: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     for (const consumer of this.consumers.values()) consumer.dropAll()
-    this.id = uuidV4Unsafe()
+    this.id = this.newId()
     const sentAt = yield* this.now
-    yield* this.persist(this.database.join(this.id, Array.from(this.consumers.keys())))
+    yield* this.persist(this.database.join(this.id, undefined, Array.from(this.consumers.keys())))
     this.validUntil = sentAt + this.patience
     this.onUnsure()
   })

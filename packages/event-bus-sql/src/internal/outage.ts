@@ -35,6 +35,15 @@ const codeOf = (error: unknown): string | undefined =>
 const outageCodes =
   /^(?:08...|57P0[1-35]|53...|ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
 
+/** SQLite: the disk is full, or cannot be read or written (https://sqlite.org/rescode.html). */
+const isSqliteOutage = (error: unknown): boolean => {
+  if (typeof error !== "object" || error === null || !("errcode" in error) || typeof error.errcode !== "number") {
+    return false
+  }
+  const primary = error.errcode & 0xff
+  return primary === 10 || primary === 13
+}
+
 /** Serialisation failure, deadlock, lock not available. */
 const collisionCodes = /^(?:40001|40P01|55P03)$/
 
@@ -48,7 +57,8 @@ export const isOutage = (cause: Cause.Cause<unknown>): boolean =>
   isAny(
     cause,
     (error) =>
-      (SqlError.isSqlErrorReason(error) && error._tag === "ConnectionError") || outageCodes.test(codeOf(error) ?? "")
+      (SqlError.isSqlErrorReason(error) && error._tag === "ConnectionError") ||
+      outageCodes.test(codeOf(error) ?? "") || isSqliteOutage(error)
   )
 
 /** Another transaction was in the way; the same again may succeed. SQLite's `BUSY` is one. */

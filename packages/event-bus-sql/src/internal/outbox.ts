@@ -141,6 +141,8 @@ export const makeOutbox = (
         pollMillis: settings.pollMillis,
         leaseMillis: settings.leaseMillis,
         retentionMillis: settings.retentionMillis,
+        process: settings.process,
+        outages: settings.outages,
         channel: `${settings.tablePrefix}commits`
       },
       decodeRow,

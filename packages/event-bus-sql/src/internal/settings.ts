@@ -3,7 +3,7 @@
  * and what is allowed.
  */
 import { DateTime, Duration, Option, type Schedule } from "effect"
-import type { ConsumerOptions, Keys, Options } from "../Outbox.ts"
+import type { ConsumerOptions, Keys, Options, OutageListener } from "../Outbox.ts"
 import type { ConsumerSettings } from "./consumer.ts"
 import { slots } from "./keyHash.ts"
 import { defaultRetry } from "./retryPause.ts"
@@ -37,6 +37,8 @@ export interface Settings {
   readonly partitions: number
   readonly retentionMillis: number
   readonly live: boolean
+  readonly process: string | undefined
+  readonly outages: OutageListener | undefined
 }
 
 export const requireSettings = (outbox: string, options: Options): Settings => {
@@ -62,7 +64,11 @@ export const requireSettings = (outbox: string, options: Options): Settings => {
     refuse(outbox, `partitions must be a power of two from 1 to ${slots}, but is ${quote(partitions)}`)
   }
   const retentionMillis = Duration.toMillis(requireDuration(outbox, "retention", options.retention ?? "7 days"))
-  return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, live: options.live ?? true }
+  const { live = true, outages, process } = options
+  if (process !== undefined && !/^[A-Za-z0-9_.-]+$/.test(process)) {
+    refuse(outbox, `process must be a name of letters, digits, and _ . -, but is ${quote(process)}`)
+  }
+  return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, live, process, outages }
 }
 
 /** What `on` was given, but for its handler. */
