@@ -468,9 +468,10 @@ export class Consumer implements Host {
       // At once, then after growing pauses: a disk that is full takes the small writes of a claim, and no others.
       const pause = this.unsureCount === 0 ? 0 : Math.min(longestUnsure, 25 * 2 ** Math.min(this.unsureCount, 20))
       this.unsureCount++
-      this.drop(partition)
+      // Before it is dropped: nobody may take the process for idle in between.
       if (pause === 0) this.engine.onUnsure()
-      else {
+      this.drop(partition)
+      if (pause > 0) {
         // Not to be taken before that.
         this.lingering.set(partition.part, (this.lingering.get(partition.part) ?? 0) + 1)
         this.time(Effect.andThen(Effect.sleep(pause), Effect.sync(() => this.lingered(partition.part))))
