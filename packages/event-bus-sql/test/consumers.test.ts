@@ -369,18 +369,25 @@ for (const place of places) {
           })))
 
         it.effect("an event that does not decode has failed, and is kept as a dead letter", () =>
-          inShop(Effect.gen(function*() {
-            const outbox = yield* ShopOutbox
-            const sql = yield* SqlClient.SqlClient
-            yield* Effect.scoped(outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" }))
-            yield* outbox.publish(placed("1"))
-            yield* sql`UPDATE ${sql(`${outbox.tablePrefix}events`)} SET payload = '{"_tag":"OrderPlaced","order":1}'`
-            yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer", retry: atOnce, maxAttempts: 2 })
-            yield* outbox.awaitIdle
-            const [letter] = yield* Stream.runCollect(outbox.deadLetters())
-            assert.deepInclude(letter, { attempts: 2, event: undefined, json: `{"_tag":"OrderPlaced","order":1}` })
-            assert.include(letter!.cause, `The event of kind "OrderPlaced" does not decode`)
-          })))
+          Effect.gen(function*() {
+            const { inProcess } = yield* processes
+            yield* inProcess(Effect.gen(function*() {
+              const outbox = yield* ShopOutbox
+              const sql = yield* SqlClient.SqlClient
+              yield* Effect.scoped(outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" }))
+              yield* outbox.publish(placed("1"))
+              yield* sql`UPDATE ${sql(`${outbox.tablePrefix}events`)} SET payload = '{"_tag":"OrderPlaced","order":1}'`
+            }))
+            // One that has not read the event before it was changed.
+            yield* inProcess(Effect.gen(function*() {
+              const outbox = yield* ShopOutbox
+              yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer", retry: atOnce, maxAttempts: 2 })
+              yield* outbox.awaitIdle
+              const [letter] = yield* Stream.runCollect(outbox.deadLetters())
+              assert.deepInclude(letter, { attempts: 2, event: undefined, json: `{"_tag":"OrderPlaced","order":1}` })
+              assert.include(letter!.cause, `The event of kind "OrderPlaced" does not decode`)
+            }))
+          }))
 
         it.effect("a handler's span links to the span of the publisher", () =>
           inShop(Effect.gen(function*() {

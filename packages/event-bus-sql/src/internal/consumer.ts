@@ -74,6 +74,10 @@ type Outcome =
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown>; readonly isDead: boolean; readonly pause: number }
   /** Nothing is known of it: the partition has to be read again. */
   | { readonly _tag: "Unsure" }
+  /** It was parked by a process that serves its kind, which this one does not. */
+  | { readonly _tag: "Unserved" }
+  /** It was parked, and its kind has been retired since. */
+  | { readonly _tag: "Retired" }
 
 export class Consumer implements Host {
   readonly settings: ConsumerSettings
@@ -86,7 +90,8 @@ export class Consumer implements Host {
   isClosing = false
   /** The kinds that the consumer is registered for, wherever it is served, and where they start. */
   kinds: ReadonlyMap<string, number>
-  partitionCount: number
+  private generation = -1
+  private readonly partitionCount: number
   running = 0
   private isReading = false
   private isPumping = false
@@ -162,10 +167,15 @@ export class Consumer implements Host {
     for (const partition of Array.from(this.partitions.values())) this.drop(partition)
   }
 
-  /** What the consumer's row says, which another version of the application may have changed. */
-  learn(row: ConsumerRow): void {
-    this.partitionCount = row.partitions
+  /** What the consumer's row says as of a generation. Another version of the application may have changed it. */
+  learn(row: ConsumerRow, generation: number): void {
+    // Two statements may return in another order than the one in which they were sent.
+    if (generation < this.generation) return
+    this.generation = generation
+    const known = this.kinds
     this.kinds = new Map(Object.entries(row.kinds))
+    const isChanged = known.size !== this.kinds.size || Array.from(known.keys()).some((kind) => !this.kinds.has(kind))
+    if (isChanged) this.blocked.clear()
   }
 
   /** Gives some partitions up, so that other processes can have them. */
@@ -221,8 +231,10 @@ export class Consumer implements Host {
       this.isReading = true
       let after = hungry[0]!.readPos
       for (const { readPos } of hungry) if (readPos < after) after = readPos
+      // Kinds that are learned from now on start behind this horizon.
+      const { horizon } = this.engine.log
       const kinds = Array.from(this.kinds.keys())
-      const { rows, upTo } = yield* this.engine.persist(this.engine.log.read(after, kinds, pageSize))
+      const { rows, upTo } = yield* this.engine.persist(this.engine.log.read(after, horizon, kinds, pageSize))
       this.dispatch(hungry, rows, upTo)
       this.isReading = false
       this.engine.onProgress()
@@ -248,11 +260,9 @@ export class Consumer implements Host {
       if (row.seq <= (this.kinds.get(row.kind) ?? Infinity)) continue
       if (!this.settings.kinds.includes(row.kind)) {
         // Somebody else's, of another version of the application.
-        partition.blockedAt = row.seq
-        partition.isLeaving = true
         partition.readPos = row.seq - 1
         open.delete(part)
-        this.engine.onDirty()
+        this.block(partition, row.seq)
         continue
       }
       partition.offer(row)
@@ -265,6 +275,13 @@ export class Consumer implements Host {
       if (upTo - partition.storedPos > pageSize) partition.touch()
     }
     this.pump()
+  }
+
+  /** Gives a partition up that has met an event of a kind that this process does not serve. */
+  private block(partition: Partition, seq: number): void {
+    partition.blockedAt = seq
+    partition.isLeaving = true
+    this.engine.onDirty()
   }
 
   // ---------------------------------------------------------------------------
@@ -328,10 +345,16 @@ export class Consumer implements Host {
 
   private run(entry: Entry): Effect.Effect<Outcome> {
     const attempt = entry.row === undefined
-      ? Effect.flatMap(this.engine.persist(this.engine.database.readRows([entry.seq])), ([row]) => {
-        entry.row = row
-        return this.attempt(entry)
-      })
+      ? Effect.flatMap(
+        this.engine.persist(this.engine.database.readRows([entry.seq])),
+        ([row]): Effect.Effect<Outcome, unknown> => {
+          entry.row = row
+          if (!this.settings.kinds.includes(row!.kind)) {
+            return Effect.succeed({ _tag: this.kinds.has(row!.kind) ? "Unserved" : "Retired" })
+          }
+          return this.attempt(entry)
+        }
+      )
       : this.attempt(entry)
     return Effect.catchCause(attempt, (cause) => this.judge(entry, cause))
   }
@@ -462,6 +485,15 @@ export class Consumer implements Host {
     if (outcome._tag === "Handled") {
       this.settings.tally.handled++
       partition.succeed(entry, this.settings.isTransactional)
+      return
+    }
+    if (outcome._tag === "Retired") {
+      partition.succeed(entry, false)
+      return
+    }
+    if (outcome._tag === "Unserved") {
+      partition.interrupted(entry)
+      this.block(partition, entry.seq)
       return
     }
     if (outcome._tag === "Unsure") {

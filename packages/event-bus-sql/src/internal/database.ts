@@ -28,9 +28,11 @@ export interface LogRow extends NewRow {
   readonly publishedAt: number
 }
 
-/** Rows and the oldest transaction that ran, of one snapshot. */
+/** Rows, the oldest transaction that ran, and what was registered, of one snapshot. */
 export interface TailPage {
   readonly rows: ReadonlyArray<LogRow>
+  /** Counted up by whatever processes have to look at. Whoever can see an event can see what was registered before it. */
+  readonly generation: number
   /** PostgreSQL's `xmin`: every transaction below it has ended. `undefined` on SQLite, which has no gaps. */
   readonly xmin: bigint | undefined
 }
@@ -104,6 +106,22 @@ export interface ConsumerRow {
   readonly replacedBy: string | null
 }
 
+interface RawConsumer {
+  readonly name: string
+  readonly kinds: string
+  readonly ordering: string
+  readonly partitions: number
+  readonly replaced_by: string | null
+}
+
+const consumerRow = (row: RawConsumer): ConsumerRow => ({
+  name: row.name,
+  kinds: JSON.parse(row.kinds) as Record<string, number>,
+  ordering: row.ordering,
+  partitions: row.partitions,
+  replacedBy: row.replaced_by
+})
+
 /** What has changed, as seen by the renewal of the lease. */
 export interface Beat {
   /** False where the lease has ended, or the row is gone. */
@@ -160,6 +178,7 @@ interface RawRow {
   readonly trace: string | null
   readonly published_at: Big
   readonly xmin?: string
+  readonly generation?: Big
 }
 
 const logRow = (row: RawRow): LogRow => ({
@@ -346,14 +365,16 @@ export class Database {
     return this.sql`seq, kind, id, slot, key_hash, CAST(payload AS text) AS payload, trace, published_at`
   }
 
-  /** All that is visible behind a number. Rows and `xmin` are of one snapshot: the writer may commit between two. */
+  /** All that is visible behind a number, in one statement, so that all of it is of one snapshot: writers commit between two. */
   readTail(after: number, limit: number): Sql<TailPage> {
     const { sql } = this
     const xmin = this.isPostgres ? sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : sql``
     return Effect.map(
-      sql<RawRow>`SELECT ${this.columns}${xmin} FROM ${this.events} WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
+      sql<RawRow>`SELECT ${this.columns}, (SELECT generation FROM ${this.state}) AS generation${xmin}
+        FROM ${this.events} WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
       (rows) => ({
         rows: rows.map(logRow),
+        generation: Number(rows[0]?.generation ?? 0),
         xmin: rows[0]?.xmin === undefined ? undefined : BigInt(rows[0].xmin)
       })
     )
@@ -558,34 +579,41 @@ export class Database {
   // ---------------------------------------------------------------------------
 
   consumer(name: string): Sql<ConsumerRow | undefined> {
-    interface Raw {
-      readonly name: string
-      readonly kinds: string
-      readonly ordering: string
-      readonly partitions: number
-      readonly replaced_by: string | null
-    }
     return Effect.map(
-      this.sql<Raw>`SELECT name, kinds, ordering, partitions, replaced_by FROM ${this.consumers} WHERE name = ${name}`,
-      ([row]) =>
-        row === undefined ? undefined : {
-          name: row.name,
-          kinds: JSON.parse(row.kinds) as Record<string, number>,
-          ordering: row.ordering,
-          partitions: row.partitions,
-          replacedBy: row.replaced_by
-        }
+      this.sql<RawConsumer>`SELECT name, kinds, ordering, partitions, replaced_by FROM ${this.consumers}
+        WHERE name = ${name}`,
+      ([row]) => row === undefined ? undefined : consumerRow(row)
+    )
+  }
+
+  /** What some consumers are registered for, and the generation of the same snapshot. */
+  readConsumers(
+    names: ReadonlyArray<string>
+  ): Sql<{ readonly rows: ReadonlyArray<ConsumerRow>; readonly generation: number }> {
+    const { sql } = this
+    return Effect.map(
+      sql<RawConsumer & { readonly generation: Big }>`SELECT name, kinds, ordering, partitions, replaced_by,
+          (SELECT generation FROM ${this.state}) AS generation
+        FROM ${this.consumers} WHERE ${sql.in("name", names)}`,
+      (rows) => ({
+        rows: rows.map(consumerRow),
+        generation: Number(rows[0]?.generation ?? 0)
+      })
     )
   }
 
   /**
    * Registers a consumer, or brings its row up to date, and adds this process to those that serve it. `decide` gets the row
-   * that is there, and where a kind that is new to it starts; what it returns is stored. Partitions whose meaning changes
-   * get a new epoch, so that whoever serves them looks again.
+   * that is there, and where a kind that is new to it starts; what it returns is stored.
+   *
+   * A kind that is new to a consumer starts behind everything that any process can have read before this is committed, and
+   * whatever is read from then on tells of it by its generation. So a process that serves the consumer without the kind has
+   * neither handled nor passed over what comes behind the kind's start.
    */
   register<E>(
     process: string,
     name: string,
+    kindsOf: ReadonlyArray<string>,
     replaces: string | undefined,
     horizon: number,
     expired: ReadonlyMap<string, number>,
@@ -597,9 +625,9 @@ export class Database {
       yield* this.changeGeneration
       if (replaces !== undefined) yield* this.replace(replaces, name, expired, refuse)
       const found = yield* this.consumer(name)
-      const [furthest] = yield* sql<{ readonly pos: Big | null }>`SELECT MAX(pos) AS pos FROM ${this.positions}
-        WHERE consumer = ${name}`
-      const start = Math.max(horizon, Number(furthest?.pos ?? 0))
+      const start = found === undefined || kindsOf.every((kind) => found.kinds[kind] !== undefined)
+        ? horizon
+        : Math.max(horizon, yield* this.endOfLog(name))
       const row = yield* decide(found, start)
       const now = yield* this.now
       const kinds = JSON.stringify(row.kinds)
@@ -613,13 +641,29 @@ export class Database {
         }
       } else {
         yield* sql`UPDATE ${this.consumers} SET kinds = ${kinds}, seen_at = ${now} WHERE name = ${name}`
-        if (kinds !== JSON.stringify(found.kinds)) {
-          yield* sql`UPDATE ${this.positions} SET epoch = epoch + 1 WHERE consumer = ${name}`
-        }
       }
       yield* this.joinConsumer(process, name)
       return row
     }))
+  }
+
+  /**
+   * The number up to which the log is final, and behind which nothing becomes visible before this transaction ends: whoever
+   * publishes waits for it, and it for those whose transactions have published. A transaction that stays open is a
+   * collision, so that others do not wait behind this one for long.
+   */
+  private endOfLog(consumer: string): Sql<number> {
+    const { sql } = this
+    return Effect.gen({ self: this }, function*() {
+      if (this.isPostgres) {
+        yield* sql`SELECT set_config('lock_timeout', '200ms', true)`
+        yield* sql`LOCK TABLE ${this.events} IN SHARE MODE`
+      }
+      // The log may have been emptied by its retention.
+      const [furthest] = yield* sql<{ readonly pos: Big | null }>`SELECT MAX(pos) AS pos FROM ${this.positions}
+        WHERE consumer = ${consumer}`
+      return Math.max(Number(furthest?.pos ?? 0), yield* this.head)
+    })
   }
 
   /** Gives everything that one name has to another that is new, and leaves a tombstone. */
@@ -658,10 +702,10 @@ export class Database {
     names: ReadonlyArray<string>,
     expired: ReadonlyMap<string, number>,
     choose: (
-      consumer: string,
+      consumer: ConsumerRow,
+      generation: number,
       positions: ReadonlyArray<PositionRow>,
-      members: number,
-      row: ConsumerRow
+      members: number
     ) => ReadonlyArray<number>
   ): Sql<ReadonlyArray<Taken>> {
     const { sql } = this
@@ -683,14 +727,14 @@ export class Database {
           .map((row) => [row.consumer, Number(row.members)])
       )
       const taken: Array<Taken> = []
-      for (const consumer of names) {
-        const row = yield* this.consumer(consumer)
-        if (row === undefined) continue
+      const { generation, rows } = yield* this.readConsumers(names)
+      for (const row of rows) {
+        const consumer = row.name
         const chosen = choose(
-          consumer,
+          row,
+          generation,
           positions.filter((position) => position.consumer === consumer),
-          members.get(consumer) ?? 1,
-          row
+          members.get(consumer) ?? 1
         )
         if (chosen.length === 0) continue
         const locked = this.isPostgres

@@ -58,6 +58,8 @@ export class Engine implements ConsumerEngine {
   private readonly tell = new Signal()
   private id: string
   private generation = -1
+  /** What the consumers know of their kinds is at least of this generation. */
+  private learnedGeneration = -1
   private processes = 1
   private isAway = false
   private hasChanged = false
@@ -85,7 +87,7 @@ export class Engine implements ConsumerEngine {
     this.id = this.newId()
     this.decode = decode
     this.onEvents = onEvents
-    this.log = new Log(database, (rows) => {
+    this.log = new Log(database, this.learn, (rows) => {
       this.onEvents(rows)
       for (const consumer of this.consumers.values()) consumer.feed.raise()
     })
@@ -272,6 +274,21 @@ export class Engine implements ConsumerEngine {
     if (this.processes > 1) this.tell.raise()
   }
 
+  /**
+   * Brings what consumers know of their kinds up to date with what is about to be read: an event of a kind that this process
+   * does not serve must not be passed over, however shortly before it the kind was registered.
+   */
+  private readonly learn = (generation: number): Effect.Effect<void, SqlError.SqlError> =>
+    Effect.suspend(() => {
+      if (generation === this.learnedGeneration) return Effect.void
+      const names = Array.from(this.consumers.keys())
+      if (names.length === 0) return Effect.void
+      return Effect.map(this.database.readConsumers(names), (learned) => {
+        for (const row of learned.rows) this.consumers.get(row.name)?.learn(row, learned.generation)
+        this.learnedGeneration = learned.generation
+      })
+    })
+
   private readonly advancing: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     this.isReading = true
     let pause = 2
@@ -383,8 +400,10 @@ export class Engine implements ConsumerEngine {
       const names = Array.from(this.consumers.values()).filter(({ isClosing }) => !isClosing).map(({ settings }) =>
         settings.name
       )
-      return this.database.rebalance(this.id, names, expired, (name, positions, members, row) => {
-        const chosen = this.choose(this.consumers.get(name)!, positions, members, row)
+      return this.database.rebalance(this.id, names, expired, (row, generation, positions, members) => {
+        const consumer = this.consumers.get(row.name)!
+        consumer.learn(row, generation)
+        const chosen = this.choose(consumer, positions, members)
         wanted += chosen.length
         return chosen
       })
@@ -422,11 +441,9 @@ export class Engine implements ConsumerEngine {
   private choose(
     consumer: Consumer,
     positions: ReadonlyArray<PositionRow>,
-    members: number,
-    row: ConsumerRow
+    members: number
   ): ReadonlyArray<number> {
-    consumer.learn(row)
-    const share = Math.ceil(row.partitions / members)
+    const share = Math.ceil(positions.length / members)
     const mine: Array<number> = []
     const free: Array<number> = []
     let owned = 0
@@ -460,6 +477,7 @@ export class Engine implements ConsumerEngine {
       const row = yield* retryCollisions(this.database.register(
         this.id,
         settings.name,
+        settings.kinds,
         replaces,
         this.log.horizon,
         expired,

@@ -21,6 +21,7 @@ export class Log {
   /** The end of the contiguous prefix of the log, as far as it was read: what comes below is final. */
   horizon = 0
   private readonly database: Database
+  private readonly learn: (generation: number) => Effect.Effect<void, SqlError.SqlError>
   private readonly onRows: (rows: ReadonlyArray<LogRow>) => void
   private readonly gaps = new Gaps()
   private readonly turn = Semaphore.makeUnsafe(1)
@@ -31,8 +32,14 @@ export class Log {
   private readonly pages = new Map<string, ReadonlyArray<LogRow>>()
   private readonly pageTurn = Semaphore.makeUnsafe(1)
 
-  constructor(database: Database, onRows: (rows: ReadonlyArray<LogRow>) => void) {
+  /** `learn` runs before rows are taken that were read in a generation; `onRows` gets them. */
+  constructor(
+    database: Database,
+    learn: (generation: number) => Effect.Effect<void, SqlError.SqlError>,
+    onRows: (rows: ReadonlyArray<LogRow>) => void
+  ) {
     this.database = database
+    this.learn = learn
     this.onRows = onRows
   }
 
@@ -72,8 +79,9 @@ export class Log {
       this.turn.withPermit(Effect.gen({ self: this }, function*() {
         while (true) {
           const page: TailPage = yield* this.database.readTail(this.horizon, pageSize)
-          const { rows, xmin } = page
+          const { generation, rows, xmin } = page
           if (rows.length === 0) break
+          yield* this.learn(generation)
           const { count, isHeldUp } = yield* this.whole(rows.map(({ seq }) => seq), xmin)
           if (count > 0) this.append(count === rows.length ? rows : rows.slice(0, count))
           if (isHeldUp) return true
@@ -112,31 +120,33 @@ export class Log {
   }
 
   /**
-   * Some of the events of these kinds behind a number, in order, and how far that goes: to the number returned nothing else
-   * is there.
+   * Some of the events of these kinds behind a number and up to another, in order, and how far that goes: to the number
+   * returned nothing else is there. `horizon` is that of the time at which the kinds were known.
    */
   readonly read = (
     after: number,
+    horizon: number,
     kinds: ReadonlyArray<string>,
     limit: number
   ): Effect.Effect<{ readonly rows: ReadonlyArray<LogRow>; readonly upTo: number }, SqlError.SqlError> =>
     Effect.suspend(() => {
-      const { horizon } = this
       if (after >= this.tailStart) {
         const rows: Array<LogRow> = []
         for (let i = this.indexBehind(after); i < this.tail.length; i++) {
           const row = this.tail[i]!
+          if (row.seq > horizon) break
           if (rows.length === limit) return Effect.succeed({ rows, upTo: rows.at(-1)!.seq })
           if (kinds.includes(row.kind)) rows.push(row)
         }
         return Effect.succeed({ rows, upTo: horizon })
       }
-      return this.pageTurn.withPermit(this.readPage(after, kinds, limit))
+      return this.pageTurn.withPermit(this.readPage(after, horizon, kinds, limit))
     })
 
   /** A page of the past. A full one is final, so that others who catch up from there need not read and decode it again. */
   private readPage(
     after: number,
+    horizon: number,
     kinds: ReadonlyArray<string>,
     limit: number
   ): Effect.Effect<{ readonly rows: ReadonlyArray<LogRow>; readonly upTo: number }, SqlError.SqlError> {
@@ -144,7 +154,6 @@ export class Log {
       const key = JSON.stringify([after, limit, kinds])
       const known = this.pages.get(key)
       if (known !== undefined) return Effect.succeed({ rows: known, upTo: known.at(-1)!.seq })
-      const { horizon } = this
       return Effect.map(this.database.readKinds(after, horizon, kinds, limit), (rows) => {
         if (rows.length < limit) return { rows, upTo: horizon }
         this.pages.set(key, rows)
