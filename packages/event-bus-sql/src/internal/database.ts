@@ -531,6 +531,31 @@ export class Database {
       )
   }
 
+  /** What a process looks at when another has committed something. */
+  readonly peek: Sql<{ readonly generation: number; readonly head: number }> = Effect.suspend(() =>
+    Effect.map(
+      this.sql<{ readonly generation: Big; readonly head: Big | null }>`SELECT generation,
+          (SELECT MAX(seq) FROM ${this.events}) AS head FROM ${this.state}`,
+      ([row]) => ({ generation: Number(row?.generation ?? 0), head: Number(row?.head ?? 0) })
+    )
+  )
+
+  /** SQLite: the file of the database, or `undefined` where it is in memory. */
+  readonly file: Sql<string | undefined> = Effect.suspend(() =>
+    Effect.map(
+      this.sql<{ readonly name: string; readonly file: string | null }>`PRAGMA database_list`,
+      (rows) => rows.find(({ name }) => name === "main")?.file || undefined
+    )
+  )
+
+  /** SQLite: a number that is another after every commit of another connection. */
+  readonly dataVersion: Sql<number> = Effect.suspend(() =>
+    Effect.map(
+      this.sql<{ readonly data_version: Big }>`PRAGMA data_version`,
+      ([row]) => Number(row?.data_version ?? 0)
+    )
+  )
+
   /** Tells the other processes that there is something to look at, and waits for whoever else changes something. */
   private readonly changeGeneration: Sql<unknown> = Effect.suspend(() =>
     this.sql`UPDATE ${this.state} SET generation = generation + 1`

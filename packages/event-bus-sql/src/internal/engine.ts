@@ -10,6 +10,7 @@ import type { OutageListener } from "../Outbox.ts"
 import { collisionPause, retryCollisions } from "./collisions.ts"
 import { Consumer, type ConsumerSettings, type Engine as ConsumerEngine } from "./consumer.ts"
 import type { ConsumerRow, Database, LogRow, Move, Park, PositionRow, Unpark } from "./database.ts"
+import { watchCommits } from "./fileWatch.ts"
 import { Log } from "./log.ts"
 import { describe, isCollision } from "./outage.ts"
 import type { Partition } from "./partition.ts"
@@ -129,6 +130,8 @@ export class Engine implements ConsumerEngine {
         this.read.raise()
         if (what === changed) this.onUnsure()
       }, this.persist)
+    } else {
+      yield* watchCommits(this.database, this.persist, this.peeking)
     }
     // Runs before the fibers above end: they write what the consumers have handled.
     yield* Effect.addFinalizer(() =>
@@ -299,6 +302,17 @@ export class Engine implements ConsumerEngine {
     this.isReading = false
     this.onProgress()
   })
+
+  /** Another process has committed something. */
+  private readonly peeking: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.map(this.persist(this.database.peek), ({ generation, head }) => {
+      if (head > this.log.horizon) this.read.raise()
+      if (generation !== this.generation) {
+        this.generation = generation
+        this.onUnsure()
+      }
+    })
+  )
 
   /** One notification for as many commits as there were while the last one was on its way. */
   private readonly telling: Effect.Effect<void> = Effect.suspend(() => {
