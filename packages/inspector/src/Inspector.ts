@@ -47,6 +47,7 @@ import { PrometheusMetrics } from "effect/observability"
 import type { FleetView } from "./FleetView.ts"
 import {
   Authorization,
+  type DeadLetterChoice,
   HostNotFound,
   InspectorApi,
   sessionCookie,
@@ -56,7 +57,9 @@ import {
 import * as Attempts from "./internal/attempts.ts"
 import * as EventLog from "./internal/eventLog.ts"
 import { credentials, gate } from "./internal/gate.ts"
+import * as Outboxes from "./internal/outboxes.ts"
 import * as Page from "./internal/page.ts"
+import type { OutboxView } from "./OutboxView.ts"
 
 /** What every answer carries; for a server that answers before the inspector's routes are there. */
 export { securityHeaders } from "./internal/gate.ts"
@@ -84,6 +87,11 @@ export interface Options {
   readonly isAlone?: boolean | undefined
   /** The fleet to show beside the bus. Default: none. */
   readonly fleet?: FleetView["Service"] | undefined
+  /**
+   * The outboxes whose durable consumers and dead letters are shown, and whose dead letters can be requeued and discarded by
+   * whoever may look: those of `@openwatch/event-bus-sql`, as they are. Default: none.
+   */
+  readonly outboxes?: ReadonlyArray<OutboxView> | undefined
 }
 
 const shortestToken = 16
@@ -106,6 +114,11 @@ const validated = (options: Options) => {
     if (!/^[a-z0-9_.-]+$/.test(host)) {
       invalid("a host", JSON.stringify(host), "a name such as \"watch.example.org\", without scheme or port")
     }
+  }
+  const names = new Set<string>()
+  for (const { name } of options.outboxes ?? []) {
+    if (names.has(name)) invalid("an outbox", JSON.stringify(name), "no two of one name")
+    names.add(name)
   }
   return { prefix, hosts }
 }
@@ -133,6 +146,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
     const log = yield* EventLog.make<EventBus.EventOf<Events>>(bus, encode)
     const access = credentials(options.token)
     const { fleet } = options
+    const outboxes = yield* Outboxes.make(options.outboxes ?? [])
     // The type of a prefixed API names every prefixed path; the handlers are the same.
     const api = prefix === ""
       ? InspectorApi
@@ -198,6 +212,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
             unmatched: noSubscribersCount,
             clients: yield* log.clients,
             hasFleet: fleet !== undefined,
+            hasOutboxes: (options.outboxes ?? []).length > 0,
             hasToken: access !== undefined
           }
         }),
@@ -216,6 +231,19 @@ export const layer = <Self, const Id extends string, const Events extends EventB
         alerts: () => fleet === undefined ? Effect.succeed([]) : fleet.openAlerts,
         scores: ({ params: { hostId } }) =>
           fleet === undefined ? new HostNotFound({ message: `No host has the id ${hostId}` }) : fleet.scores(hostId)
+      }))
+
+    const change = (what: "requeue" | "discard") =>
+    ({ payload: { consumer, diedUntil, letter, outbox } }: {
+      readonly payload: typeof DeadLetterChoice.Type
+    }) => Effect.map(outboxes.change(what, { outbox, consumer, letter, diedUntil }), (count) => ({ count }))
+
+    const outboxHandlers = HttpApiBuilder.group(api, "outboxes", (handlers) =>
+      handlers.handleAll({
+        list: () => outboxes.states,
+        deadLetters: ({ query: { consumer, outbox } }) => outboxes.deadLetters(outbox, consumer),
+        requeue: change("requeue"),
+        discard: change("discard")
       }))
 
     const cookie = (value: string, maxAge: `${number} days`) =>
@@ -248,7 +276,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
 
     return Layer.mergeAll(
       HttpApiBuilder.layer(api, { openapiPath: `${prefix}/api/openapi.json` as `/${string}` }).pipe(
-        Layer.provide([busHandlers, fleetHandlers, accessHandlers]),
+        Layer.provide([busHandlers, fleetHandlers, outboxHandlers, accessHandlers]),
         Layer.provide(authorization)
       ),
       Layer.effectDiscard(Page.addRoutes(prefix)),

@@ -43,6 +43,8 @@ export const BusState = Schema.Struct({
   clients: Schema.Int,
   /** Whether `api/fleet` has anything to say. */
   hasFleet: Schema.Boolean,
+  /** Whether `api/outboxes` has anything to say. */
+  hasOutboxes: Schema.Boolean,
   /** Whether a token was asked for, so that there is something to sign out of. */
   hasToken: Schema.Boolean
 })
@@ -137,6 +139,85 @@ export class HostNotFound extends Schema.TaggedError<HostNotFound>()("HostNotFou
 }, { httpApiStatus: 404 }) {}
 
 // -----------------------------------------------------------------------------
+// Durable events
+// -----------------------------------------------------------------------------
+
+/** A durable consumer, as `ConsumerSnapshot` of `@openwatch/event-bus-sql` means it. */
+export const ConsumerState = Schema.Struct({
+  name: Schema.String,
+  kinds: Schema.Array(Schema.String),
+  order: Schema.Literals(["all", "key", "none"]),
+  partitions: Schema.Int,
+  /** Events that it has not moved past, and the age of the oldest of them. */
+  lag: Schema.Struct({ events: Schema.Int, seconds: Schema.Finite }),
+  /** Events that failed, and are tried again. */
+  retrying: Schema.Int,
+  /** Events that wait behind one that failed or died. */
+  held: Schema.Int,
+  /** Dead letters. */
+  dead: Schema.Int,
+  /** How many partitions each process has; its id changes with every start. */
+  owners: Schema.Record(Schema.String, Schema.Int),
+  /** When a process was last known to serve it, to some minutes. */
+  lastSeenAt: Time
+})
+
+/** An outbox and its durable consumers. */
+export const OutboxState = Schema.Struct({
+  name: Schema.String,
+  /** When this was read: up to two seconds ago. */
+  at: Time,
+  /** Why its consumers cannot be told; `null` where they are. */
+  problem: Schema.NullOr(Schema.String),
+  consumers: Schema.Array(ConsumerState)
+})
+
+/** An event that a consumer has given up. Texts longer than 10,000 characters are cut off. */
+export const DeadLetterState = Schema.Struct({
+  consumer: Schema.String,
+  kind: Schema.String,
+  id: Schema.String,
+  /** The event as it is stored. */
+  json: Schema.String,
+  /** What the last attempt failed with. */
+  cause: Schema.String,
+  attempts: Schema.Int,
+  publishedAt: Time,
+  diedAt: Time
+})
+
+/** The first 100 dead letters of an outbox, or of a consumer, and when they were read. */
+export const DeadLetters = Schema.Struct({ at: Time, letters: Schema.Array(DeadLetterState) })
+
+const Name = Schema.String.check(Schema.isMaxLength(1024))
+
+/**
+ * Which dead letters are to be requeued or discarded: one, or all of a consumer, but for those that have died since a list was
+ * read and are in nobody's sight.
+ */
+export const DeadLetterChoice = Schema.Struct({
+  outbox: Name,
+  consumer: Name,
+  /** One of them. Without it all are meant. */
+  letter: Schema.optionalKey(Schema.Struct({ kind: Name, id: Name })),
+  /** The `at` of the list that was looked at. */
+  diedUntil: Time
+})
+
+/** How many dead letters there were. */
+export const Changed = Schema.Struct({ count: Schema.Int })
+
+/** No outbox that is shown here has this name. */
+export class OutboxNotFound extends Schema.TaggedError<OutboxNotFound>()("OutboxNotFound", {
+  message: Schema.String
+}, { httpApiStatus: 404 }) {}
+
+/** The database of an outbox cannot be asked now. */
+export class OutboxUnavailable extends Schema.TaggedError<OutboxUnavailable>()("OutboxUnavailable", {
+  message: Schema.String
+}, { httpApiStatus: 503 }) {}
+
+// -----------------------------------------------------------------------------
 // Access
 // -----------------------------------------------------------------------------
 
@@ -194,6 +275,26 @@ const fleet = HttpApiGroup.make("fleet").add(
   }).annotate(OpenApi.Summary, "The scores of a host's scans, oldest first")
 ).middleware(Authorization)
 
+const outboxes = HttpApiGroup.make("outboxes").add(
+  HttpApiEndpoint.get("list", "/api/outboxes", { success: Schema.Array(OutboxState) })
+    .annotate(OpenApi.Summary, "The outboxes and their durable consumers"),
+  HttpApiEndpoint.get("deadLetters", "/api/dead-letters", {
+    query: { outbox: Name, consumer: Schema.optional(Name) },
+    success: DeadLetters,
+    error: [OutboxNotFound, OutboxUnavailable]
+  }).annotate(OpenApi.Summary, "The first 100 dead letters of an outbox, or of one of its consumers"),
+  HttpApiEndpoint.post("requeue", "/api/dead-letters/requeue", {
+    payload: DeadLetterChoice,
+    success: Changed,
+    error: [OutboxNotFound, OutboxUnavailable]
+  }).annotate(OpenApi.Summary, "Has dead letters tried again, from the first attempt on"),
+  HttpApiEndpoint.post("discard", "/api/dead-letters/discard", {
+    payload: DeadLetterChoice,
+    success: Changed,
+    error: [OutboxNotFound, OutboxUnavailable]
+  }).annotate(OpenApi.Summary, "Forgets dead letters")
+).middleware(Authorization)
+
 const access = HttpApiGroup.make("access").add(
   HttpApiEndpoint.get("health", "/health", { success: Schema.Struct({ status: Schema.Literal("ok") }) })
     .annotate(OpenApi.Summary, "Answers while the server lives; needs no token"),
@@ -207,6 +308,6 @@ const access = HttpApiGroup.make("access").add(
 )
 
 /** The API of {@link Inspector.layer}. */
-export class InspectorApi extends HttpApi.make("inspector").add(bus).add(fleet).add(access).annotateMerge(
+export class InspectorApi extends HttpApi.make("inspector").add(bus).add(fleet).add(outboxes).add(access).annotateMerge(
   OpenApi.annotations({ title: "Inspector", description: "An event bus, seen live", version: "0.1.0" })
 ) {}

@@ -6,3 +6,4 @@
 export { FleetView } from "./FleetView.ts"
 export * as Inspector from "./Inspector.ts"
 export * as InspectorApi from "./InspectorApi.ts"
+export type { OutboxLetterKey, OutboxView } from "./OutboxView.ts"

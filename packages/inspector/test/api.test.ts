@@ -35,6 +35,7 @@ describe("the API", () => {
           unmatched: 1,
           clients: 0,
           hasFleet: false,
+          hasOutboxes: false,
           hasToken: false
         }
       )
@@ -109,10 +110,14 @@ describe("the API", () => {
       const document = JSON.parse((yield* request("/bus/api/openapi.json")).text)
       assert.deepStrictEqual(Object.keys(document.paths).toSorted(), [
         "/bus/api/bus",
+        "/bus/api/dead-letters",
+        "/bus/api/dead-letters/discard",
+        "/bus/api/dead-letters/requeue",
         "/bus/api/events",
         "/bus/api/fleet/alerts",
         "/bus/api/fleet/hosts",
         "/bus/api/fleet/hosts/{hostId}/scores",
+        "/bus/api/outboxes",
         "/bus/api/session",
         "/bus/api/subscriptions",
         "/bus/health",

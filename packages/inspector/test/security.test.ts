@@ -30,6 +30,8 @@ const guarded = [
   "/api/fleet/hosts",
   "/api/fleet/alerts",
   "/api/fleet/hosts/x/scores",
+  "/api/outboxes",
+  "/api/dead-letters?outbox=x",
   "/metrics"
 ]
 

@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useState } from "preact/hooks"
+import { DurableEvents } from "./DurableEvents.tsx"
 import { Events } from "./Events.tsx"
 import { Fleet } from "./Fleet.tsx"
 import { clock, count } from "./format.ts"
@@ -66,6 +67,9 @@ export const App = ({ live }: { live: Live }) => {
               <Total label="Had no subscriber" value={bus.unmatched} />
               <Total label="Live viewers" value={bus.clients} />
             </dl>
+            {bus.hasOutboxes
+              ? <DurableEvents live={live} outboxes={state.outboxes} letters={state.letters} />
+              : null}
             {bus.hasFleet ? <Fleet live={live} hosts={state.hosts} alerts={state.alerts} /> : null}
             <Throughput history={state.history} kinds={bus.kinds} />
             <Subscriptions subscriptions={state.subscriptions} />

@@ -10,10 +10,16 @@
  */
 import type {
   BusState as BusStateSchema,
+  Changed,
+  ConsumerState,
+  DeadLetterChoice,
+  DeadLetters,
+  DeadLetterState,
   Gap,
   HostState as HostStateSchema,
   Lost,
   OpenAlert as OpenAlertSchema,
+  OutboxState,
   Score as ScoreSchema,
   SubscriptionState as SubscriptionStateSchema
 } from "../../src/InspectorApi.ts"
@@ -23,6 +29,12 @@ export type SubscriptionState = typeof SubscriptionStateSchema.Encoded
 export type HostState = typeof HostStateSchema.Encoded
 export type OpenAlert = typeof OpenAlertSchema.Encoded
 export type Score = typeof ScoreSchema.Encoded
+export type Outbox = typeof OutboxState.Encoded
+export type Consumer = typeof ConsumerState.Encoded
+export type DeadLetter = typeof DeadLetterState.Encoded
+
+/** What can be done with dead letters. */
+export type Change = "requeue" | "discard"
 
 /** Whether the page is up to date: `live` when the last question was answered and events come as they are published. */
 export type Status = "connecting" | "live" | "reconnecting" | "unauthorized"
@@ -57,6 +69,9 @@ export interface State {
   readonly entries: ReadonlyArray<Entry>
   readonly hosts: ReadonlyArray<HostState>
   readonly alerts: ReadonlyArray<OpenAlert>
+  readonly outboxes: ReadonlyArray<Outbox>
+  /** The first dead letters of each outbox, by its name. */
+  readonly letters: ReadonlyMap<string, ReadonlyArray<DeadLetter>>
 }
 
 /** Five minutes of samples. */
@@ -68,6 +83,7 @@ const lossMatters = 10_000
 const standstillMatters = 3_000
 const pollEvery = 1_000
 const fleetEvery = 5_000
+const outboxesEvery = 3_000
 const slowestRetry = 10_000
 
 interface Watched {
@@ -86,6 +102,13 @@ const getJson = async <A>(path: string): Promise<A> => {
   return response.json() as Promise<A>
 }
 
+/** The server says why: as an error of its API, or in one line. */
+const reasonOf = async (answer: Response): Promise<string> => {
+  const text = await answer.text().catch(() => "")
+  const why = text.startsWith("{") ? (JSON.parse(text) as { readonly message?: string }).message ?? "" : text.trim()
+  return why === "" ? "" : `: ${why.slice(0, 500)}`
+}
+
 const noHistory: History = { times: [], published: {}, dropped: [] }
 
 export class Live {
@@ -96,7 +119,9 @@ export class Live {
     history: noHistory,
     entries: [],
     hosts: [],
-    alerts: []
+    alerts: [],
+    outboxes: [],
+    letters: new Map()
   }
   private readonly listeners = new Set<() => void>()
   private readonly watched = new Map<string, Watched>()
@@ -109,6 +134,9 @@ export class Live {
   private timer: ReturnType<typeof setTimeout> | undefined
   private fleetReadAt = 0
   private fleetIsStale = true
+  private outboxesReadAt = Number.NEGATIVE_INFINITY
+  /** When each list of dead letters was read, as the server has it. */
+  private readonly lettersReadAt = new Map<string, string>()
   private incoming: Array<Entry> = []
 
   subscribe(listener: () => void): () => void {
@@ -144,10 +172,7 @@ export class Live {
       return undefined
     }
     if (answer.status === 401) return "This token is wrong."
-    // The server says why: as an error of its API, or in one line.
-    const text = await answer.text().catch(() => "")
-    const why = text.startsWith("{") ? (JSON.parse(text) as { readonly message?: string }).message ?? "" : text.trim()
-    return `The server refused this login (${answer.status}${why === "" ? "" : `: ${why.slice(0, 500)}`}).`
+    return `The server refused this login (${answer.status}${await reasonOf(answer)}).`
   }
 
   async logout(): Promise<void> {
@@ -158,6 +183,40 @@ export class Live {
 
   scores(hostId: string): Promise<ReadonlyArray<Score>> {
     return getJson(`api/fleet/hosts/${encodeURIComponent(hostId)}/scores`)
+  }
+
+  /** Requeues or discards a dead letter, or all of a consumer that were there when they were read. Says what came of it. */
+  async change(
+    what: Change,
+    outbox: string,
+    consumer: string,
+    letter: DeadLetter | undefined
+  ): Promise<{ readonly isGood: boolean; readonly text: string }> {
+    const choice: typeof DeadLetterChoice.Encoded = {
+      outbox,
+      consumer,
+      ...(letter === undefined ? {} : { letter: { kind: letter.kind, id: letter.id } }),
+      diedUntil: this.lettersReadAt.get(outbox)!
+    }
+    const answer = await fetch(`api/dead-letters/${what}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(choice)
+    }).catch(() => undefined)
+    const done = what === "requeue" ? "requeued" : "discarded"
+    if (answer === undefined) {
+      return { isGood: false, text: `The server does not answer: nothing is known to be ${done}.` }
+    }
+    if (!answer.ok) {
+      if (answer.status === 401) this.leave()
+      return { isGood: false, text: `Not ${done} (${answer.status}${await reasonOf(answer)}).` }
+    }
+    const { count } = await answer.json() as typeof Changed.Encoded
+    this.outboxesReadAt = Number.NEGATIVE_INFINITY
+    this.schedule(0)
+    return count === 0
+      ? { isGood: false, text: `Nothing was ${done}: somebody else was there before.` }
+      : { isGood: true, text: `${count} of ${consumer} ${done}.` }
   }
 
   private set(change: Partial<State>): void {
@@ -179,6 +238,7 @@ export class Live {
     this.incoming = []
     this.watched.clear()
     this.fleetIsStale = true
+    this.outboxesReadAt = Number.NEGATIVE_INFINITY
     this.set({
       status: "unauthorized",
       bus: undefined,
@@ -186,6 +246,8 @@ export class Live {
       entries: [],
       hosts: [],
       alerts: [],
+      outboxes: [],
+      letters: new Map(),
       history: noHistory
     })
   }
@@ -199,6 +261,7 @@ export class Live {
         getJson<ReadonlyArray<SubscriptionState>>("api/subscriptions")
       ])
       const fleet = bus.hasFleet ? await this.readFleet() : {}
+      const durable = bus.hasOutboxes ? await this.readOutboxes() : {}
       if (question !== this.question) {
         this.fleetIsStale = true
         return
@@ -215,7 +278,8 @@ export class Live {
         bus,
         subscriptions: this.judge(subscriptions),
         history: restarted ? noHistory : this.sample(prior, bus),
-        ...fleet
+        ...fleet,
+        ...durable
       })
       if (this.source === undefined && !document.hidden) this.connect()
       this.schedule(pollEvery)
@@ -239,6 +303,27 @@ export class Live {
       getJson<ReadonlyArray<OpenAlert>>("api/fleet/alerts")
     ])
     return { hosts, alerts }
+  }
+
+  private async readOutboxes(): Promise<Partial<State>> {
+    const now = Date.now()
+    if (now - this.outboxesReadAt < outboxesEvery) return {}
+    const outboxes = await getJson<ReadonlyArray<Outbox>>("api/outboxes")
+    const letters = new Map<string, ReadonlyArray<DeadLetter>>()
+    await Promise.all(outboxes.map(async ({ consumers, name, problem }) => {
+      if (problem !== null || !consumers.some(({ dead }) => dead > 0)) return
+      try {
+        const list = await getJson<typeof DeadLetters.Encoded>(`api/dead-letters?outbox=${encodeURIComponent(name)}`)
+        letters.set(name, list.letters)
+        this.lettersReadAt.set(name, list.at)
+      } catch (error) {
+        // The database went away in between. The next answer says so, and these are as true as before.
+        if (error instanceof Unauthorized) throw error
+        letters.set(name, this.state.letters.get(name) ?? [])
+      }
+    }))
+    this.outboxesReadAt = now
+    return { outboxes, letters }
   }
 
   private sample(prior: BusState | undefined, bus: BusState): History {

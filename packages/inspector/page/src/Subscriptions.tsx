@@ -30,7 +30,7 @@ const Row = ({ subscription }: { subscription: Subscription }) => {
 }
 
 export const Subscriptions = ({ subscriptions }: { subscriptions: ReadonlyArray<Subscription> }) => (
-  <section class="panel subscriptions" aria-labelledby="subscriptions">
+  <section class="panel subscriptions stacked" aria-labelledby="subscriptions">
     <h2 id="subscriptions">
       Subscriptions <span class="muted">{count(subscriptions.length)}</span>
     </h2>

@@ -1,10 +1,9 @@
 import { assert, describe, layer, vi } from "@effect/vitest"
 import type { FleetView } from "@openwatch/inspector"
 import { DateTime, Effect, Exit, Layer, Redacted, Scope } from "effect"
-import { readFileSync } from "node:fs"
-import { createRequire } from "node:module"
 import type { Page } from "playwright-core"
 import { Ping, ping, Pong, port, request, server, TestBus } from "../fixture.ts"
+import { violations } from "./axe.ts"
 import { Browser, isMissing, openPage, see } from "./browser.ts"
 import { fleet } from "./scene.ts"
 
@@ -15,21 +14,6 @@ const seeLive = (page: Page): Effect.Effect<void> => see(page, ".status", "Live"
 vi.setConfig({ testTimeout: 60_000 })
 
 const token = "correct horse battery staple"
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
-
-/** What axe-core finds wrong with the page as it is now. */
-const violations = (page: Page) =>
-  Effect.promise(async () => {
-    // Through the debugger: the page's own policy would not let a script in.
-    await page.evaluate(axe)
-    const { violations } = await page.evaluate("axe.run()") as {
-      readonly violations: ReadonlyArray<
-        { readonly id: string; readonly nodes: ReadonlyArray<{ readonly html: string }> }
-      >
-    }
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)
-  })
 
 /** The same in the dark, for what is the same test otherwise. */
 const violationsInDark = (page: Page) =>

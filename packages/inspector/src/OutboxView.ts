@@ -1,0 +1,47 @@
+/**
+ * What the inspector asks of an outbox. An `Outbox` of `@openwatch/event-bus-sql` is one as it is; this package does not
+ * need that one.
+ */
+import type { DateTime, Duration, Effect, Stream } from "effect"
+
+/** By which a dead letter is known. */
+export interface OutboxLetterKey {
+  readonly consumer: string
+  readonly kind: string
+  readonly id: string
+}
+
+/** What the inspector asks of an outbox. */
+export interface OutboxView {
+  /** In the page and in the API. No two outboxes of an inspector have the same. */
+  readonly name: string
+  readonly consumers: Effect.Effect<
+    ReadonlyArray<{
+      readonly name: string
+      readonly kinds: ReadonlyArray<string>
+      readonly order: "all" | "key" | "none"
+      readonly partitions: number
+      readonly lag: { readonly events: number; readonly age: Duration.Duration }
+      readonly retrying: number
+      readonly held: number
+      readonly dead: number
+      readonly owners: Readonly<Record<string, number>>
+      readonly lastSeenAt: DateTime.Utc
+    }>,
+    { readonly message: string }
+  >
+  readonly deadLetters: (options?: { readonly consumer?: string | undefined }) => Stream.Stream<
+    OutboxLetterKey & {
+      readonly json: string
+      readonly cause: string
+      readonly attempts: number
+      readonly publishedAt: DateTime.Utc
+      readonly diedAt: DateTime.Utc
+    },
+    { readonly message: string }
+  >
+  /** Returns how many of them there were. */
+  readonly requeue: (letters: ReadonlyArray<OutboxLetterKey>) => Effect.Effect<number, { readonly message: string }>
+  /** Returns how many of them there were. */
+  readonly discard: (letters: ReadonlyArray<OutboxLetterKey>) => Effect.Effect<number, { readonly message: string }>
+}
