@@ -38,6 +38,7 @@ export default defineConfig({
       // An exploration takes as long as there are schedules.
       suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? 600_000 : 60_000),
       suite("mutation", "test/mutation"),
+      suite("site", "site/test"),
       suite("spec-coverage", "test/spec-coverage")
     ]
   }

@@ -38,3 +38,10 @@ it("whoever knows the name of a part finds it in the index of docs", () => {
   assert.isAbove(metrics.length, 0)
   assert.deepStrictEqual(Array.from(names).filter((name) => !listed.has(name)), [])
 })
+
+it("the contents of docs list every page", () => {
+  const contents = readFileSync(join(root, "docs/README.md"), "utf8").split("## Index")[0]!
+  const pages = globSync("*.md", { cwd: join(root, "docs") }).filter((page) => page !== "README.md")
+  assert.isAbove(pages.length, 0)
+  assert.deepStrictEqual(pages.filter((page) => !contents.includes(`(./${page})`)), [])
+})

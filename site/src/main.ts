@@ -1,0 +1,58 @@
+/**
+ * Builds the site, or serves it: `node site/src/main.ts [build | dev | preview]`. Further arguments go to VitePress, such as
+ * `--base /openwatch/` for a site that is not at the root of its host.
+ *
+ * VitePress and what it needs is installed on the first run, into this folder.
+ */
+import { spawnSync } from "node:child_process"
+import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { type Page, repositoryPages } from "./pages.ts"
+import { referencePages } from "./reference.ts"
+
+const root = join(import.meta.dirname, "../..")
+const site = join(root, "site")
+const staged = join(site, "dist/pages")
+
+const run = (command: string, args: ReadonlyArray<string>, cwd: string): void => {
+  const { status } = spawnSync(command, args, { cwd, stdio: "inherit" })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+/** Installs what the lock file says, if that is not what is there. */
+const install = (): void => {
+  const lock = readFileSync(join(site, "package-lock.json"), "utf8")
+  const installed = join(site, "node_modules/.installed.json")
+  if (existsSync(installed) && readFileSync(installed, "utf8") === lock) return
+  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], site)
+  writeFileSync(installed, lock)
+}
+
+const write = ({ path, text }: Page): void => {
+  const file = join(staged, path)
+  // What has not changed is left alone, so that a server of pages reloads only what has.
+  if (existsSync(file) && readFileSync(file, "utf8") === text) return
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text)
+}
+
+const stage = (): void => {
+  const { images, pages } = repositoryPages(root)
+  for (const page of [...pages, ...referencePages(root)]) write(page)
+  for (const image of images) {
+    mkdirSync(dirname(join(staged, image)), { recursive: true })
+    copyFileSync(join(root, image), join(staged, image))
+  }
+}
+
+const [command = "build", ...rest] = process.argv.slice(2)
+install()
+rmSync(staged, { recursive: true, force: true })
+// The reference shows the types that the compiler found where the sources leave them out.
+const packages = globSync("packages/*/tsconfig.json", { cwd: root })
+run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--build", ...packages], root)
+stage()
+if (command === "dev") {
+  for (const folder of ["docs", "packages"]) watch(join(root, folder), { recursive: true }, stage)
+}
+run(process.execPath, [join(site, "node_modules/vitepress/bin/vitepress.js"), command, site, ...rest], root)
