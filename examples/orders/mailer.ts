@@ -1,39 +1,41 @@
-/** Tells customers of their orders. A mail is appended to a mailbox file, which stands for a mail server. */
-import { EventBus } from "@openwatch/event-bus"
-import { Cause, Data, Effect, FileSystem, Layer, type PlatformError, Schedule, Schema } from "effect"
-import { order, OrderPlaced } from "./checkout.ts"
-import { OrderShipped } from "./warehouse.ts"
+/**
+ * Tells customers of their orders. A mail is a file in a folder, which stands for a mail service.
+ *
+ * Nobody can send a mail and write down that it was sent in one step: a process that is killed between the two sends it again.
+ * So each mail has an id that is the same then, and the service takes a mail of one id once, as the "idempotency keys" of
+ * services for mails and payments are for. A table of sent ids would not help here: it is the second of the two steps.
+ */
+import { Outbox } from "@openwatch/event-bus-sql"
+import { Effect, FileSystem, Layer, Schedule } from "effect"
+import { type OrderPlaced, type OrderShipped, ShopOutbox } from "./shop.ts"
 
-export class MailFailed extends Schema.TaggedClass<MailFailed>()("MailFailed", { ...order, reason: Schema.String }) {}
+const subject = { OrderPlaced: "We have your order", OrderShipped: "Your order is on its way" } as const
 
-export class MailerBus extends EventBus.Service<MailerBus>()("orders/MailerBus", {
-  events: [OrderPlaced, OrderShipped, MailFailed]
-}) {}
-
-class NoSuchAddress extends Data.TaggedError("NoSuchAddress")<{ readonly message: string }> {}
-
-const send = Effect.fnUntraced(function*(mailbox: string, event: OrderPlaced | OrderShipped) {
-  if (event.customer.endsWith(".invalid")) return yield* new NoSuchAddress({ message: `no mail for ${event.customer}` })
+/** Hands a mail over. It is there as a whole or not at all, and once for each id. */
+const send = Effect.fnUntraced(function*(mailbox: string, id: string, mail: string) {
   const fs = yield* FileSystem.FileSystem
-  const subject = event._tag === "OrderPlaced" ? "We have your order" : "Your order is on its way"
-  const mail = `To: ${event.customer}\nSubject: ${subject}: ${event.orderId}\n\n${event.item}\n\n`
-  return yield* fs.writeFileString(mailbox, mail, { flag: "a" })
+  yield* fs.writeFileString(`${mailbox}/${id}.part`, mail)
+  yield* fs.rename(`${mailbox}/${id}.part`, `${mailbox}/${id}.mail`)
 })
 
-/** An address that does not exist will not exist a second later. All else is tried again for a minute. */
-const retry = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]).pipe(
-  Schedule.upTo({ duration: "1 minute" }),
-  Schedule.setInputType<NoSuchAddress | PlatformError.PlatformError>(),
-  Schedule.while(({ input }) => input._tag !== "NoSuchAddress")
-)
+const notify = Effect.fnUntraced(function*(mailbox: string, event: OrderPlaced | OrderShipped, id: string) {
+  const { _tag, customer, item, orderId } = event
+  // An address that does not exist will not exist a second later: a dead letter, for somebody to look at.
+  if (customer.endsWith(".invalid")) yield* Outbox.giveUp(new Error(`no mail for ${customer}`))
+  yield* send(mailbox, `${_tag}-${id}`, `To: ${customer}\nSubject: ${subject[_tag]}: ${orderId}\n\n${item}\n`)
+})
+
+/** The service is away: for as long as it takes, which is almost three hours here. */
+const retry = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")])
 
 export const mailer = (mailbox: string) =>
   Layer.effectDiscard(Effect.gen(function*() {
-    const bus = yield* MailerBus
-    yield* bus.on(["OrderPlaced", "OrderShipped"], (event) => send(mailbox, event), {
-      name: "mailer",
+    const outbox = yield* ShopOutbox
+    yield* outbox.on(["OrderPlaced", "OrderShipped"], (event, { id }) => notify(mailbox, event, id), {
+      consumer: "mailer",
+      order: "key",
       retry,
-      onFailure: ({ customer, item, orderId }, cause) =>
-        bus.publish(new MailFailed({ customer, item, orderId, reason: String(Cause.squash(cause)) }))
+      maxAttempts: 10_000,
+      drain: "5 seconds"
     })
   }))

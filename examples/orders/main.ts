@@ -1,61 +1,53 @@
 /**
- * A shop on the bus: orders come in over HTTP, are paid, shipped, mailed and kept.
+ * A shop with durable events: orders come in over HTTP, are paid, shipped, mailed and kept.
  *
  *     npx node examples/orders/main.ts
  *     curl localhost:3000/orders -H content-type:application/json -d '{ "customer": "ada@example.org", "item": "a lamp" }'
  *     curl localhost:3000/orders/ORDER-ID   # follows the order until it is shipped
  *     curl localhost:3000/metrics
+ *     open http://localhost:3000/inspector/ # who is how far, and what was given up
  *
- * It keeps its files in `.orders`; PORT and FOLDER say otherwise. Each part declares the events that it knows. None knows this file. SIGTERM or Ctrl-C ends all in order: what was accepted is
- * still paid, shipped, mailed and kept.
+ * It keeps its files in `.orders`; PORT and FOLDER say otherwise. An order and its event are stored in one transaction. From there
+ * each part goes on by itself, behind where it had stopped: end the shop by Ctrl-C, or kill it (`kill -9`) at any moment, and
+ * start it again. Each order that was accepted is paid, shipped and kept once, and mailed once.
  */
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
-import { EventBus } from "@openwatch/event-bus"
+import { Inspector } from "@openwatch/inspector"
 import { Cause, Config, Effect, Exit, FileSystem, Layer, Runtime } from "effect"
 import { HttpRouter } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { createServer } from "node:http"
-import { checkout, CheckoutBus } from "./checkout.ts"
-import { ledger, LedgerBus } from "./ledger.ts"
-import { mailer, MailerBus } from "./mailer.ts"
+import { checkout } from "./checkout.ts"
+import { ledger } from "./ledger.ts"
+import { mailer } from "./mailer.ts"
 import { endPages, pages, PagesBus } from "./pages.ts"
-import { payments, PaymentsBus } from "./payments.ts"
-import { OrderChanged, Tracking, TrackingBus } from "./tracking.ts"
-import { warehouse, WarehouseBus } from "./warehouse.ts"
+import { payments } from "./payments.ts"
+import { ShopBus, ShopOutbox, storage } from "./shop.ts"
+import { warehouse } from "./warehouse.ts"
 
-class ShopBus extends EventBus.Service<ShopBus>()("orders/ShopBus", { events: [...LedgerBus.events, OrderChanged] }) {}
-
-/** What each part declared, as a part of the one bus. */
-const parts = Layer.mergeAll(
-  CheckoutBus.layerFrom(ShopBus),
-  PaymentsBus.layerFrom(ShopBus),
-  WarehouseBus.layerFrom(ShopBus),
-  MailerBus.layerFrom(ShopBus),
-  TrackingBus.layerFrom(ShopBus),
-  PagesBus.layerFrom(ShopBus),
-  LedgerBus.layerFrom(ShopBus)
+const inspector = Layer.unwrap(
+  Effect.map(ShopOutbox, (outbox) => Inspector.layer(ShopBus, { prefix: "/inspector", outboxes: [outbox] }))
 )
 
-const site = HttpRouter.serve(Layer.mergeAll(checkout, pages, PrometheusMetrics.layerHttp()), { disableLogger: true })
+const site = HttpRouter.serve(Layer.mergeAll(checkout, pages, inspector, PrometheusMetrics.layerHttp()), {
+  disableLogger: true
+})
 
 const app = Effect.gen(function*() {
   const port = yield* Config.Int("PORT").pipe(Config.withDefault(3000))
   const folder = yield* Config.String("FOLDER").pipe(Config.withDefault(".orders"))
   const mailbox = yield* Config.String("MAILBOX").pipe(Config.withDefault(`${folder}/mailbox`))
   const fs = yield* FileSystem.FileSystem
-  yield* fs.makeDirectory(folder, { recursive: true })
+  yield* fs.makeDirectory(`${folder}/mailbox`, { recursive: true })
 
-  // Whoever publishes is given those who subscribe. It ends from the top, so each still hears of what those above it finish.
+  // No order is taken before all are there who do something for it: a consumer that is new begins with the present.
   return endPages.pipe(
     Layer.provide(site),
     Layer.provide(NodeHttpServer.layer(createServer, { port, host: "127.0.0.1", gracefulShutdownTimeout: "1 second" })),
-    Layer.provide(payments),
-    Layer.provide(warehouse),
-    Layer.provide(mailer(mailbox)),
-    Layer.provide(ledger(`${folder}/ledger.sqlite`)),
-    Layer.provide(Tracking.layer),
-    Layer.provide(parts),
-    Layer.provide(ShopBus.layerWith({ bufferSize: 100_000, drain: "10 seconds" }))
+    Layer.provide(Layer.mergeAll(payments, warehouse, mailer(mailbox), ledger)),
+    Layer.provide(PagesBus.layerFrom(ShopBus)),
+    Layer.provide(storage(`${folder}/shop.sqlite`)),
+    Layer.provide(ShopBus.layer)
   )
 })
 

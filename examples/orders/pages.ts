@@ -3,27 +3,32 @@ import { EventBus } from "@openwatch/event-bus"
 import { Effect, Layer, Schema, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { OrderId } from "./checkout.ts"
-import { OrderChanged, Tracking } from "./tracking.ts"
+import { SqlClient } from "effect/sql"
+import { OrderId, ShopBus } from "./shop.ts"
 
 /** A bus of its own, so that all pages can be ended and nothing else. */
-export class PagesBus extends EventBus.Service<PagesBus>()("orders/PagesBus", { events: [OrderChanged] }) {}
+export class PagesBus extends EventBus.Service<PagesBus>()("orders/PagesBus", { events: ShopBus.events }) {}
 
-const frame = (change: OrderChanged) =>
-  Sse.encoder.write({ _tag: "Event", event: "message", id: undefined, data: change.status })
+const statusOf = { OrderPlaced: "placed", OrderPaid: "paid", OrderShipped: "shipped" } as const
+
+const frame = (status: string) => Sse.encoder.write({ _tag: "Event", event: "message", id: undefined, data: status })
 
 export const pages = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const bus = yield* PagesBus
-  const orders = yield* Tracking
+  const sql = yield* SqlClient.SqlClient
   yield* router.add(
     "GET",
     "/orders/:orderId",
     Effect.gen(function*() {
       const { orderId } = yield* HttpRouter.schemaPathParams(Schema.Struct({ orderId: OrderId }))
-      const page = yield* bus.subscribe({ kinds: ["OrderChanged"], where: { orderId }, name: "page", bufferSize: 8 })
-      const now = orders.get(orderId)
-      const frames = Stream.concat(Stream.fromIterable(now === undefined ? [] : [now]), page.stream).pipe(
-        Stream.takeUntil(({ status }) => status === "shipped"),
+      // First what changes, then what is: a page that asked the other way round could miss a change in between.
+      const page = yield* bus.subscribe({ kinds: bus.kinds, where: { orderId }, name: "page", bufferSize: 8 })
+      const now = yield* sql<{ readonly status: string }>`SELECT status FROM orders WHERE id = ${orderId}`
+      const frames = Stream.concat(
+        Stream.fromIterable(now.map(({ status }) => status)),
+        Stream.map(page.stream, ({ _tag }) => statusOf[_tag])
+      ).pipe(
+        Stream.takeUntil((status) => status === "shipped"),
         Stream.map(frame),
         Stream.prepend([": welcome\n\n"]), // the browser is answered at once, not with the first change
         Stream.encodeText

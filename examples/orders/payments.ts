@@ -1,18 +1,22 @@
 /** Charges for each order. */
-import { EventBus } from "@openwatch/event-bus"
-import { Effect, Layer, Schema } from "effect"
-import { order, OrderPlaced } from "./checkout.ts"
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { OrderPaid, ShopOutbox } from "./shop.ts"
 
-export class OrderPaid extends Schema.TaggedClass<OrderPaid>()("OrderPaid", order) {}
-
-export class PaymentsBus extends EventBus.Service<PaymentsBus>()("orders/PaymentsBus", {
-  events: [OrderPlaced, OrderPaid]
-}) {}
+/** Stands for the bank. One that is asked twice under one id charges once: it has to be one of those. */
+const charge = (_orderId: string) => Effect.sleep("2 millis")
 
 export const payments = Layer.effectDiscard(Effect.gen(function*() {
-  const bus = yield* PaymentsBus
-  yield* bus.on("OrderPlaced", ({ customer, item, orderId }) =>
-    Effect.sleep("2 millis").pipe( // stands for the bank
-      Effect.andThen(bus.publish(new OrderPaid({ customer, item, orderId })))
-    ), { name: "payments", concurrency: 8 })
+  const outbox = yield* ShopOutbox
+  const sql = yield* SqlClient.SqlClient
+  yield* outbox.on("OrderPlaced", ({ customer, item, orderId }) =>
+    Effect.gen(function*() {
+      yield* charge(orderId)
+      // Killed from here on, this handler runs again for the order, and finds that it was paid.
+      yield* sql.withTransaction(Effect.gen(function*() {
+        const changed = yield* sql`UPDATE orders SET status = 'paid' WHERE id = ${orderId} AND status = 'placed'
+          RETURNING id`
+        if (changed.length > 0) yield* outbox.publish(new OrderPaid({ customer, item, orderId }))
+      }))
+    }), { consumer: "payments", order: "key", drain: "5 seconds" })
 }))

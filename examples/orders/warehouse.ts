@@ -1,20 +1,14 @@
-/** Ships what is paid. */
-import { EventBus } from "@openwatch/event-bus"
-import { Effect, Layer, Schema } from "effect"
-import { order } from "./checkout.ts"
-import { OrderPaid } from "./payments.ts"
-
-export class OrderShipped extends Schema.TaggedClass<OrderShipped>()("OrderShipped", order) {}
-
-export class WarehouseBus extends EventBus.Service<WarehouseBus>()("orders/WarehouseBus", {
-  events: [OrderPaid, OrderShipped]
-}) {}
+/** Ships what is paid. All that it does is in the database: so it does it once. */
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { OrderShipped, ShopOutbox } from "./shop.ts"
 
 export const warehouse = Layer.effectDiscard(Effect.gen(function*() {
-  const bus = yield* WarehouseBus
-  yield* bus.on(
-    "OrderPaid",
-    ({ customer, item, orderId }) => bus.publish(new OrderShipped({ customer, item, orderId })),
-    { name: "warehouse" }
-  )
+  const outbox = yield* ShopOutbox
+  const sql = yield* SqlClient.SqlClient
+  yield* outbox.on("OrderPaid", ({ customer, item, orderId }) =>
+    Effect.andThen(
+      sql`UPDATE orders SET status = 'shipped' WHERE id = ${orderId}`,
+      outbox.publish(new OrderShipped({ customer, item, orderId }))
+    ), { consumer: "warehouse", order: "key", transactional: true, drain: "5 seconds" })
 }))
