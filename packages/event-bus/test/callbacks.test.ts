@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
 import { Effect, Layer, Logger, ManagedRuntime, References, Schedule } from "effect"
+import { getEventListeners } from "node:events"
 import { type Ping, ping, type Pong, pong, settle, TestBus } from "./fixture.ts"
 
 /** A promise and what settles it, as a callback API would have it. */
@@ -67,6 +68,7 @@ describe("a bus outside Effect", () => {
       const done = signal()
       bus.subscribe("Ping", (event) => {
         log.push(`start ${event.n}`)
+        if (event.n === 0) return undefined
         if (event.n === 2) throw new Error("thrown")
         if (event.n === 3) return Promise.reject(new Error("rejected"))
         return Promise.resolve().then(() => {
@@ -74,11 +76,11 @@ describe("a bus outside Effect", () => {
           if (event.n === 4) done.resolve()
         })
       }, { name: "waiting" })
-      for (const n of [1, 2, 3, 4]) bus.publish(ping(n))
+      for (const n of [0, 1, 2, 3, 4]) bus.publish(ping(n))
       await done.promise
-      assert.deepStrictEqual(log, ["start 1", "end 1", "start 2", "start 3", "start 4", "end 4"])
+      assert.deepStrictEqual(log, ["start 0", "start 1", "end 1", "start 2", "start 3", "start 4", "end 4"])
       const snapshots = await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions))
-      assert.deepInclude(snapshots[0], { name: "waiting", failures: 2 })
+      assert.deepInclude(snapshots[0], { name: "waiting", failures: 2, handled: 2 })
     })
   )
 
@@ -266,6 +268,21 @@ describe("callbacks that end well", () => {
   )
 
   it(
+    "what is ended otherwise leaves nothing at its signal",
+    withCallbacks({}, async (bus) => {
+      const { signal } = new AbortController()
+      const unsubscribe = bus.subscribe("Ping", () => {}, { signal })
+      assert.strictEqual(getEventListeners(signal, "abort").length, 1)
+      unsubscribe()
+      assert.strictEqual(getEventListeners(signal, "abort").length, 0)
+      const next = bus.next("Ping", { signal })
+      bus.publish(ping(1))
+      await next
+      assert.strictEqual(getEventListeners(signal, "abort").length, 0)
+    })
+  )
+
+  it(
     "what throws or rejects is called again by retry, then given to onFailure",
     withCallbacks({}, async (bus) => {
       const calls: Array<number> = []
@@ -301,6 +318,10 @@ describe("callbacks that end well", () => {
         reason = error
       })
       assert.strictEqual((reason as Error).message, "enough")
+      await bus.next("Pung" as "Ping").catch((error) => {
+        reason = error
+      })
+      assert.match(String(reason), /kinds names "Pung"; the kinds are "Ping", "Pong"/)
       const last = bus.next("Pong")
       await dispose()
       assert.isUndefined(await last)

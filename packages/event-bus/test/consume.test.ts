@@ -274,6 +274,62 @@ describe("awaitIdle", () => {
       assert.strictEqual(runs, 2)
     }).pipe(silent))
 
+  it.effect("waits for a taker that is about to wake up", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      let isTaken = false
+      yield* Effect.forkChild(
+        Effect.map(subscription.take, () => {
+          isTaken = true
+        }),
+        { startImmediately: true }
+      )
+      yield* bus.publish(ping(1))
+      assert.isFalse(isTaken)
+      yield* bus.awaitIdle
+      assert.isTrue(isTaken)
+    }))
+
+  it.effect("waits for a handler that has waited for the others and goes on", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      yield* bus.on("Ping", () => Effect.andThen(bus.awaitIdle, Effect.sleep("1 minute")))
+      yield* bus.publish(ping(1))
+      yield* settle
+      const idle = yield* Effect.forkChild(bus.awaitIdle, { startImmediately: true })
+      yield* settle
+      assert.isUndefined(idle.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(idle)
+    }))
+
+  it.effect("waits for a handler that has given up waiting for the others, as one of them came to its end", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const gate = yield* Latch.make()
+      const ending = yield* bus.on("Pong", () => Effect.void, { name: "ending" })
+      yield* bus.on("Pong", () => gate.await)
+      yield* bus.publish(pong(1))
+      yield* settle
+      yield* bus.on("Ping", () =>
+        Effect.gen(function*() {
+          const waiting = yield* Effect.forkChild(bus.awaitIdle, { startImmediately: true })
+          yield* ending.unsubscribe
+          yield* Fiber.interrupt(waiting)
+          yield* Effect.sleep("1 minute")
+        }))
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* gate.open
+      yield* settle
+      const idle = yield* Effect.forkChild(bus.awaitIdle, { startImmediately: true })
+      yield* settle
+      assert.isUndefined(idle.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(idle)
+    }))
+
   it.effect("inside of a handler leaves that handler's subscription out", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()

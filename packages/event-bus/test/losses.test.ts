@@ -44,6 +44,19 @@ describe("losses", () => {
       assert.deepStrictEqual((yield* Fiber.join(collecting)).map(millis), [[2, 1, 2], [1, 3, 3], [1, 4, 4]])
     }))
 
+  it.effect("whoever reads on is told at once of what was lost since", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      yield* bus.publishAll([0, 1].map(ping))
+      const read = yield* Stream.toPull(subscription.losses)
+      assert.deepStrictEqual((yield* read).map(millis), [[1, 1, 1]])
+      for (const n of [2, 3, 4]) {
+        yield* bus.publish(ping(n))
+        assert.deepStrictEqual((yield* read).map(millis), [[1, n, n]])
+      }
+    }))
+
   it.effect("a consumer that re-reads a snapshot after a loss gathers what happens meanwhile", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus

@@ -147,6 +147,25 @@ describe("metrics, scraped by Prometheus", () => {
     })))
 })
 
+it.live("what a bus of the same name has left behind counts no more, but for what only grows", () =>
+  served(Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const gone = yield* Scope.provide(makeBus(), scope)
+    yield* gone.subscribe({ kinds: ["Ping"], name: "still reading" })
+    yield* makeBus()
+    yield* gone.publish(ping(1))
+    assert.includeMembers(yield* scrape, [
+      `event_bus_pending{bus="house"} 1`,
+      `event_bus_subscriptions{bus="house"} 1`
+    ])
+    yield* Scope.close(scope, Exit.void)
+    assert.includeMembers(yield* scrape, [
+      `event_bus_delivered_total{bus="house"} 1`,
+      `event_bus_pending{bus="house"} 0`,
+      `event_bus_subscriptions{bus="house"} 0`
+    ])
+  })))
+
 it.live("buses of one name from two copies of the package report their sum", () =>
   served(Effect.gen(function*() {
     const scope = yield* Scope.make()
@@ -276,6 +295,11 @@ describe("the durations of a handler", () => {
       const state = yield* run({}, { durations: true })
       assert.deepInclude(state, { count: 3, min: 0.02, max: 2 })
       assert.strictEqual(state!.sum.toFixed(3), "2.720")
+      assert.deepStrictEqual(
+        state!.buckets.map(([boundary]) => boundary),
+        // Those that OpenTelemetry's semantic conventions give for `messaging.process.duration`.
+        [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+      )
       assert.deepStrictEqual(state!.buckets.filter(([boundary]) => [0.01, 0.025, 0.5, 0.75, 2.5].includes(boundary)), [
         [0.01, 0],
         [0.025, 1],
@@ -342,7 +366,7 @@ describe("metrics, exported by OTLP", () => {
       }
       interface Exported {
         readonly name: string
-        readonly sum?: { readonly dataPoints: ReadonlyArray<Point> }
+        readonly sum?: { readonly isMonotonic: boolean; readonly dataPoints: ReadonlyArray<Point> }
         readonly gauge?: { readonly dataPoints: ReadonlyArray<Point> }
       }
       const exported: ReadonlyArray<Exported> = JSON.parse(bodies[0]!).resourceMetrics[0].scopeMetrics[0].metrics
@@ -352,6 +376,7 @@ describe("metrics, exported by OTLP", () => {
           point.attributes.some((attribute) => attribute.key === key && attribute.value.stringValue === is)
         )?.asDouble
       }
+      assert.isTrue(exported.every(({ sum }) => sum?.isMonotonic !== false))
       assert.strictEqual(value("event_bus_published_total", "kind", "Ping"), 3)
       assert.strictEqual(value("event_bus_dropped_total", "bus", "house"), 1)
       assert.strictEqual(value("event_bus_subscription_pending", "subscription", "stuck"), 2)

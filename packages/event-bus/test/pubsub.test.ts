@@ -110,6 +110,23 @@ describe("the bus as a PubSub", () => {
       assert.deepStrictEqual(yield* bus.subscriptions, [])
     }))
 
+  it.effect("is empty or full as the subscription to it is that has the most pending", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"], bufferSize: 2 })
+      const sizes = Effect.all([PubSub.size(hub), PubSub.isEmpty(hub), PubSub.isFull(hub)])
+      assert.deepStrictEqual(yield* sizes, [0, true, false])
+      const [ahead, behind] = [yield* PubSub.subscribe(hub), yield* PubSub.subscribe(hub)]
+      assert.deepStrictEqual(yield* sizes, [0, true, false])
+      yield* bus.publish(a(1))
+      yield* PubSub.take(ahead)
+      assert.deepStrictEqual(yield* sizes, [1, false, false])
+      yield* bus.publish(a(2))
+      assert.deepStrictEqual(yield* sizes, [2, false, true])
+      yield* PubSub.takeAll(behind)
+      assert.deepStrictEqual(yield* sizes, [1, false, false])
+    }))
+
   it.effect("what is published on it is published on the bus, and runs nobody", () =>
     Effect.gen(function*() {
       const bus = yield* make
@@ -191,6 +208,7 @@ describe("the bus as a PubSub", () => {
       assert.deepStrictEqual(numbers(yield* Fiber.join(three)), [1, 2, 99])
       assert.deepStrictEqual(numbers([yield* PubSub.take(s), yield* PubSub.take(s), yield* PubSub.take(s)]), [1, 2, 99])
       const late = yield* PubSub.subscribe(hub)
+      yield* bus.publish(a(4))
       assert.deepStrictEqual(numbers([yield* PubSub.take(late), yield* PubSub.take(late)]), [3, 99])
     }))
 

@@ -61,6 +61,8 @@ describe("tracing", () => {
       Effect.die(new RangeError("no")),
       Effect.fail("a text of its own each time"),
       Effect.fail(unreadable),
+      Effect.fail({ _tag: "Refused" }),
+      Effect.fail(Object.assign(new RangeError("no"), { _tag: 404 })),
       Effect.interrupt,
       Effect.void
     ]
@@ -71,7 +73,7 @@ describe("tracing", () => {
       yield* settle
       assert.deepStrictEqual(
         spans.slice(1).map((span) => span.attributes.get("error.type")),
-        ["Full", "RangeError", "_OTHER", "_OTHER", undefined, undefined]
+        ["Full", "RangeError", "_OTHER", "_OTHER", "Refused", "RangeError", undefined, undefined]
       )
     }).pipe(Effect.provide(Logger.layer([])), provide)
   })

@@ -97,6 +97,26 @@ describe("a view of a bus", () => {
       assert.deepStrictEqual(yield* pings.subscriptions, [])
     }))
 
+  it.effect("whoever awaits its shutdown waits for it, and is not told inside of it", () =>
+    Effect.gen(function*() {
+      const { pings } = yield* both
+      let isTold = false
+      const awaiting = yield* Effect.forkChild(
+        Effect.andThen(
+          pings.awaitShutdown,
+          Effect.sync(() => {
+            isTold = true
+          })
+        ),
+        { startImmediately: true }
+      )
+      yield* settle
+      assert.isFalse(isTold)
+      yield* pings.shutdown
+      assert.isFalse(isTold)
+      yield* Fiber.join(awaiting)
+    }))
+
   it.effect("ends with the bus", () =>
     Effect.gen(function*() {
       const { pings, whole } = yield* both

@@ -101,7 +101,7 @@ export class BusImpl extends Face implements Host {
   private readonly replay: number
   private readonly isMeasuring: boolean
   private readonly context: Context.Context<never>
-  private readonly scheduler: Scheduler.Scheduler
+  readonly scheduler: Scheduler.Scheduler
   private readonly endMetrics: () => void
 
   constructor(name: string, events: EventSchemas, options: Options, context: Context.Context<never>) {

@@ -1,7 +1,7 @@
 /**
  * A bus for code outside Effect.
  */
-import { Cause, Effect, Exit, Fiber, Predicate, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Predicate, Scheduler, Scope } from "effect"
 import type {
   AnyEvent,
   CallbackOptions,
@@ -28,14 +28,9 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
       const caller = Fiber.getCurrent()?.context
       return caller === undefined ? context : withAsyncScheduler(caller)
     }
-    /** What was made and has not been ended. */
-    const open = new Set<Scope.Closeable>()
-    const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>) => {
-      const scope = Scope.makeUnsafe()
-      const made = runSync(Scope.provide(effect, scope))
-      open.add(scope)
-      return { made, scope }
-    }
+    /** What was made and has not ended is in it. */
+    let scope = Scope.makeUnsafe("parallel")
+    const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>): A => runSync(Scope.provide(effect, scope))
 
     const subscribe = (
       kinds: any,
@@ -54,31 +49,25 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
           })
         } as HandlerOptions<any, unknown, never> as never
       )
-      const { made: handle, scope } = make(handled)
+      const handle = make(handled)
       const unsubscribe = (): void => {
-        open.delete(scope)
         signal?.removeEventListener("abort", unsubscribe)
-        Effect.runForkWith(callersContext())(handle.unsubscribe)
+        // At once: a fiber that gave way first would let the next event in.
+        Effect.runForkWith(Context.add(callersContext(), Scheduler.PreventSchedulerYield, true))(handle.unsubscribe)
       }
       signal?.addEventListener("abort", unsubscribe)
       return unsubscribe
     }
 
     const events = (kinds: any, options?: MatchOptions<any>): Events<any> => {
-      const { made: subscription, scope } = make<Subscription<any>>(
+      const subscription = make<Subscription<any>>(
         bus.subscribe({ ...options, kinds: typeof kinds === "string" ? [kinds] : kinds } as never)
       )
       const next = Effect.match(subscription.take, {
-        onFailure: () => {
-          open.delete(scope)
-          return ended
-        },
+        onFailure: () => ended,
         onSuccess: (value) => ({ done: false, value } as const)
       })
-      const close = Effect.as(
-        Effect.andThen(Effect.sync(() => open.delete(scope)), Scope.close(scope, Exit.void)),
-        ended
-      )
+      const close = Effect.as(subscription.unsubscribe, ended)
       const iterator: Events<Event> = {
         next: () => runPromise(next),
         return: () => runPromise(close),
@@ -96,17 +85,15 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
     ): Promise<any> =>
       runPromise(
         Effect.catch(bus.awaitNext(kinds, options as never), () => Effect.undefined),
-        signal === undefined ? {} : { signal }
+        { signal }
       ).catch((error) => {
         throw signal?.aborted === true ? signal.reason : error
       })
 
     const close = (): Promise<void> => {
-      const scopes = Array.from(open)
-      open.clear()
-      return Effect.runPromiseWith(callersContext())(
-        Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void), { concurrency: "unbounded", discard: true })
-      )
+      const closing = scope
+      scope = Scope.makeUnsafe("parallel")
+      return Effect.runPromiseWith(callersContext())(Scope.close(closing, Exit.void))
     }
 
     return Effect.succeed({

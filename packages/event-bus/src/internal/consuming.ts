@@ -4,7 +4,6 @@
 import { Cause, Context, type Duration, Effect, Exit, type Fiber, Pull, Schedule, type Scope, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
-import { withAsyncScheduler } from "./scheduler.ts"
 import { Empty, type Waiter } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
 import { CurrentWorker, Supervision, type Worker } from "./supervision.ts"
@@ -35,7 +34,7 @@ export class Consuming extends Supervision {
   private step: Step | undefined = undefined
 
   constructor(host: Host, subscription: SubscriptionImpl, consumer: Consumer, context: Context.Context<never>) {
-    super(host, subscription, consumer.drain, withAsyncScheduler(context))
+    super(host, subscription, consumer.drain, context)
     this.consumer = consumer
     this.start()
   }

@@ -107,11 +107,9 @@ export abstract class Face implements EventBus<AnyEvent> {
       const start = check(
         () => this.root.open(this, { ...options, kinds: arrayOf(kinds) }, childScope(fiber)),
         drain,
-        withAsyncScheduler(fiber.context)
+        withAsyncScheduler(fiber.context, this.root.scheduler)
       )
       const supervision = start()
-      // After shutdown it has ended already, and nobody would take it out again.
-      if (!this.isShutdown) { for (const members of this.owners) members.supervise(supervision) }
       return Effect.as(Scope.addFinalizer(supervision.scope, supervision.release), supervision.handle)
     }))
   }

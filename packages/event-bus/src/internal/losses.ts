@@ -17,7 +17,7 @@ export class Gathering {
     if (this.dropped === 0) this.since = since
     this.dropped += dropped
     this.until = until
-    if (this.onGathered !== undefined) this.notify()
+    this.notify()
   }
 
   /** What was gathered, if anything. */
@@ -102,13 +102,12 @@ export class LossWarning {
     this.isActive = true
     // A logger is somebody else's code: it does not run inside a publish.
     this.schedule(() => {
-      if (!this.isClosed) this.fiber = this.run(this.warn)
+      this.fiber = this.run(this.warn)
     })
   }
 
   /** Ends the quiet time, and warns of what was gathered in it. */
   close(): void {
-    if (this.isClosed) return
     this.collect()
     this.isClosed = true
     this.fiber?.interruptUnsafe()

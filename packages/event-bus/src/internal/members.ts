@@ -3,24 +3,21 @@
  */
 import { Effect } from "effect"
 import type { SubscriptionImpl } from "./subscription.ts"
-import { currentWorker, type Supervision } from "./supervision.ts"
+import { currentWorker } from "./supervision.ts"
 
 /** What is summed over all subscriptions that ever were. */
-export type Summed = "delivered" | "discarded" | "dropped" | "failures" | "interrupted" | "pending"
+export type Summed = "delivered" | "discarded" | "dropped" | "failures" | "pending"
 
 export class Members {
   readonly open = new Set<SubscriptionImpl>()
   /** Those that only look on: in no sum and no list. */
   private readonly observers = new Set<SubscriptionImpl>()
-  /** Those of `open` in which subscriber code runs, and those that were closed while it did. */
-  private readonly supervisions = new Set<Supervision>()
   private readonly idleChecks = new Set<() => void>()
   private readonly closed: Record<Summed, number> = {
     delivered: 0,
     discarded: 0,
     dropped: 0,
     failures: 0,
-    interrupted: 0,
     pending: 0
   }
   private readonly schedule: (task: () => void) => void
@@ -40,15 +37,10 @@ export class Members {
     this.observers.forEach(end)
   }
 
-  supervise(supervision: Supervision): void {
-    this.supervisions.add(supervision)
-  }
-
   onClosed(subscription: SubscriptionImpl): void {
     if (this.observers.delete(subscription)) return
     this.open.delete(subscription)
     for (const counter of Object.keys(this.closed) as Array<Summed>) this.closed[counter] += read(subscription, counter)
-    if (subscription.supervision !== undefined) this.supervisions.delete(subscription.supervision)
   }
 
   sum(counter: Summed): number {
@@ -61,7 +53,7 @@ export class Members {
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     // All begin before the first is waited for. In one fiber: that of a handler, perhaps, which ends the waits when it is
     // interrupted.
-    const waits = Array.from(this.supervisions, (supervision) => supervision.releaseUnsafe())
+    const waits = Array.from(this.open, ({ supervision }) => supervision?.releaseUnsafe() ?? Effect.void)
     return Effect.forEach(waits, Effect.exit, { discard: true })
   })
 
@@ -110,4 +102,4 @@ export class Members {
 }
 
 const read = ({ cursor, supervision }: SubscriptionImpl, counter: Summed): number =>
-  counter === "failures" || counter === "interrupted" ? supervision?.[counter] ?? 0 : cursor[counter]
+  counter === "failures" ? supervision?.failures ?? 0 : cursor[counter]

@@ -39,7 +39,7 @@ class Group {
     this.registrations = series.map(({ description, id, isGreatest, isTotal }, index) => {
       const options = { description, attributes }
       return isTotal
-        ? Metric.registerUnsafe(Metric.counter(id, { ...options, incremental: true }), context, {
+        ? Metric.registerUnsafe(Metric.counter(id, options), context, {
           get: () => ({ count: this.sum(index), incremental: true }),
           update: ignore,
           modify: ignore
@@ -57,8 +57,7 @@ class Group {
   }
 
   close(member: unknown): void {
-    const series = this.members.get(member)
-    if (series === undefined) return
+    const series = this.members.get(member)!
     this.members.delete(member)
     series.forEach(({ isTotal, read }, index) => {
       if (isTotal) this.closed[index]! += read(member)

@@ -12,7 +12,6 @@ export const processSpan = <A, E, R>(
   publisher: Tracer.AnySpan
 ): Effect.Effect<A, E, R> =>
   Effect.withSpan(Effect.tapCause(handling, annotateError), `process ${kind}`, {
-    root: true,
     // Nobody asked for the event: it came, and no span of its own says that it was received.
     kind: "consumer",
     links: [{ span: publisher, attributes: {} }],

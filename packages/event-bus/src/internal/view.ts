@@ -49,7 +49,6 @@ export class View extends Face {
     })
 
   readonly shutdown: Effect.Effect<void> = Effect.sync(() => {
-    if (this.isClosed) return
     this.isClosed = true
     this.members.forEach((subscription) => subscription.drainUnsafe())
     // What waits for it is somebody else's code: it does not run inside `shutdown`.
@@ -57,7 +56,7 @@ export class View extends Face {
   })
 
   readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() =>
-    this.isClosed ? Effect.void : Effect.raceFirst(this.closing.await, this.wider.awaitShutdown)
+    Effect.raceFirst(this.closing.await, this.wider.awaitShutdown)
   )
 
   /** What the closing of its layer does. */
