@@ -60,6 +60,8 @@ export interface Stage {
     body: (events: Stream.Stream<Event>) => Effect.Effect<unknown, E, Scope.Scope>,
     options?: EventBus.ConsumeOptions<Event, E, never>
   ) => Effect.Effect<SubscriptionHandle, never, Scope.Scope>
+  /** Looks after a subscription that was made otherwise. */
+  readonly watch: <S extends { readonly snapshot: Effect.Effect<SubscriptionSnapshot> }>(subscription: S) => S
   /** Says that there will be subscriptions that are not looked after. */
   readonly withOthers: Effect.Effect<void>
   /** Checks all counters now. */
@@ -87,6 +89,7 @@ export const onBus = <E>(
     const lawful = Effect.map(snapshotsNow, (snapshots) => snapshots.forEach(assertLawful))
     yield* Effect.scoped(body({
       bus,
+      watch,
       subscribe: (options) => Effect.map(bus.subscribe({ kinds: bus.kinds, ...options }), watch),
       withOthers: Effect.sync(() => {
         hasOthers = true
