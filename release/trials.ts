@@ -1,0 +1,85 @@
+/**
+ * What a stranger runs of each package, in a folder where its README's programs are `program-0.js`, `program-1.js` and so on.
+ */
+
+export interface Command {
+  readonly what: string
+  /** Of Node. */
+  readonly args: ReadonlyArray<string>
+  /** What it prints, among other things. */
+  readonly expected: string
+}
+
+export interface Trial {
+  /** What the README's programs import, and their reader has already. */
+  readonly besides?: ReadonlyArray<string>
+  readonly commands: readonly [Command, ...ReadonlyArray<Command>]
+  /** Where the first command runs besides Node. */
+  readonly runtimes?: ReadonlyArray<"bun" | "deno">
+  /** The oldest Node, where what the program needs besides asks for a later one than the package. */
+  readonly oldestNode?: number
+  /** Types of somebody else that do not pass. */
+  readonly skipLibCheck?: true
+}
+
+const program = (expected: string): Command => ({ what: "the program of its README", args: ["program-0.js"], expected })
+
+const platform = ["@effect/platform-node@^4.1.0"]
+
+/** Waits for the page that the program serves, and ends the program with the process. */
+const servesPage = `
+await import("./program-0.js")
+const get = () => fetch("http://127.0.0.1:7420/bus/").catch(() => new Promise((again) => setTimeout(() => again(get()), 100)))
+const response = await get()
+console.log(response.status, (await response.text()).includes("<!doctype html>") ? "a page" : "something else")
+process.exit(0)
+`
+
+export const trials: Readonly<Record<string, Trial>> = {
+  "@openwatch/event-bus": {
+    commands: [
+      program("web-1 is down"),
+      {
+        what: "require",
+        args: [
+          "--input-type=commonjs",
+          "--eval",
+          `console.log(typeof require("@openwatch/event-bus").EventBus.Service)`
+        ],
+        expected: "function"
+      }
+    ],
+    runtimes: ["bun", "deno"]
+  },
+  "@openwatch/event-bus-conformance": {
+    besides: ["vitest@^5.1.1", "@effect/vitest@^4.0.5"],
+    commands: [{
+      what: "the tests of its README",
+      args: ["node_modules/vitest/vitest.mjs", "run"],
+      expected: "2 passed"
+    }],
+    oldestNode: 24
+  },
+  "@openwatch/event-bus-nats": {
+    // It needs a server. Its layers are made, which imports all of it.
+    commands: [{ what: "the program of its README is loaded", args: ["program-0.js"], expected: "" }],
+    // Those of the NATS client, under exactOptionalPropertyTypes.
+    skipLibCheck: true
+  },
+  "@openwatch/event-bus-sql": { commands: [program("mail for order 1")] },
+  "@openwatch/inspector": {
+    besides: platform,
+    commands: [{
+      what: "the page of its README's program",
+      args: ["--input-type=module", "--eval", servesPage],
+      expected: "200 a page"
+    }]
+  },
+  "@openwatch/openwatch": {
+    commands: [{
+      what: "the command line",
+      args: ["node_modules/@openwatch/openwatch/bin/openwatch.js", "--help"],
+      expected: "check"
+    }]
+  }
+}
