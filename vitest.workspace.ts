@@ -39,6 +39,7 @@ export default defineConfig({
       suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? 600_000 : 60_000),
       suite("mutation", "test/mutation"),
       suite("site", "site/test"),
+      suite("release", "release"),
       suite("spec-coverage", "test/spec-coverage")
     ]
   }

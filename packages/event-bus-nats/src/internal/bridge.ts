@@ -3,12 +3,15 @@
  */
 import type { EventBus } from "@openwatch/event-bus"
 import { DateTime, Deferred, Effect, type Scope } from "effect"
-import type { Health, NatsBridge, NatsBridgeError, Options } from "../NatsBridge.ts"
+import type { Health } from "../Health.ts"
+import type { NatsBridgeError } from "../NatsBridgeError.ts"
+import type { Options } from "../Options.ts"
 import { CloudEvents } from "./cloudEvent.ts"
 import { Connection } from "./connection.ts"
 import { Exporting } from "./exporting.ts"
 import { Handling } from "./handling.ts"
-import { Importing, Intake } from "./importing.ts"
+import { Importing } from "./importing.ts"
+import { Intake } from "./intake.ts"
 import { requireSettings } from "./settings.ts"
 import { registerMetrics, Tally } from "./tally.ts"
 
@@ -23,7 +26,7 @@ export const makeBridge = (
   declared: Bus,
   bus: EventBus.EventBus<EventBus.AnyEvent>,
   options: Options
-): Effect.Effect<NatsBridge, NatsBridgeError, Scope.Scope> =>
+): Effect.Effect<{ readonly health: Effect.Effect<Health> }, NatsBridgeError, Scope.Scope> =>
   Effect.gen(function*() {
     const settings = requireSettings(declared.key, declared.kinds, options)
     const context = yield* Effect.context()
@@ -35,14 +38,14 @@ export const makeBridge = (
       imports: settings.import,
       idOf: settings.idOf
     })
-    const intake = new Intake(settings, cloudEvents, tally, context)
+    const intake = new Intake(settings, cloudEvents, tally, bus, context)
     const connection: Connection = new Connection(
       settings,
       tally,
       (session) => settings.import.length > 0 && handling === undefined ? importing.setup(session) : Promise.resolve(),
       yield* DateTime.now
     )
-    const importing = new Importing(settings, connection, intake, tally, bus)
+    const importing = new Importing(settings, connection, intake)
     const exporting = new Exporting(settings, connection, cloudEvents, tally)
     const handling = settings.handledBy === undefined
       ? undefined
@@ -90,7 +93,7 @@ export const makeBridge = (
         returned: tally.returned,
         waiting: handling?.waiting ?? 0,
         unhandled: tally.unhandled,
-        lag: (handling ?? importing).lag
+        lag: intake.lag
       }
     }))
     const counts = () => Effect.runSync(exporting.counts)
@@ -98,7 +101,7 @@ export const makeBridge = (
       tally,
       dropped: () => counts().dropped,
       buffered: () => counts().buffered,
-      lag: () => (handling ?? importing).lag,
+      lag: () => intake.lag,
       isConnected: () => connection.session !== undefined
     })
     yield* Effect.addFinalizer(() => Effect.sync(unregister))

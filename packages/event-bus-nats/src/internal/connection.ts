@@ -13,7 +13,8 @@ import {
   usernamePasswordAuthenticator
 } from "@nats-io/transport-node"
 import { Cause, Clock, DateTime, Deferred, Effect, Latch, Redacted } from "effect"
-import { type Credentials, NatsBridgeError } from "../NatsBridge.ts"
+import { NatsBridgeError } from "../NatsBridgeError.ts"
+import type { Credentials } from "../Options.ts"
 import type { Settings } from "./settings.ts"
 import { ensureConsumer, ensureStream } from "./stream.ts"
 import type { Tally } from "./tally.ts"

@@ -9,9 +9,9 @@
 import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream"
 import type { EventBus, SubscriptionSnapshot } from "@openwatch/event-bus"
 import { Effect, Latch, Schedule, type Scope } from "effect"
-import { NatsBridgeError } from "../NatsBridge.ts"
+import { NatsBridgeError } from "../NatsBridgeError.ts"
 import type { Connection, Session } from "./connection.ts"
-import type { Intake } from "./importing.ts"
+import type { Intake } from "./intake.ts"
 import type { Settings } from "./settings.ts"
 import type { Tally } from "./tally.ts"
 
@@ -60,7 +60,6 @@ export class Handling {
   private messages: ConsumerMessages | undefined = undefined
   private isClosed = false
   private isPaused = false
-  private pending = 0
   private consumer: { readonly session: Session; readonly consumer: Consumer } | undefined = undefined
 
   constructor(
@@ -81,11 +80,6 @@ export class Handling {
 
   get waiting(): number {
     return this.inbox.length
-  }
-
-  /** Events in the stream that were not delivered here when the last one was. */
-  get lag(): number {
-    return this.pending
   }
 
   /** Fails when there is no subscription that could handle what is imported. */
@@ -170,9 +164,8 @@ export class Handling {
     if (this.isClosed || this.connection.session !== session) return
     const messages = this.messages = await consumer.fetch({ max_messages: n, expires: expiresMillis })
     for await (const message of messages) {
-      this.pending = message.info.pending
       const reply = replyOf(message)
-      const incoming = this.intake.receive(message.headers, message.data)
+      const incoming = this.intake.receiveStored(message)
       if (incoming._tag !== "Event") {
         this.answer(reply, incoming._tag === "Rejected" ? terminated : acknowledged)
       } else if (this.isClosed) {
@@ -204,8 +197,7 @@ export class Handling {
     let i = 0
     for (; i < this.inbox.length && batch.length < room; i++) {
       const held = this.inbox[i]!
-      this.tally.imported++
-      this.bus.publishUnsafe(held.event)
+      this.intake.publish(held.event)
       if (receives(subscription, held.event)) batch.push({ ...held, place: subscription.delivered + batch.length + 1 })
       else this.answer(held.reply, acknowledged)
     }

@@ -1,90 +1,28 @@
 /**
  * The way in: messages of the server become events of the bus, at once.
  */
-import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream"
-import type { MsgHdrs, Subscription } from "@nats-io/transport-node"
-import type { EventBus } from "@openwatch/event-bus"
-import { type Context, Effect } from "effect"
-import type { CloudEvents, Incoming } from "./cloudEvent.ts"
+import type { ConsumerMessages } from "@nats-io/jetstream"
+import type { Subscription } from "@nats-io/transport-node"
+import { Effect } from "effect"
 import type { Connection, Session } from "./connection.ts"
+import type { Intake } from "./intake.ts"
 import type { Settings } from "./settings.ts"
-import type { Tally } from "./tally.ts"
 
 /** Messages asked for ahead of need. They are not kept: each is published as it comes. */
 const fetchSize = 512
-
-/** Types that were warned of. A foreign sender may make up any number of them. */
-const maxTypes = 100
-
-/** Turns messages into events, and counts and warns of those that are none. */
-export class Intake {
-  private readonly settings: Settings
-  private readonly cloudEvents: CloudEvents
-  private readonly tally: Tally
-  private readonly run: (effect: Effect.Effect<void>) => unknown
-  private readonly warned = new Set<string>()
-
-  constructor(settings: Settings, cloudEvents: CloudEvents, tally: Tally, context: Context.Context<never>) {
-    this.settings = settings
-    this.cloudEvents = cloudEvents
-    this.tally = tally
-    this.run = Effect.runForkWith(context)
-  }
-
-  receive(headers: MsgHdrs | undefined, body: Uint8Array): Incoming {
-    this.tally.received++
-    const incoming = this.cloudEvents.decode(headers, body)
-    if (incoming._tag === "Ignored") {
-      this.tally.ignored++
-    } else if (incoming._tag === "Rejected") {
-      this.tally.importRejected++
-      this.warn(incoming.type, incoming.why)
-    }
-    return incoming
-  }
-
-  private warn(type: string, why: string): void {
-    if (this.warned.has(type) || this.warned.size >= maxTypes) return
-    this.warned.add(type)
-    this.run(
-      Effect.annotateLogs(
-        Effect.logWarning(
-          `Rejected a message from NATS of type ${JSON.stringify(type)}, and will reject more without a word: ${why}`
-        ),
-        { bus: this.settings.bus, subject: this.settings.subject }
-      )
-    )
-  }
-}
 
 /** Takes messages in for as long as a session lasts. Each is acknowledged once the bus has accepted it. */
 export class Importing {
   private readonly settings: Settings
   private readonly connection: Connection
   private readonly intake: Intake
-  private readonly tally: Tally
-  private readonly bus: EventBus.EventBus<EventBus.AnyEvent>
   private stop: () => void = () => {}
-  private last: JsMsg | undefined = undefined
   private isClosed = false
 
-  constructor(
-    settings: Settings,
-    connection: Connection,
-    intake: Intake,
-    tally: Tally,
-    bus: EventBus.EventBus<EventBus.AnyEvent>
-  ) {
+  constructor(settings: Settings, connection: Connection, intake: Intake) {
     this.settings = settings
     this.connection = connection
     this.intake = intake
-    this.tally = tally
-    this.bus = bus
-  }
-
-  /** Events in the stream that were not delivered here when the last one was. */
-  get lag(): number {
-    return this.last?.info.pending ?? 0
   }
 
   readonly setup = (session: Session): Promise<void> =>
@@ -105,7 +43,7 @@ export class Importing {
           if (error !== null) return this.connection.note(error)
           if (this.isClosed) return
           const incoming = this.intake.receive(message.headers, message.data)
-          if (incoming._tag === "Event") this.publish(incoming.event)
+          if (incoming._tag === "Event") this.intake.publish(incoming.event)
         }
       })
     )
@@ -124,10 +62,9 @@ export class Importing {
       callback: (message) => {
         // Neither counted nor answered: it is delivered again.
         if (this.isClosed) return
-        this.last = message
-        const incoming = this.intake.receive(message.headers, message.data)
+        const incoming = this.intake.receiveStored(message)
         if (incoming._tag === "Rejected") return message.term()
-        if (incoming._tag === "Event") this.publish(incoming.event)
+        if (incoming._tag === "Event") this.intake.publish(incoming.event)
         message.ack()
       }
     })
@@ -137,10 +74,5 @@ export class Importing {
     void messages.closed().then((error) => {
       if (!this.isClosed) this.connection.restart(session, error ?? undefined)
     })
-  }
-
-  private publish(event: EventBus.AnyEvent): void {
-    this.tally.imported++
-    this.bus.publishUnsafe(event)
   }
 }

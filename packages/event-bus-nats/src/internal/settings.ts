@@ -3,7 +3,7 @@
  * names the option and what is allowed.
  */
 import { Duration } from "effect"
-import type { Options, Stream } from "../NatsBridge.ts"
+import type { Options, Stream } from "../Options.ts"
 
 export interface Settings extends
   Omit<

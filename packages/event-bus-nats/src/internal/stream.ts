@@ -17,7 +17,7 @@ import {
 } from "@nats-io/jetstream"
 import { nanos } from "@nats-io/transport-node"
 import { Duration } from "effect"
-import { NatsBridgeError } from "../NatsBridge.ts"
+import { NatsBridgeError } from "../NatsBridgeError.ts"
 import type { Settings } from "./settings.ts"
 
 const unlessMissing = async <A>(code: number, find: () => Promise<A>): Promise<A | undefined> => {
