@@ -26,7 +26,17 @@
  * the mark. Make it idempotent by the `id` of its delivery.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Context, type DateTime, Duration, Effect, Layer, type Schedule, type Scope, type Stream } from "effect"
+import {
+  type Cause,
+  Context,
+  type DateTime,
+  Duration,
+  Effect,
+  Layer,
+  type Schedule,
+  type Scope,
+  type Stream
+} from "effect"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as SqlClient from "effect/sql/SqlClient"
 import { makeOutbox } from "./internal/outbox.ts"
@@ -145,6 +155,51 @@ export interface ConsumerOptions<R> {
 }
 
 /**
+ * How many events a handler gets at a time.
+ */
+export interface Batch {
+  /** At most so many: up to 500. */
+  readonly max: number
+  /** How long a batch that is not full is waited for, from its first event on. Default: it begins with what there is. */
+  readonly within?: Duration.Input | undefined
+}
+
+/**
+ * How a consumer handles events, several at a time.
+ *
+ * **Details**
+ *
+ * Each event is acknowledged by itself. What the handler passes to `fail` has failed, and so have all others where it fails
+ * as a whole. With `order: "all"` and `"key"`, what comes behind a failed event, of all or of its key, is given to a handler again
+ * after it.
+ *
+ * An event that has failed comes in a batch of its own from then on: so it is found out which one it was, and no other uses
+ * up its attempts.
+ *
+ * With `transactional` a batch is one transaction, and of one partition. Where it fails, as a whole or in part, it is rolled
+ * back, which is no attempt, and its events are handled one by one.
+ *
+ * `timeout` is that of the batch, and `concurrency` counts batches.
+ */
+export interface BatchOptions<R> extends ConsumerOptions<R> {
+  /** The handler gets several events at a time. */
+  readonly batch: Batch
+}
+
+/**
+ * An event of a batch.
+ */
+export interface Delivered<out Event> {
+  readonly event: Event
+  readonly delivery: Delivery
+  /**
+   * Says that this event was not handled, whatever becomes of the others: `Effect.catchCause(send(event), fail)`. Failures of
+   * `giveUp` and `retryAfter` mean what they mean elsewhere.
+   */
+  readonly fail: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
+}
+
+/**
  * A consumer in this process.
  */
 export interface ConsumerHandle {
@@ -234,12 +289,23 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
    * this returns: what is published after that is handled.
    *
    * Processes that serve one name share its events. What a handler acquires in a scope is released when it has ended.
+   *
+   * With `batch` the handler gets several events at a time, each with its delivery.
    */
-  readonly on: <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
-    kinds: Kind | ReadonlyArray<Kind>,
-    handler: (event: Extract<Event, { readonly _tag: Kind }>, delivery: Delivery) => Effect.Effect<unknown, E, R>,
-    options: ConsumerOptions<R2>
-  ) => Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
+  readonly on: {
+    <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
+      kinds: Kind | ReadonlyArray<Kind>,
+      handler: (
+        batch: ReadonlyArray<Delivered<Extract<Event, { readonly _tag: Kind }>>>
+      ) => Effect.Effect<unknown, E, R>,
+      options: BatchOptions<R2>
+    ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
+    <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
+      kinds: Kind | ReadonlyArray<Kind>,
+      handler: (event: Extract<Event, { readonly _tag: Kind }>, delivery: Delivery) => Effect.Effect<unknown, E, R>,
+      options: ConsumerOptions<R2> & { readonly batch?: undefined }
+    ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
+  }
   /** How all consumers are doing, in the order of their names. */
   readonly consumers: Effect.Effect<ReadonlyArray<ConsumerSnapshot>, OutboxError>
   /** The dead letters of all consumers or of one, oldest first for each. */

@@ -17,7 +17,7 @@ import {
 } from "effect"
 import * as Headers from "effect/http/Headers"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
-import type { Delivery } from "../Outbox.ts"
+import type { Delivered, Delivery } from "../Outbox.ts"
 import { retryCollisions } from "./collisions.ts"
 import type { ConsumerRow, Database, LogRow, Taken } from "./database.ts"
 import type { Log } from "./log.ts"
@@ -26,7 +26,7 @@ import { describe, isCollision, isOutage } from "./outage.ts"
 import { type Entry, type Host, type Order, Partition } from "./partition.ts"
 import { retryPause } from "./retryPause.ts"
 import { inTurn, Signal } from "./signal.ts"
-import { Fenced, GiveUp, RetryAfter, TimedOut, Undecodable } from "./verdict.ts"
+import { Fenced, GiveUp, PartlyFailed, RetryAfter, TimedOut, Undecodable } from "./verdict.ts"
 
 const pageSize = 500
 
@@ -35,6 +35,11 @@ const touchMillis = 10_000
 
 /** The longest pause after which a partition is taken again of whose events nothing is known, in milliseconds. */
 const longestUnsure = 5_000
+
+export interface BatchSettings {
+  readonly max: number
+  readonly withinMillis: number
+}
 
 /** What `on` was given, checked. */
 export interface ConsumerSettings {
@@ -49,6 +54,9 @@ export interface ConsumerSettings {
   readonly isTransactional: boolean
   readonly drain: Duration.Duration | undefined
   readonly tally: Tally
+  /** The handler gets several events at a time. */
+  readonly batch: BatchSettings | undefined
+  readonly handleBatch: (items: ReadonlyArray<Delivered<EventBus.AnyEvent>>) => Effect.Effect<unknown, unknown>
   readonly handle: (event: EventBus.AnyEvent, delivery: Delivery) => Effect.Effect<unknown, unknown>
 }
 
@@ -71,13 +79,35 @@ export interface Engine {
 
 type Outcome =
   | { readonly _tag: "Handled" }
-  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown>; readonly isDead: boolean; readonly pause: number }
+  | {
+    readonly _tag: "Failed"
+    readonly cause: Cause.Cause<unknown>
+    readonly isDead: boolean
+    readonly pause: number
+    /** What is still to be said of it. */
+    readonly report: Effect.Effect<void>
+  }
   /** Nothing is known of it: the partition has to be read again. */
   | { readonly _tag: "Unsure" }
   /** It was parked by a process that serves its kind, which this one does not. */
   | { readonly _tag: "Unserved" }
   /** It was parked, and its kind has been retired since. */
   | { readonly _tag: "Retired" }
+  /** It was rolled back with the others of its batch, and is handled alone. */
+  | { readonly _tag: "Undone" }
+
+/** A handler that runs, and what it was given. */
+class Run {
+  readonly entries: ReadonlyArray<Entry>
+  readonly startedAt: number
+  isTimedOut = false
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+
+  constructor(entries: ReadonlyArray<Entry>, startedAt: number) {
+    this.entries = entries
+    this.startedAt = startedAt
+  }
+}
 
 export class Consumer implements Host {
   readonly settings: ConsumerSettings
@@ -99,9 +129,12 @@ export class Consumer implements Host {
   private readonly context: Context.Context<never>
   private readonly fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.Fiber<unknown, unknown>
   private readonly clock: Clock.Clock
-  private readonly runningEntries = new Set<Entry>()
+  private readonly runs = new Set<Run>()
   private readonly timers = new Set<Fiber.Fiber<unknown, unknown>>()
   private isWatching = false
+  /** A batch that is not full may start. */
+  private isBatchDue = false
+  private isBatchTimed = false
   private onIdle: (() => void) | undefined = undefined
   private lastPart = 0
   /** How often in a row nothing was known of what a handler did. */
@@ -159,7 +192,9 @@ export class Consumer implements Host {
     if (partition.running > 0) {
       this.lingering.set(partition.part, (this.lingering.get(partition.part) ?? 0) + partition.running)
     }
-    for (const entry of this.runningEntries) if (entry.partition === partition) entry.fiber?.interruptUnsafe()
+    for (const { entries, fiber } of this.runs) {
+      if (entries.some((entry) => entry.partition === partition)) fiber?.interruptUnsafe()
+    }
     this.engine.onProgress()
   }
 
@@ -253,6 +288,8 @@ export class Consumer implements Host {
   private dispatch(hungry: ReadonlyArray<Partition>, rows: ReadonlyArray<LogRow>, upTo: number): void {
     const open = new Map<number, Partition>()
     for (const partition of hungry) if (partition.wantsEvents) open.set(partition.part, partition)
+    // A batch takes what there is once all of it is there.
+    this.isPumping = true
     for (const row of rows) {
       const part = row.slot % this.partitionCount
       const partition = open.get(part)
@@ -262,7 +299,8 @@ export class Consumer implements Host {
         // Somebody else's, of another version of the application.
         partition.readPos = row.seq - 1
         open.delete(part)
-        this.block(partition, row.seq)
+        partition.blockedAt = row.seq
+        this.engine.onDirty()
         continue
       }
       partition.offer(row)
@@ -274,14 +312,8 @@ export class Consumer implements Host {
       // The position of a consumer that meets no event of its own moves now and then.
       if (upTo - partition.storedPos > pageSize) partition.touch()
     }
+    this.isPumping = false
     this.pump()
-  }
-
-  /** Gives a partition up that has met an event of a kind that this process does not serve. */
-  private block(partition: Partition, seq: number): void {
-    partition.blockedAt = seq
-    partition.isLeaving = true
-    this.engine.onDirty()
   }
 
   // ---------------------------------------------------------------------------
@@ -294,13 +326,59 @@ export class Consumer implements Host {
     // A handler that ends at once would call it again from inside.
     if (this.isPumping) return
     this.isPumping = true
+    const { batch } = this.settings
     while (!this.isClosing && this.running < this.settings.concurrency) {
-      const entry = this.nextEntry()
-      if (entry === undefined) break
-      this.start(entry)
+      const entries = batch === undefined ? this.nextOne() : this.nextBatch(batch)
+      if (entries.length === 0) break
+      this.start(entries)
     }
     this.isPumping = false
     if (!this.isReading && this.hungry().length > 0) this.feed.raise()
+  }
+
+  private nextOne(): ReadonlyArray<Entry> {
+    const entry = this.nextEntry()
+    return entry === undefined ? [] : [entry]
+  }
+
+  /** Several entries at once: as many as fit, or what there is once their time is up. */
+  private nextBatch({ max, withinMillis }: BatchSettings): ReadonlyArray<Entry> {
+    let available = 0
+    for (const partition of this.partitions.values()) available += partition.availableCount
+    if (available === 0) this.isBatchDue = false
+    else if (available < max && withinMillis > 0 && !this.isBatchDue) {
+      this.timeBatch(withinMillis)
+      return []
+    }
+    const entries: Array<Entry> = []
+    const parts = Array.from(this.partitions.keys())
+    const first = this.lastPart + 1
+    for (let i = 0; i < parts.length && entries.length < max; i++) {
+      const part = parts[(first + i) % parts.length]!
+      const partition = this.partitions.get(part)!
+      if (this.lingering.has(part)) continue
+      const some = partition.nextSome(max - entries.length, entries.length > 0)
+      if (some.length === 0) continue
+      this.lastPart = parts.indexOf(part)
+      entries.push(...some)
+      // A transaction moves one position.
+      if (this.settings.isTransactional || partition.runsAlone(some[0]!)) break
+    }
+    if (entries.length > 0) this.isBatchDue = false
+    return entries
+  }
+
+  private timeBatch(millis: number): void {
+    if (this.isBatchTimed) return
+    this.isBatchTimed = true
+    this.time(Effect.andThen(
+      Effect.sleep(millis),
+      Effect.sync(() => {
+        this.isBatchTimed = false
+        this.isBatchDue = true
+        this.pump()
+      })
+    ))
   }
 
   /** The next entry of the partitions in turn. */
@@ -325,18 +403,18 @@ export class Consumer implements Host {
     return this.lingering.has(partition.part) ? undefined : partition.next()
   }
 
-  private start(entry: Entry): void {
+  private start(entries: ReadonlyArray<Entry>): void {
+    const run = new Run(entries, this.now())
     this.running++
-    entry.startedAt = this.now()
-    this.runningEntries.add(entry)
+    this.runs.add(run)
     this.watch()
-    this.observe(entry, this.run(entry))
+    this.observe(run, this.settings.batch === undefined ? this.run(entries[0]!) : this.runBatch(entries))
   }
 
-  private observe(entry: Entry, running: Effect.Effect<Outcome>): void {
+  private observe(run: Run, running: Effect.Effect<Outcome | ReadonlyArray<Outcome>>): void {
     const fiber = this.fork(running)
-    entry.fiber = fiber
-    fiber.addObserver((exit) => this.ended(entry, exit as Exit.Exit<Outcome>))
+    run.fiber = fiber
+    fiber.addObserver((exit) => this.ended(run, exit as Exit.Exit<Outcome | ReadonlyArray<Outcome>>))
   }
 
   private now(): number {
@@ -345,48 +423,153 @@ export class Consumer implements Host {
 
   private run(entry: Entry): Effect.Effect<Outcome> {
     const attempt = entry.row === undefined
-      ? Effect.flatMap(
-        this.engine.persist(this.engine.database.readRows([entry.seq])),
-        ([row]): Effect.Effect<Outcome, unknown> => {
-          entry.row = row
-          if (!this.settings.kinds.includes(row!.kind)) {
-            return Effect.succeed({ _tag: this.kinds.has(row!.kind) ? "Unserved" : "Retired" })
-          }
-          return this.attempt(entry)
-        }
-      )
+      ? Effect.flatMap(this.readMissing([entry]), () => this.attempt(entry))
       : this.attempt(entry)
     return Effect.catchCause(attempt, (cause) => this.judge(entry, cause))
   }
 
+  /** Reads what was parked. */
+  private readMissing(entries: ReadonlyArray<Entry>): Effect.Effect<void> {
+    const missing = entries.filter(({ row }) => row === undefined)
+    if (missing.length === 0) return Effect.void
+    return Effect.map(this.engine.persist(this.engine.database.readRows(missing.map(({ seq }) => seq))), (rows) => {
+      const found = new Map(rows.map((row) => [row.seq, row]))
+      for (const entry of missing) entry.row = found.get(entry.seq)
+    })
+  }
+
+  /** What is done with an entry without its handler, if this process does not serve its kind. */
+  private withoutHandler(row: LogRow): Outcome | undefined {
+    if (this.settings.kinds.includes(row.kind)) return undefined
+    return { _tag: this.kinds.has(row.kind) ? "Unserved" : "Retired" }
+  }
+
+  private decode(row: LogRow): EventBus.AnyEvent {
+    try {
+      return this.engine.decode(row)
+    } catch (cause) {
+      throw new Undecodable({ kind: row.kind, cause })
+    }
+  }
+
+  private deliveryOf(entry: Entry, row: LogRow): Delivery {
+    return {
+      id: row.id,
+      attempt: entry.attempts + (entry.isAttemptSaved ? 0 : 1),
+      publishedAt: DateTime.makeUnsafe(row.publishedAt),
+      consumer: this.settings.name,
+      isRequeued: entry.isRequeued
+    }
+  }
+
   private attempt(entry: Entry): Effect.Effect<Outcome, unknown> {
     const row = entry.row!
-    const handling = Effect.suspend(() => {
-      let event: EventBus.AnyEvent
-      try {
-        event = this.engine.decode(row)
-      } catch (cause) {
-        return Effect.fail(new Undecodable({ kind: row.kind, cause }))
-      }
-      return this.settings.handle(event, {
-        id: row.id,
-        attempt: entry.attempts + (entry.isAttemptSaved ? 0 : 1),
-        publishedAt: DateTime.makeUnsafe(row.publishedAt),
-        consumer: this.settings.name,
-        isRequeued: entry.isRequeued
-      })
-    })
-    const traced = row.trace === null ? handling : this.traced(row, row.trace, handling)
+    const outcome = this.withoutHandler(row)
+    if (outcome !== undefined) return Effect.succeed(outcome)
+    const handling = Effect.suspend(() => this.settings.handle(this.decode(row), this.deliveryOf(entry, row)))
+    const traced = row.trace === null ? handling : this.traced(`process ${row.kind}`, [row], handling)
     return Effect.as(this.settings.isTransactional ? this.inTransaction(entry, traced) : traced, handled)
   }
 
-  private traced<A, E>(row: LogRow, trace: string, handling: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    const publisher = HttpTraceContext.w3c(Headers.fromRecordUnsafe({ traceparent: trace }))
-    return Effect.withSpan(handling, `process ${row.kind}`, {
+  private runBatch(entries: ReadonlyArray<Entry>): Effect.Effect<ReadonlyArray<Outcome>> {
+    return Effect.flatMap(this.readMissing(entries), () => {
+      const outcomes = new Map<Entry, Outcome>()
+      const causes = new Map<Entry, Cause.Cause<unknown>>()
+      const rows: Array<LogRow> = []
+      const items: Array<Delivered<EventBus.AnyEvent>> = []
+      for (const entry of entries) {
+        const row = entry.row!
+        const outcome = this.withoutHandler(row)
+        if (outcome !== undefined) {
+          outcomes.set(entry, outcome)
+          continue
+        }
+        let event: EventBus.AnyEvent
+        try {
+          event = this.decode(row)
+        } catch (cause) {
+          causes.set(entry, Cause.fail(cause))
+          continue
+        }
+        rows.push(row)
+        items.push({
+          event,
+          delivery: this.deliveryOf(entry, row),
+          fail: (cause) =>
+            Effect.sync(() => {
+              causes.set(entry, Cause.hasInterruptsOnly(cause) ? Cause.die(new Error("It was interrupted")) : cause)
+            })
+        })
+      }
+      const { isTransactional } = this.settings
+      const isSplit = isTransactional && entries.length > 1
+      const undone = entries.map(() => undoneOutcome)
+      const conclude = (others: (entry: Entry) => Effect.Effect<Outcome>): Effect.Effect<ReadonlyArray<Outcome>> =>
+        Effect.forEach(entries, (entry) => {
+          const outcome = outcomes.get(entry)
+          const cause = causes.get(entry)
+          return outcome !== undefined
+            ? Effect.succeed(outcome)
+            : cause !== undefined
+            ? this.verdict(entry, cause)
+            : others(entry)
+        })
+      // What cannot be handled with the others would be rolled back with them.
+      if (isSplit && items.length < entries.length) return Effect.succeed(undone)
+      if (items.length === 0) return conclude(() => Effect.succeed(handled))
+      const handling = Effect.suspend(() => {
+        // Its transaction may be tried again.
+        if (isTransactional) causes.clear()
+        return this.settings.handleBatch(items)
+      })
+      const isTraced = rows.some(({ trace }) => trace !== null)
+      const traced = isTraced ? this.traced(`process a batch for ${this.settings.name}`, rows, handling) : handling
+      const all = isTransactional
+        ? this.inTransaction(
+          entries.at(-1)!,
+          Effect.andThen(
+            traced,
+            Effect.suspend(() => causes.size === 0 ? Effect.void : Effect.fail(new PartlyFailed()))
+          )
+        )
+        : traced
+      return Effect.matchCauseEffect(all, {
+        onSuccess: () => conclude(() => Effect.succeed(handled)),
+        onFailure: (cause) => {
+          if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+          if (this.isUnsure(cause)) return Effect.succeed(entries.map(() => unsure))
+          if (!isSplit) {
+            return Effect.andThen(
+              this.reportBatch(entries.length, cause),
+              conclude((entry) => this.verdict(entry, cause, true))
+            )
+          }
+          return Effect.as(this.reportSplit(entries.length, causes.values().next().value ?? cause), undone)
+        }
+      })
+    })
+  }
+
+  private traced<A, E>(
+    name: string,
+    rows: ReadonlyArray<LogRow>,
+    handling: Effect.Effect<A, E>
+  ): Effect.Effect<A, E> {
+    const links: Array<Tracer.SpanLink> = []
+    for (const { trace } of rows) {
+      if (trace === null) continue
+      const publisher = HttpTraceContext.w3c(Headers.fromRecordUnsafe({ traceparent: trace }))
+      if (Option.isSome(publisher)) links.push({ span: publisher.value, attributes: {} })
+    }
+    return Effect.withSpan(handling, name, {
       root: true,
       kind: "consumer",
-      links: Option.isSome(publisher) ? [{ span: publisher.value, attributes: {} }] : [],
-      attributes: { "outbox.name": this.engine.name, "outbox.consumer": this.settings.name, "outbox.event_id": row.id }
+      links,
+      attributes: {
+        "outbox.name": this.engine.name,
+        "outbox.consumer": this.settings.name,
+        "outbox.event_id": rows.length === 1 ? rows[0]!.id : rows.map(({ id }) => id)
+      }
     })
   }
 
@@ -410,27 +593,57 @@ export class Consumer implements Host {
     )
   }
 
+  /** Collisions and outages are no attempts. Whether a COMMIT whose answer was lost took place, the position says. */
+  private isUnsure(cause: Cause.Cause<unknown>): boolean {
+    if (!this.settings.isTransactional) return false
+    const isFenced = cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof Fenced)
+    return isFenced || isCollision(cause) || isOutage(cause)
+  }
+
   /** What a failure means: another attempt, after which pause, or none. */
   private judge(entry: Entry, cause: Cause.Cause<unknown>): Effect.Effect<Outcome> {
+    return Effect.flatMap(
+      this.verdict(entry, cause),
+      (outcome): Effect.Effect<Outcome> =>
+        outcome._tag === "Failed"
+          ? Effect.as(outcome.report, { ...outcome, report: Effect.void })
+          : Effect.succeed(outcome)
+    )
+  }
+
+  /** The same for one of a batch, of which nothing is said before it is known whether it counts. */
+  private verdict(entry: Entry, cause: Cause.Cause<unknown>, isReported = false): Effect.Effect<Outcome> {
     if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+    if (this.isUnsure(cause)) return Effect.succeed(unsure)
     const { settings } = this
-    if (settings.isTransactional) {
-      // Collisions and outages are no attempts. Whether a COMMIT whose answer was lost took place, the position says.
-      const isFenced = cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof Fenced)
-      if (isFenced || isCollision(cause) || isOutage(cause)) return Effect.succeed({ _tag: "Unsure" })
-    }
     const attempts = entry.attempts + (entry.isAttemptSaved ? 0 : 1)
-    const verdict = cause.reasons.find(Cause.isFailReason)?.error
-    const isDead = verdict instanceof GiveUp || attempts >= settings.maxAttempts
+    const failure = cause.reasons.find(Cause.isFailReason)?.error
+    const isDead = failure instanceof GiveUp || attempts >= settings.maxAttempts
     const pause = isDead
       ? Effect.succeed(0)
-      : verdict instanceof RetryAfter
-      ? Effect.succeed(Math.ceil(Duration.toMillis(verdict.delay)))
+      : failure instanceof RetryAfter
+      ? Effect.succeed(Math.ceil(Duration.toMillis(failure.delay)))
       : retryPause(settings.retry, attempts)
-    return Effect.flatMap(
+    return Effect.map(pause, (pause): Outcome => ({
+      _tag: "Failed",
+      cause,
+      isDead,
       pause,
-      (pause) =>
-        Effect.as(this.report(entry, attempts, cause, isDead, pause), { _tag: "Failed", cause, isDead, pause } as const)
+      report: isReported && !isDead ? Effect.void : this.report(entry, attempts, cause, isDead, pause)
+    }))
+  }
+
+  private reportBatch(count: number, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    return Effect.annotateLogs(
+      Effect.logWarning(count === 1 ? "An event was not handled" : `A batch of ${count} events was not handled`, cause),
+      { outbox: this.engine.name, consumer: this.settings.name }
+    )
+  }
+
+  private reportSplit(count: number, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    return Effect.annotateLogs(
+      Effect.logWarning(`A batch of ${count} events was rolled back, and they are handled one by one`, cause),
+      { outbox: this.engine.name, consumer: this.settings.name }
     )
   }
 
@@ -456,24 +669,43 @@ export class Consumer implements Host {
     })
   }
 
-  private ended(entry: Entry, exit: Exit.Exit<Outcome>): void {
-    const { partition } = entry
-    if (Exit.isFailure(exit) && !partition.isDropped && (entry.isTimedOut || !this.isClosing)) {
+  private ended(run: Run, exit: Exit.Exit<Outcome | ReadonlyArray<Outcome>>): void {
+    const { entries } = run
+    const isDropped = entries.some(({ partition }) => partition.isDropped)
+    if (Exit.isFailure(exit) && !isDropped && (run.isTimedOut || !this.isClosing)) {
       // A handler that interrupts itself has not handled the event.
-      const cause = entry.isTimedOut
+      const cause = run.isTimedOut
         ? Cause.fail(new TimedOut({ millis: this.settings.timeoutMillis }))
         : Cause.die(new Error("The handler interrupted itself"))
-      entry.isTimedOut = false
-      this.observe(entry, this.judge(entry, cause))
+      run.isTimedOut = false
+      this.observe(
+        run,
+        this.settings.batch === undefined
+          ? this.judge(entries[0]!, cause)
+          : this.settings.isTransactional && entries.length > 1
+          ? Effect.as(this.reportSplit(entries.length, cause), entries.map(() => undoneOutcome))
+          : Effect.andThen(
+            this.reportBatch(entries.length, cause),
+            Effect.forEach(entries, (entry) => this.verdict(entry, cause, true))
+          )
+      )
       return
     }
-    entry.fiber = undefined
+    run.fiber = undefined
     this.running--
-    this.runningEntries.delete(entry)
-    partition.running--
-    if (partition.isDropped) this.lingered(partition.part)
-    else if (Exit.isSuccess(exit)) this.conclude(entry, exit.value)
-    else partition.interrupted(entry)
+    this.runs.delete(run)
+    const outcomes = Exit.isSuccess(exit) ? exit.value : undefined
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!
+      const { partition } = entry
+      partition.running--
+      const outcome = outcomes === undefined || "_tag" in outcomes ? outcomes : outcomes[i]
+      if (outcome?._tag === "Undone") entry.isAlone = true
+      if (partition.isDropped) this.lingered(partition.part)
+      else if (outcome !== undefined && partition.isFirst(entry)) this.conclude(entry, outcome)
+      // It was interrupted, or what comes before it in its chain stays where it is.
+      else partition.undo(entry)
+    }
     if (this.running === 0) this.onIdle?.()
     this.pump()
     this.engine.onProgress()
@@ -491,9 +723,15 @@ export class Consumer implements Host {
       partition.succeed(entry, false)
       return
     }
+    if (outcome._tag === "Undone") {
+      partition.undo(entry)
+      return
+    }
     if (outcome._tag === "Unserved") {
       partition.interrupted(entry)
-      this.block(partition, entry.seq)
+      partition.blockedAt = entry.seq
+      partition.isLeaving = true
+      this.engine.onDirty()
       return
     }
     if (outcome._tag === "Unsure") {
@@ -511,6 +749,7 @@ export class Consumer implements Host {
       return
     }
     this.settings.tally.failed++
+    if (outcome.report !== Effect.void) this.fork(outcome.report)
     if (!entry.isAttemptSaved) entry.attempts++
     const cause = describe(outcome.cause).replaceAll("\0", "")
     if (outcome.isDead) partition.die(entry, cause)
@@ -540,12 +779,12 @@ export class Consumer implements Host {
   private watching(millis: number): Effect.Effect<void> {
     return Effect.flatMap(Effect.sleep(millis), () => {
       const now = this.now()
-      for (const entry of this.runningEntries) {
-        const left = entry.startedAt + this.settings.timeoutMillis - now
+      for (const run of this.runs) {
+        const left = run.startedAt + this.settings.timeoutMillis - now
         if (left > 0) return this.watching(left)
-        if (entry.isTimedOut) continue
-        entry.isTimedOut = true
-        entry.fiber?.interruptUnsafe()
+        if (run.isTimedOut) continue
+        run.isTimedOut = true
+        run.fiber?.interruptUnsafe()
       }
       this.isWatching = false
       return Effect.void
@@ -560,7 +799,7 @@ export class Consumer implements Host {
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.isClosing = true
     const interrupt = Effect.sync(() => {
-      for (const { fiber } of this.runningEntries) fiber?.interruptUnsafe()
+      for (const { fiber } of this.runs) fiber?.interruptUnsafe()
     })
     const idle = inTurn((resume) => {
       if (this.running === 0) resume()
@@ -586,3 +825,5 @@ export class Consumer implements Host {
 }
 
 const handled: Outcome = { _tag: "Handled" }
+const unsure: Outcome = { _tag: "Unsure" }
+const undoneOutcome: Outcome = { _tag: "Undone" }

@@ -379,7 +379,7 @@ export class Engine implements ConsumerEngine {
   private giveUp(consumer: Consumer): Effect.Effect<void> {
     return Effect.suspend(() => {
       const leaving = Array.from(consumer.partitions.values()).filter((partition) =>
-        partition.isLeaving && partition.withdraw()
+        partition.leavesNow() && partition.withdraw()
       )
       if (leaving.length === 0) return Effect.void
       for (const partition of leaving) {

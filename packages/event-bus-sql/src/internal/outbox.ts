@@ -7,11 +7,11 @@ import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import type {
+  Batch,
   ConsumerOptions,
   ConsumerSnapshot,
   DeadLetter,
   DeadLetterKey,
-  Delivery,
   Keys,
   Options,
   Outbox,
@@ -248,8 +248,8 @@ export const makeOutbox = (
 
     const on = (
       kinds: string | ReadonlyArray<string>,
-      handler: (event: any, delivery: Delivery) => Effect.Effect<unknown, unknown, any>,
-      consumerOptions: ConsumerOptions<any>
+      handler: (given: any, delivery: any) => Effect.Effect<unknown, unknown, any>,
+      consumerOptions: ConsumerOptions<any> & { readonly batch?: Batch | undefined }
     ): Effect.Effect<{ readonly name: string }, OutboxError, any> =>
       Effect.gen(function*() {
         const checked = requireConsumer(
@@ -308,7 +308,9 @@ export const makeOutbox = (
             ...checked,
             tally: metrics.tallyOf(checked.name),
             handle: (event, delivery) =>
-              Effect.scoped(Effect.suspend(() => handler(event, delivery))) as Effect.Effect<unknown, unknown>
+              Effect.scoped(Effect.suspend(() => handler(event, delivery))) as Effect.Effect<unknown, unknown>,
+            handleBatch: (items) =>
+              Effect.scoped(Effect.suspend(() => handler(items, undefined))) as Effect.Effect<unknown, unknown>
           },
           context,
           consumerOptions.replaces,

@@ -2,7 +2,6 @@
  * One partition of a consumer, as the process that owns it knows it: what it has read and not yet handled, in which order,
  * and what has to be written of it. Synchronous; `consumer.ts` runs the handlers and `settling.ts` writes.
  */
-import type { Fiber } from "effect"
 import type { LogRow, Move, Park, ParkedRow, ParkedState, Taken, Unpark } from "./database.ts"
 
 /** How many events a partition reads ahead of its position. */
@@ -31,9 +30,10 @@ export class Entry {
   isDead = false
   /** The attempt that comes next is written down already. */
   isAttemptSaved = false
-  isTimedOut = false
-  startedAt = 0
-  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** A handler has it. */
+  isTaken = false
+  /** It was in a batch that failed, and runs in none any more. */
+  isAlone = false
 
   constructor(partition: Partition, seq: number, keyHash: string, chain: string, row: LogRow | undefined) {
     this.partition = partition
@@ -70,12 +70,14 @@ export class Partition {
   isDropped = false
   /** It is being given up: what runs may end, nothing new starts. */
   isLeaving = false
-  /** The number of an event whose kind this process does not serve. */
+  /** The number of an event whose kind this process does not serve: what comes before it is handled, then it is given up. */
   blockedAt: number | undefined = undefined
   running = 0
   readonly ready: Array<Entry> = []
   isDirty = false
   isSettling = false
+  /** How many are read and neither taken nor parked. */
+  private waiting = 0
   private order: Array<Entry> = []
   private orderHead = 0
   private readonly chains = new Map<string, Array<Entry>>()
@@ -112,7 +114,7 @@ export class Partition {
   }
 
   get wantsEvents(): boolean {
-    if (this.isDropped || this.isLeaving) return false
+    if (this.isDropped || this.isLeaving || this.blockedAt !== undefined) return false
     if (this.order.length - this.orderHead < window) return true
     this.trim()
     return this.order.length - this.orderHead < window
@@ -133,6 +135,7 @@ export class Partition {
     }
     const entry = new Entry(this, row.seq, row.keyHash, this.chainOf(row.seq, row.keyHash), row)
     this.order.push(entry)
+    this.waiting++
     const chain = this.chains.get(entry.chain)
     if (chain === undefined) {
       this.chains.set(entry.chain, [entry])
@@ -185,8 +188,11 @@ export class Partition {
   // Running
   // ---------------------------------------------------------------------------
 
-  /** The next entry that may run now, taken off. One whose attempt has to be written first is written first. */
-  next(): Entry | undefined {
+  /**
+   * The next entry that may run now, taken off. One whose attempt has to be written first is written first. With `isMore` it
+   * runs with others.
+   */
+  next(isMore = false): Entry | undefined {
     if (this.isCareful && this.passedPos >= this.carefulUpTo && this.running === 0) this.endCare()
     while (!this.isDropped && !this.isLeaving && this.ready.length > 0) {
       if (this.running > 0 && (this.host.isTransactional || this.isCareful)) return undefined
@@ -204,10 +210,79 @@ export class Partition {
         this.saveAttempt(entry)
         continue
       }
-      this.running++
+      if (isMore && this.runsAlone(entry)) {
+        this.ready.splice(index, 0, entry)
+        return undefined
+      }
+      this.take(entry)
       return entry
     }
     return undefined
+  }
+
+  private take(entry: Entry): void {
+    if (!entry.isParked) this.waiting--
+    entry.isTaken = true
+    this.running++
+  }
+
+  /** About how many may run now, or follow one that may. */
+  get availableCount(): number {
+    return Math.max(this.waiting, this.ready.length)
+  }
+
+  /**
+   * True where it runs in a batch of its own. What failed before may fail a batch again, and what may have ended its process
+   * may do that again: the others are to have no part in it.
+   */
+  runsAlone(entry: Entry): boolean {
+    return entry.isParked || entry.isAlone || this.isCareful
+  }
+
+  /**
+   * Some entries that may run in one go, taken off: those of a chain behind one another, as they are in the log. `isMore`
+   * where they are added to others.
+   */
+  nextSome(limit: number, isMore: boolean): Array<Entry> {
+    const some: Array<Entry> = []
+    while (some.length < limit) {
+      const entry = this.next(isMore || some.length > 0)
+      if (entry === undefined) break
+      some.push(entry)
+      if (this.runsAlone(entry)) break
+      this.extend(some, this.host.isTransactional ? this.order : this.chains.get(entry.chain)!, limit)
+      if (this.host.isTransactional) break
+    }
+    return some.toSorted((a, b) => a.seq - b.seq)
+  }
+
+  /** Adds what follows in a list, up to the first that may not run with them. */
+  private extend(some: Array<Entry>, list: ReadonlyArray<Entry>, limit: number): void {
+    const last = some.at(-1)!
+    const chains = new Set([last.chain])
+    for (let i = list.indexOf(last) + 1; i < list.length && some.length < limit; i++) {
+      const entry = list[i]!
+      if (entry.isPassed) continue
+      const isFirst = this.isFirst(entry)
+      if (entry.isTaken || this.runsAlone(entry) || !(isFirst || chains.has(entry.chain))) return
+      if (isFirst) this.ready.splice(this.ready.indexOf(entry), 1)
+      chains.add(entry.chain)
+      this.take(entry)
+      some.push(entry)
+    }
+  }
+
+  /** Nothing of its chain is in front of it. */
+  isFirst(entry: Entry): boolean {
+    return this.chains.get(entry.chain)![0] === entry
+  }
+
+  /** It was taken, and is to run again as if it had not been. */
+  undo(entry: Entry): void {
+    this.interrupted(entry)
+    entry.isTaken = false
+    if (!entry.isParked) this.waiting++
+    if (this.isFirst(entry) && !entry.isDead) this.ready.unshift(entry)
   }
 
   private lowestReady(): number {
@@ -233,14 +308,15 @@ export class Partition {
   /** It was handled. `isStored` where that is written already, by its own transaction. */
   succeed(entry: Entry, isStored: boolean): void {
     entry.isPassed = true
+    entry.isTaken = false
     if (entry.seq > this.readPos) this.handledAhead.add(entry.seq)
     if (entry.isParked) {
       this.parked.delete(entry.seq)
       this.parks.delete(entry.seq)
       if (!isStored) this.unparks.set(entry.seq, this.unparkOf(entry.seq))
     }
-    if (isStored) this.trim()
-    else this.dirty()
+    if (!isStored) this.dirty()
+    else if (this.blockedAt !== undefined) this.host.onDirty()
     this.countCareful(entry)
     this.follow(entry)
   }
@@ -248,6 +324,7 @@ export class Partition {
   /** It failed, and is to be tried again after a pause. */
   retry(entry: Entry, pause: number, cause: string): void {
     this.park(entry, entry.isRequeued ? "requeued" : "retrying", pause, cause)
+    entry.isTaken = false
     this.parkBehind(this.chains.get(entry.chain)!)
     this.countCareful(entry)
     this.enqueueIn(entry, pause)
@@ -257,6 +334,7 @@ export class Partition {
   die(entry: Entry, cause: string): void {
     entry.isPassed = true
     this.park(entry, "dead", 0, cause)
+    entry.isTaken = false
     this.countCareful(entry)
     if (this.host.holdsBehindDead) {
       entry.isDead = true
@@ -282,7 +360,7 @@ export class Partition {
     chain.shift()
     const next = chain[0]
     if (next === undefined) this.chains.delete(entry.chain)
-    else if (!next.isDead) this.enqueue(next)
+    else if (!next.isDead && !next.isTaken) this.enqueue(next)
   }
 
   private countCareful(entry: Entry): void {
@@ -301,6 +379,7 @@ export class Partition {
   // ---------------------------------------------------------------------------
 
   private park(entry: Entry, state: ParkedState, dueIn: number, cause: string | null): void {
+    if (!entry.isParked && !entry.isTaken) this.waiting--
     entry.isParked = true
     entry.isAttemptSaved = false
     // With `order: "all"` the position itself waits; the row keeps attempts and due time.
@@ -433,6 +512,13 @@ export class Partition {
       }
     }
     if (this.ready.length > 0) this.host.onReady()
+  }
+
+  /** It is to be given up, and what comes before that is handled. */
+  leavesNow(): boolean {
+    this.trim()
+    if (this.blockedAt !== undefined && this.order.length === 0) this.isLeaving = true
+    return this.isLeaving
   }
 
   /**

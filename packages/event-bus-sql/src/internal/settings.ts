@@ -3,9 +3,10 @@
  * and what is allowed.
  */
 import { DateTime, Duration, Option, type Schedule } from "effect"
-import type { ConsumerOptions, Keys, Options, OutageListener } from "../Outbox.ts"
-import type { ConsumerSettings } from "./consumer.ts"
+import type { Batch, ConsumerOptions, Keys, Options, OutageListener } from "../Outbox.ts"
+import type { BatchSettings, ConsumerSettings } from "./consumer.ts"
 import { slots } from "./keyHash.ts"
+import { window } from "./partition.ts"
 import { defaultRetry } from "./retryPause.ts"
 
 export const quote = (value: unknown): string => typeof value === "string" ? JSON.stringify(value) : String(value)
@@ -71,14 +72,24 @@ export const requireSettings = (outbox: string, options: Options): Settings => {
   return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, live, process, outages }
 }
 
+const requireBatch = (outbox: string, { max, within }: Batch): BatchSettings => {
+  if (!Number.isInteger(max) || max < 1 || max > window) {
+    refuse(outbox, `batch.max must be an integer from 1 to ${window}, but is ${quote(max)}`)
+  }
+  return {
+    max,
+    withinMillis: within === undefined ? 0 : Duration.toMillis(requireDuration(outbox, "batch.within", within))
+  }
+}
+
 /** What `on` was given, but for its handler. */
 export const requireConsumer = (
   outbox: string,
   allowed: ReadonlyArray<string>,
   keys: Keys<any>,
   kinds: ReadonlyArray<string>,
-  options: ConsumerOptions<any>
-): Omit<ConsumerSettings, "handle" | "tally"> => {
+  options: ConsumerOptions<any> & { readonly batch?: Batch | undefined }
+): Omit<ConsumerSettings, "handle" | "handleBatch" | "tally"> => {
   const { consumer } = options
   if (typeof consumer !== "string" || consumer.trim() === "" || consumer.includes("\0")) {
     refuse(outbox, `consumer must be a name, under which the position is kept, but is ${quote(consumer)}`)
@@ -125,6 +136,7 @@ export const requireConsumer = (
     timeoutMillis: Duration.toMillis(
       requireDuration(at, "timeout", options.timeout ?? (isTransactional ? "5 seconds" : "30 seconds"))
     ),
+    batch: options.batch === undefined ? undefined : requireBatch(at, options.batch),
     holdsBehindDead: afterDeath === "hold",
     isTransactional,
     drain: options.drain === undefined ? undefined : requireDuration(at, "drain", options.drain)

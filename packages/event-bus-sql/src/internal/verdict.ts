@@ -30,3 +30,6 @@ export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly kind
 
 /** A transactional handler's event was not marked: another process has the partition, or has moved it. */
 export class Fenced extends Data.TaggedError("Fenced")<{}> {}
+
+/** Some events of a batch were not handled, so that its transaction is rolled back. */
+export class PartlyFailed extends Data.TaggedError("PartlyFailed")<{}> {}
