@@ -4,23 +4,24 @@
  *
  * **What is delivered**
  *
- * - `mode: "core"`: at most once. What is sent while a process is not connected never reaches it; what was on its way when
- *   a connection broke is counted as lost.
+ * - `mode: "core"`: at most once. A process that is not connected never gets what is sent meanwhile. What was on its
+ *   way when a connection broke is counted as lost.
  * - `mode: "jetstream"`: an event is *accepted* once the server has stored it, and counts as exported only then. From
- *   there it reaches every importing bus at least once, also one whose process was down meanwhile. Until then it waits in
- *   the export buffer of its process, which is bounded, and counts what it drops.
+ *   there it reaches every importing bus at least once, also if its process was down meanwhile. Until then it waits in
+ *   the export buffer of its process. That buffer is bounded, and counts what it drops.
  *
- * A process never takes back what it sent, and never passes on what it took in, whatever imports and exports form a ring.
- * Order is that of sending, for each sending process, unless an event had to be sent again.
+ * A process never imports what it exported, and never exports what it imported. So processes may import from each other
+ * in a ring. The events of one sender arrive in the order of sending, unless one of them had to be sent again.
  *
  * **When to use**
  *
- * When parts of one application run as several processes or machines, and events of one must reach the others. Inside one
- * process the bus alone does. Requests that want an answer, and state that must be queried, are no events.
+ * When parts of one application run in several processes or on several machines, and events of one must reach the
+ * others. Inside one process the bus is enough. A request that needs a reply is not an event, and neither is state that
+ * must be queried.
  *
  * **Gotchas**
  *
- * The bridge publishes and subscribes: subscribers come before it, publishers after it, as in
+ * The bridge publishes and subscribes. So subscribers start before it and publishers after it, as in
  * `publishers.pipe(Layer.provideMerge(bridge), Layer.provideMerge(subscribers), Layer.provideMerge(bus))`.
  */
 import type { EventBus } from "@openwatch/event-bus"
@@ -55,17 +56,17 @@ export const NatsBridge: Context.Service<NatsBridge, NatsBridge> = Context.Servi
 )
 
 /**
- * Makes a bridge whose life is that of the scope.
+ * Makes a bridge that lives as long as the scope.
  *
  * **When to use**
  *
- * For a second bridge in one process. The only one is made with {@link layer}.
+ * For a second bridge in one process. Make the first one with {@link layer}.
  *
  * **Details**
  *
- * Returns after the first attempt to connect. If that succeeded, the bridge sends and receives. When the scope closes, the
- * bridge takes nothing in any more, sends what waits to be sent, waits for what is being handled, both at most for
- * `drain`, then closes its connection.
+ * Returns after the first attempt to connect. If that succeeded, the bridge sends and receives from then on. When the
+ * scope closes, the bridge stops importing. It sends what waits to be sent, and waits for what is being handled, for at
+ * most `drain`. Then it closes its connection.
  */
 export const make = <Self, Id extends string, Events extends EventBus.EventSchemas>(
   bus: EventBus.ServiceClass<Self, Id, Events>,
@@ -135,13 +136,13 @@ export const layer = <Self, Id extends string, Events extends EventBus.EventSche
 ): Layer.Layer<NatsBridge, NatsBridgeError, Self> => Layer.effect(NatsBridge, make(bus, options))
 
 /**
- * How the bridge of the context is doing.
+ * The state and the counters of the bridge in the context.
  */
 export const health: Effect.Effect<Health, never, NatsBridge> = Effect.flatMap(NatsBridge, (bridge) => bridge.health)
 
 /**
- * Where an event came from, if a bridge of this process took it in: for handlers that must know an event again when it is
- * delivered twice.
+ * Returns where an event came from, if a bridge of this process imported it. A handler that must not act twice uses it
+ * to recognize an event that is delivered again.
  */
 export const originOf = (event: EventBus.AnyEvent): Option.Option<Origin> =>
   Option.fromUndefinedOr(originOfEvent(event))

@@ -5,7 +5,8 @@ import type { EventBus, Overflow } from "@openwatch/event-bus"
 import type { Duration, Effect, Redacted } from "effect"
 
 /**
- * Who the process is to the server: a token, a user, an nkey seed, or the content of a `.creds` file (a JWT with its seed).
+ * How the process signs in to the server: with a token, a user, an nkey seed, or the content of a `.creds` file (a JWT
+ * with its seed).
  */
 export type Credentials =
   | { readonly token: Redacted.Redacted }
@@ -14,7 +15,8 @@ export type Credentials =
   | { readonly creds: Redacted.Redacted }
 
 /**
- * Requires TLS. What is left out is not sent (a client certificate), or is the system's (the authorities).
+ * Requires TLS. Without `caFile` the system's authorities are trusted. Without `certFile` no client certificate is
+ * sent.
  */
 export interface Tls {
   /** Path of the certificates of the authorities to trust, in PEM. */
@@ -28,7 +30,7 @@ export interface Tls {
 }
 
 /**
- * The JetStream stream. It is created when it is missing. When it is there, what is given here must be what it has.
+ * The JetStream stream. It is created if it is missing. If it is there, its settings must be those given here.
  */
 export interface Stream {
   /** Default: the subject in capitals, with `_` for everything but letters and digits. */
@@ -44,11 +46,11 @@ export interface Stream {
   /** Number of events. Default: no limit. */
   readonly maxMessages?: number | undefined
   /**
-   * What a full stream does: `"old"` loses its oldest events, `"new"` refuses new ones, which then wait in the export
+   * What a full stream does. `"old"` loses its oldest events. `"new"` refuses new ones, which then wait in the export
    * buffers of their processes. Default `"old"`.
    */
   readonly discard?: "old" | "new" | undefined
-  /** How long the server knows an event again that is sent twice. Default 2 minutes. */
+  /** How long the server remembers the ids of events, so that one sent twice is stored once. Default 2 minutes. */
   readonly duplicateWindow?: Duration.Input | undefined
 }
 
@@ -58,39 +60,45 @@ export interface Stream {
 export interface Options<Kind extends string = string, in Event extends EventBus.AnyEvent = EventBus.AnyEvent> {
   /** Addresses of one server or of the servers of one cluster: `nats://host:4222`, `tls://host:4222`, `host:4222`. */
   readonly servers: string | ReadonlyArray<string>
-  /** An effect is run before each attempt to connect, for credentials that expire and are renewed. */
+  /** If it is an effect, it runs before each attempt to connect: for credentials that expire and are renewed. */
   readonly credentials?: Credentials | Effect.Effect<Credentials, unknown> | undefined
   readonly tls?: Tls | undefined
   /** Events go to `<subject>.<kind>`. */
   readonly subject: string
-  /** The name of this process, the same after a restart, and no other's: the `ce-source` of what it sends. */
+  /**
+   * The name of this process, and of no other. It must be the same after a restart. It is the `ce-source` of what the
+   * process sends.
+   */
   readonly source: string
   readonly mode: "core" | "jetstream"
   /** The kinds to send. Default none. */
   readonly export?: ReadonlyArray<Kind> | undefined
   /**
-   * The id of an event to send, for events that may be published again, say by the next start of a process that was killed:
-   * the same event has the same id, and no other event has it. Default: a new id each time.
+   * Returns the id of an event. Use it for events that may be published again, such as by the next start of a process
+   * that was killed. The same event must have the same id, and no other event may have it. Default: a new id each time.
    */
   readonly idOf?: ((event: Event) => string) | undefined
   /**
-   * Runs for events that count as exported, some at a time, in the order of sending; the next ones are sent when it has
-   * ended. For whoever has to keep an event until it is safe elsewhere. It cannot fail; if it dies, that is logged. What was
-   * exported and not told of when the process ends, it is never told of.
+   * Runs with events that were exported, several at a time and in the order of sending. Use it to delete events that
+   * were kept until they were safe elsewhere. The next events are sent when it has ended. It cannot fail; if it dies,
+   * that is logged.
+   *
+   * If the process ends between an export and this call, the call is never made for those events.
    */
   readonly onExported?: ((events: ReadonlyArray<Event>) => Effect.Effect<void>) | undefined
-  /** The kinds to take in. Default none. */
+  /** The kinds to import. Default none. */
   readonly import?: ReadonlyArray<Kind> | undefined
   /**
-   * Each event goes to one of the processes that import with this name, instead of to each of them. They must import the
-   * same kinds.
+   * The name of a group of processes. Each event goes to one process of the group, instead of to each. All of them must
+   * import the same kinds.
    */
   readonly queue?: string | undefined
   /**
-   * JetStream: acknowledge an imported event only when the subscription of this name has handled it, so that an event whose
-   * process died is delivered again. Default: acknowledge when the bus has accepted it. The subscription must be there
-   * before the bridge, be made with `on`, and drop the newest when it overflows. (Of one made with `subscribe` nobody could
-   * say more than that an event was taken.)
+   * JetStream: the name of a subscription. An imported event is acknowledged when this subscription has handled it. So
+   * it is delivered again if the process dies before. Default: an event is acknowledged when the bus has accepted it.
+   *
+   * The subscription must be made before the bridge, by `on` or `consume`, with `overflow: "dropping"`. Of one made by
+   * `subscribe` the bus knows only that an event was taken, not that it was handled.
    */
   readonly handledBy?: string | undefined
   /** Events that may wait to be sent. Default 1024. */
@@ -99,23 +107,26 @@ export interface Options<Kind extends string = string, in Event extends EventBus
   readonly overflow?: Overflow | undefined
   readonly stream?: Stream | undefined
   /**
-   * JetStream: what a bridge that is new to the stream gets, `"all"` that the stream has, or only `"new"` events. After
-   * that it goes on where it stopped. Default `"all"`.
+   * JetStream: what a bridge gets the first time: `"all"` that the stream has, or only `"new"` events. Later it goes on
+   * where it stopped. Default `"all"`.
    */
   readonly deliver?: "all" | "new" | undefined
   /**
-   * JetStream: when an event that was delivered and neither acknowledged nor said to be worked on is delivered again. Default
+   * JetStream: after which time without a sign of work an event that was not acknowledged is delivered again. Default
    * 30 seconds.
    */
   readonly ackWait?: Duration.Input | undefined
   /**
-   * What to do when no server can be reached at the start: `"wait"` goes on trying in the background, as after every later
-   * loss of the connection; `"fail"` fails. Default `"wait"`.
+   * What to do if no server can be reached at the start. `"wait"` goes on trying in the background, as after every
+   * later loss of the connection. `"fail"` fails. Default `"wait"`.
    */
   readonly start?: "wait" | "fail" | undefined
   /** How long connecting, and an acknowledgement by the server, may take. Default 5 seconds. */
   readonly timeout?: Duration.Input | undefined
-  /** How often the server is asked for a sign of life; two missing ones end the connection. Default 10 seconds. */
+  /**
+   * How often the server is asked for a sign of life. When two are missing, the connection is given up. Default 10
+   * seconds.
+   */
   readonly heartbeat?: Duration.Input | undefined
   /** How long closing waits for what is still to be sent or handled. Default 5 seconds. */
   readonly drain?: Duration.Input | undefined

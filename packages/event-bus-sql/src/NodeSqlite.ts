@@ -1,11 +1,11 @@
 /**
- * A `SqlClient` on Node's own SQLite, `node:sqlite`: nothing to install.
+ * A `SqlClient` on Node's own SQLite, `node:sqlite`. There is nothing to install.
  *
- * Effect's SQLite driver has no release for Effect 4.1 yet. Once it has one, this file goes.
+ * Effect's SQLite driver has no release for Effect 4.1 yet. Once it has one, this module will be removed.
  *
- * One connection serves the process, statements wait for one another. Other processes may open the same file: readers
- * never wait (WAL), writers wait for one another, up to 5 seconds or as `busyTimeout` says. A commit is on the disk when it returns
- * (`synchronous=FULL`). Statements run on the thread that asks, like everything in `node:sqlite`.
+ * The process has one connection, and its statements wait for one another. Other processes may open the same file.
+ * Readers never wait (WAL). Writers wait for one another, for as long as `busyTimeout` says. When a commit returns, it
+ * is on the disk (`synchronous=FULL`). Statements run on the calling thread, as everything in `node:sqlite` does.
  */
 import { Duration, Effect, Layer, Semaphore, Stream } from "effect"
 import * as Reactivity from "effect/reactivity/Reactivity"
@@ -16,11 +16,11 @@ import * as Statement from "effect/sql/Statement"
 import { DatabaseSync } from "node:sqlite"
 import type { SQLInputValue } from "node:sqlite"
 
-/** How a client is made. What is left out has the default given here. */
+/** The options of a client. One that is left out has the default given here. */
 export interface Options {
   /**
-   * How long a statement waits for the writers of other connections. Waiting blocks the thread: where several processes write
-   * much, 0 lets whoever can try again do so, as an outbox does. Default 5 seconds.
+   * How long a statement waits for the writers of other connections. Waiting blocks the thread. Where several processes
+   * write much, 0 leaves the waiting to those who can try again, as an outbox does. Default 5 seconds.
    */
   readonly busyTimeout?: Duration.Input | undefined
 }
@@ -75,7 +75,7 @@ const open = (file: string, busyMillis: number) =>
   })
 
 /**
- * The client for one database file, which is made where there is none. Closed with the scope.
+ * Makes the client for a database file, which is created if it is missing. Closed with the scope.
  */
 export const make = Effect.fnUntraced(function*(file: string, options?: Options) {
   const busyMillis = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(options?.busyTimeout ?? "5 seconds")))
@@ -98,6 +98,6 @@ export const make = Effect.fnUntraced(function*(file: string, options?: Options)
   })
 })
 
-/** The client for one database file: see `make`. */
+/** Provides the client for a database file: see {@link make}. */
 export const layer = (file: string, options?: Options): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
   Layer.effect(SqlClient.SqlClient, make(file, options)).pipe(Layer.provide(Reactivity.layer))

@@ -1,29 +1,29 @@
 /**
- * Durable events: the lane beside an event bus for what must not be lost.
+ * Durable events: the lane beside an event bus, for events that must survive a crash.
  *
  * **What is delivered**
  *
- * `publish` stores an event in the transaction around it: the event is there exactly when what that transaction wrote is.
- * From there it goes two ways.
+ * `publish` stores an event in the transaction around it. If the transaction commits, the event is there; if it is
+ * rolled back, the event is not. From there it goes two ways.
  *
- * - *The live lane.* Once committed, it is published on the bus of every process that provides the outbox, in the order of
- *   the log: at most once, like anything on a bus.
- * - *The durable lane.* Every named consumer handles it at least once, whatever process is killed in between. A handler that
- *   fails is tried again after a pause; after `maxAttempts` the event is a dead letter of that consumer. Consumers do not
- *   wait for one another.
+ * - *The live lane.* A committed event is published on the bus of every process that provides the outbox, in the order
+ *   of the log. Like anything on a bus, it arrives at most once.
+ * - *The durable lane.* Every named consumer handles it at least once, whatever process is killed in between. A handler
+ *   that fails is run again after a pause. After `maxAttempts` the event is a dead letter of that consumer. Consumers
+ *   do not wait for one another.
  *
- * With `transactional`, the handler runs in the transaction that marks the event as handled, so what it writes to that
+ * With `transactional`, the handler runs in the transaction that marks the event as handled. So what it writes to that
  * database is there exactly once.
  *
  * **When to use**
  *
- * When losing an event would lose something: an order was placed, a host went down. What is only shown, counted or logged
+ * For events that must not be lost: an order was placed, a host went down. What is only shown, counted or logged
  * belongs on the bus alone. For delayed jobs, schedules and priorities take a job queue.
  *
  * **Gotchas**
  *
- * A handler that is not transactional may run twice for one event: its process may be killed between the handler's end and
- * the mark. Make it idempotent by the `id` of its delivery.
+ * A handler that is not transactional may run twice for one event: its process may be killed after the handler has
+ * ended and before the event is marked as handled. Make it idempotent by the `id` of its delivery.
  */
 import type { EventBus } from "@openwatch/event-bus"
 import {
@@ -50,12 +50,12 @@ import { GiveUp, RetryAfter } from "./internal/verdict.ts"
 export { OutboxError }
 
 /**
- * The failure of a handler that gives an event up: it is a dead letter at once.
+ * Fails a handler, and makes its event a dead letter at once.
  */
 export const giveUp = (cause: unknown): Effect.Effect<never, GiveUp> => Effect.fail(new GiveUp({ cause }))
 
 /**
- * The failure of a handler that knows when the event should be tried again.
+ * Fails a handler that knows when its event should be tried again.
  */
 export const retryAfter = (delay: Duration.Input, cause: unknown): Effect.Effect<never, RetryAfter> =>
   Effect.fail(new RetryAfter({ delay: Duration.fromInputUnsafe(delay), cause }))
@@ -67,17 +67,18 @@ export type { GiveUp, RetryAfter }
 // -----------------------------------------------------------------------------
 
 /**
- * A new id for an event, for a caller that may publish it more than once: publishing the same again stores nothing.
+ * Makes a new id, for a caller that may publish an event more than once. An event that is published again under its id
+ * is not stored again.
  */
 export const makeId: Effect.Effect<string> = Effect.sync(() => uuidV7Unsafe())
 
 /**
- * How an event is published.
+ * The options of `publish`.
  */
 export interface PublishOptions {
   /**
-   * What the event is known by among those of its kind, for as long as it is kept: a natural key, or one of `makeId`.
-   * Default: a new UUID v7.
+   * The id of the event, unique among those of its kind for as long as the event is kept: a natural key, or one of
+   * `makeId`. Default: a new UUID v7.
    */
   readonly id?: string | undefined
 }
@@ -87,7 +88,7 @@ export interface PublishOptions {
 // -----------------------------------------------------------------------------
 
 /**
- * What a handler is told of the event that it gets.
+ * What a handler is told about its event.
  */
 export interface Delivery {
   readonly id: string
@@ -96,24 +97,25 @@ export interface Delivery {
   readonly publishedAt: DateTime.Utc
   /** The name of the consumer. */
   readonly consumer: string
-  /** It was a dead letter, so it comes out of its place. */
+  /** Whether it was a dead letter. If so, it comes after events that were published later. */
   readonly isRequeued: boolean
 }
 
 /**
- * How a consumer handles events.
+ * The options of a consumer.
  */
 export interface ConsumerOptions<R> {
-  /** The name that its position is kept under, in this process and in all others. */
+  /** The name of the consumer. Its position is kept under this name, for all processes. */
   readonly consumer: string
   /**
-   * Where a name starts that is seen for the first time: `"now"`, the `"beginning"` of what is kept, or at a time. Default
+   * Where a consumer starts whose name is new: `"now"`, at the `"beginning"` of what is kept, or at a time. Default
    * `"now"`. A kind that is added later starts when it is added.
    */
   readonly from?: "now" | "beginning" | DateTime.Utc | undefined
   /**
-   * What is held back while an event is handled, or tried again: `"all"` later events, in the order of the log; with `"key"`
-   * those of its key; with `"none"` nothing. Default `"all"`. It is fixed at the first start.
+   * Which later events wait while an event is handled or tried again. `"all"`: all of them, so events are handled in
+   * the order of the log. `"key"`: those with the same key. `"none"`: none. Default `"all"`. It is fixed at the first
+   * start.
    */
   readonly order?: "all" | "key" | "none" | undefined
   /**
@@ -122,34 +124,42 @@ export interface ConsumerOptions<R> {
    */
   readonly concurrency?: number | undefined
   /**
-   * The pauses before the next attempts; its input is the number of the attempt that failed. Default: from a second, doubling,
-   * up to five minutes.
+   * The pauses before further attempts. The input of the schedule is the number of the attempt that failed. Default:
+   * one second, then twice as long each time, up to five minutes.
    */
   readonly retry?: Schedule.Schedule<unknown, number, never, R> | undefined
   /** After so many attempts an event is a dead letter. Default 10. */
   readonly maxAttempts?: number | undefined
-  /** A handler that takes longer is interrupted, which is a failed attempt. Default 30 seconds, with `transactional` 5. */
+  /**
+   * A handler that takes longer is interrupted, which counts as a failed attempt. Default 30 seconds, with
+   * `transactional` 5 seconds.
+   */
   readonly timeout?: Duration.Input | undefined
-  /** How long a handler may go on when the scope closes. Default: it is interrupted at once, which is no attempt. */
+  /**
+   * How long a handler may go on when the scope closes. Default: it is interrupted at once. That does not count as an
+   * attempt.
+   */
   readonly drain?: Duration.Input | undefined
   /**
-   * What comes behind a dead letter: `"continue"` goes on, `"hold"` waits until it is requeued or discarded, with `order:
-   * "key"` what is of its key. Default `"continue"`.
+   * What happens to the events behind a dead letter. `"continue"`: they are handled. `"hold"`: they wait until the dead
+   * letter is requeued or discarded, with `order: "key"` only those of its key. Default `"continue"`.
    */
   readonly afterDeath?: "continue" | "hold" | undefined
   /**
-   * The name that this consumer had before: its positions and dead letters are taken over, once no process serves it any
-   * more. The old name cannot be started again.
+   * The name that this consumer had before. Once no process serves the old name any more, its positions and dead
+   * letters are taken over. The old name cannot be started again.
    */
   readonly replaces?: string | undefined
   /**
-   * Kinds that this consumer handled before, and handles no more. Without it a kind that is missing stops the consumer in
-   * this process, at its first such event: another version of the application is there for it, or a mistake was made.
+   * Kinds that this consumer handled before and handles no more. If a kind is missing in the handler and is not listed
+   * here, the consumer stops in this process at its first such event. It leaves the event to another version of the
+   * application.
    */
   readonly retires?: ReadonlyArray<string> | undefined
   /**
-   * The handler runs in the transaction that marks the event as handled, so what it writes to that database is there exactly
-   * once. It should do nothing else: what it does elsewhere is not undone when the transaction is. Default false.
+   * Whether the handler runs in the transaction that marks the event as handled. What it writes to that database is
+   * then there exactly once. It should do nothing else: what it does elsewhere is not undone when the transaction is
+   * rolled back. Default false.
    */
   readonly transactional?: boolean | undefined
 }
@@ -207,7 +217,7 @@ export interface ConsumerHandle {
 }
 
 /**
- * How a consumer is doing, wherever it is served.
+ * The state of a consumer, over all processes that serve it.
  */
 export interface ConsumerSnapshot {
   readonly name: string
@@ -216,22 +226,22 @@ export interface ConsumerSnapshot {
   readonly order: "all" | "key" | "none"
   readonly partitions: number
   readonly lag: {
-    /** Events of the log that it has not moved past. They are counted: it takes the longer the more there are. */
+    /** Events of the log that it has not moved past. They are counted each time, so many of them take long. */
     readonly events: number
     /** When the oldest of them was published. */
     readonly oldest: DateTime.Utc | undefined
     /** How long ago that was, by the clock of the database. 0 where there is none. */
     readonly age: Duration.Duration
   }
-  /** Events that failed, and are tried again. */
+  /** Events that failed and will be tried again. */
   readonly retrying: number
   /** Events that wait behind one that failed or died. */
   readonly held: number
   /** Dead letters. */
   readonly dead: number
-  /** How many partitions each process has; its id changes with every start. */
+  /** How many partitions each process has, by the id of the process. The id changes with every start. */
   readonly owners: Readonly<Record<string, number>>
-  /** When a process was last known to serve it, to some minutes. */
+  /** When a process last served it, accurate to some minutes. */
   readonly lastSeenAt: DateTime.Utc
 }
 
@@ -240,7 +250,7 @@ export interface ConsumerSnapshot {
 // -----------------------------------------------------------------------------
 
 /**
- * By which a dead letter is known.
+ * Which dead letter is meant.
  */
 export interface DeadLetterKey {
   readonly consumer: string
@@ -276,10 +286,11 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
   /** What the names of its tables begin with. */
   readonly tablePrefix: string
   /**
-   * Stores an event: in the transaction around it, if there is one, else in one of its own. Inside the transaction of another
+   * Stores an event in the transaction around it, or else in one of its own. Inside the transaction of another
    * `SqlClient` it is a defect.
    *
-   * An event that is published again under its id is not stored again; other content under a known id is a conflict.
+   * An event that is published again under its id is not stored again. Other content under a known id fails as a
+   * conflict.
    */
   readonly publish: (event: Event, options?: PublishOptions) => Effect.Effect<void, OutboxError>
   /** Stores events in order: all or none. */
@@ -288,7 +299,8 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
    * Runs `handler` for each event of the kind, or kinds, behind the consumer's position, until the scope closes. Live when
    * this returns: what is published after that is handled.
    *
-   * Processes that serve one name share its events. What a handler acquires in a scope is released when it has ended.
+   * Processes that serve the same name share its events. What a handler acquires in its scope is released when it has
+   * ended.
    *
    * With `batch` the handler gets several events at a time, each with its delivery.
    */
@@ -306,53 +318,56 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
       options: ConsumerOptions<R2> & { readonly batch?: undefined }
     ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
   }
-  /** How all consumers are doing, in the order of their names. */
+  /** The state of all consumers, in the order of their names. */
   readonly consumers: Effect.Effect<ReadonlyArray<ConsumerSnapshot>, OutboxError>
-  /** The dead letters of all consumers or of one, oldest first for each. */
+  /** The dead letters of all consumers or of one. Those of each consumer come oldest first. */
   readonly deadLetters: (
     options?: { readonly consumer?: string | undefined }
   ) => Stream.Stream<DeadLetter<Event>, OutboxError>
   /**
-   * Dead letters are tried again, from the first attempt on: out of their place, as their delivery says, unless what comes
-   * behind them was held. Returns how many of them there were.
+   * Has dead letters tried again, beginning with a first attempt. They come after events that were published later,
+   * unless those were held. Returns how many of the letters there were.
    */
   readonly requeue: (letters: ReadonlyArray<DeadLetterKey>) => Effect.Effect<number, OutboxError>
-  /** Dead letters are forgotten. Returns how many of them there were. */
+  /** Forgets dead letters. Returns how many of them there were. */
   readonly discard: (letters: ReadonlyArray<DeadLetterKey>) => Effect.Effect<number, OutboxError>
   /**
-   * Forgets a consumer, its position and its dead letters: the log is no longer kept for it. Fails while a process serves it.
+   * Forgets a consumer, its position and its dead letters. The log is no longer kept for it. Fails while a process
+   * serves it.
    */
   readonly removeConsumer: (name: string) => Effect.Effect<void, OutboxError>
   /**
-   * For tests: returns when nothing is due in any consumer of this process. Events that wait for their next attempt are not
-   * due.
+   * For tests: completes when no consumer of this process has an event to handle now. Events that wait for their next
+   * attempt do not count.
    */
   readonly awaitIdle: Effect.Effect<void>
 }
 
 /**
- * How an outbox is made. What is left out has the default given here.
+ * The options of an outbox. One that is left out has the default given here.
  */
 export interface Options {
-  /** What the names of its tables begin with. Outboxes of one database are kept apart by it. Default `"outbox_"`. */
+  /**
+   * The beginning of the names of its tables. Two outboxes in one database need different ones. Default `"outbox_"`.
+   */
   readonly tablePrefix?: string | undefined
   /**
-   * How often the log is looked at where nothing says that there is something, and the lease is renewed. Default 1 second.
+   * How often the lease is renewed, and the log is read without a notification that something is new. Default 1 second.
    */
   readonly pollInterval?: Duration.Input | undefined
-  /** How long after a process has died its events are handled by others. At least 3 poll intervals. Default 10 seconds. */
+  /** How long after the death of a process others handle its events. At least 3 poll intervals. Default 10 seconds. */
   readonly lease?: Duration.Input | undefined
   /**
-   * How many parts the events of a consumer with `order: "key"` or `"none"` are shared out in, at its first start: a power of
-   * two up to 256. Default 16.
+   * Into how many parts the events of a consumer with `order: "key"` or `"none"` are divided: a power of two up to 256.
+   * It is fixed at the consumer's first start. Default 16.
    */
   readonly partitions?: number | undefined
   /**
-   * How long events are kept that all consumers have handled, from their publishing on. Those that are tried again, held or
-   * dead stay. Default 7 days; `Duration.infinity` keeps all.
+   * How long after their publishing events are kept that all consumers have handled. Those that are tried again, held
+   * or dead stay. Default 7 days. `Duration.infinity` keeps all.
    */
   readonly retention?: Duration.Input | undefined
-  /** Publish what was committed on the bus of this process. Default true. */
+  /** Whether committed events are published on the bus of this process. Default true. */
   readonly live?: boolean | undefined
   /**
    * What this process is called, where something else sees to it that never two of one name run at a time, such as a lock. Who
@@ -375,7 +390,7 @@ export interface OutageListener {
 }
 
 /**
- * For each kind, what its key is: events of one key keep their order.
+ * The key of an event, for each kind. Events with the same key keep their order.
  */
 export type Keys<Event extends EventBus.AnyEvent> = {
   readonly [Kind in Event["_tag"]]?: ((event: Extract<Event, { readonly _tag: Kind }>) => string) | undefined
@@ -387,7 +402,7 @@ export type Keys<Event extends EventBus.AnyEvent> = {
 export interface ServiceClass<in out Self, in out Id extends string, in out Event extends EventBus.AnyEvent, Bus>
   extends Context.ServiceClass<Self, Id, Outbox<Event>>
 {
-  /** An outbox with default options. Its tables are made, or brought up to date. */
+  /** An outbox with default options. It makes its tables, or brings them up to date. */
   readonly layer: Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient>
   /** An outbox with these options. */
   readonly layerWith: (options: Options) => Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient>
@@ -401,9 +416,12 @@ export const Service =
   <const Id extends string, Bus, BusId extends string, Events extends EventBus.EventSchemas>(
     id: Id,
     options: {
-      /** The bus, whose events are those of the outbox. */
+      /** The bus. Its events are those of the outbox. */
       readonly bus: EventBus.ServiceClass<Bus, BusId, Events>
-      /** What keeps events in order: stored with each event, so that it may change without losing any. */
+      /**
+       * The keys of events, for consumers with `order: "key"`. The key is stored with each event, so this may change
+       * later.
+       */
       readonly keys?: Keys<EventBus.EventOf<Events>> | undefined
     }
   ): ServiceClass<Self, Id, EventBus.EventOf<Events>, Bus> => {

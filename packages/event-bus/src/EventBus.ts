@@ -4,18 +4,18 @@
  *
  * **What is delivered**
  *
- * `publish` returns at once, always. Every subscription has a buffer of its own (1,024 events by default). One that is full
- * loses events by its own policy and counts them, and nobody else notices. What a subscription accepted reaches its
- * subscriber in the order of publishing, unless that subscriber leaves.
+ * `publish` always returns at once. Every subscription has a buffer of its own, of 1,024 events by default. When it is
+ * full, the subscription loses events by its own policy, and counts them. No other subscription notices. What a
+ * subscription has accepted reaches its subscriber in the order of publishing, unless the subscriber leaves.
  *
- * `shutdown` closes the intake; what was accepted before is still delivered. When a program ends, its scopes close instead:
- * handlers then have their `drain` to finish what they accepted. Without one they are interrupted at once, and what is pending
- * is discarded, with a warning. So provide the bus by `layerWith({ drain: "10 seconds" })`.
+ * After `shutdown` nothing more is accepted, and what was accepted before is still delivered. A program that ends
+ * closes its scopes instead. Handlers then have their `drain` to finish what was accepted. Without a `drain` they are
+ * interrupted at once, and what is pending is discarded with a warning. So provide the bus by `layerWith({ drain: "10 seconds" })`.
  *
  * **When to use**
  *
- * For events inside one process. What has to cross processes goes over a bridge beside the bus; what must survive the
- * process belongs in a database.
+ * For events inside one process. A bridge beside the bus carries events to other processes. Events that must survive a
+ * crash belong in a database.
  *
  * **Example** (A complete program)
  *
@@ -93,8 +93,8 @@ type KeyableField<Event, Field extends keyof Event> = Field extends "_tag" ? nev
   : never
 
 /**
- * The fields of events that a `where` may name: those of string, number or boolean values (branded ones too) that all of
- * the events have.
+ * The fields that a `where` may name. All of the events have them, and their values are strings, numbers or booleans,
+ * branded ones too.
  */
 export type Keyable<Event> = [Event] extends [never] ? never : KeyableField<Event, keyof Event>
 
@@ -125,7 +125,7 @@ export interface Metrics<Kind extends string = string> {
 }
 
 /**
- * How a bus is made. What is left out has the default given here.
+ * The options of a bus. One that is left out has the default given here.
  */
 export interface Options {
   /** `bufferSize` of subscriptions that do not say otherwise: a positive integer. Default 1024. */
@@ -135,16 +135,16 @@ export interface Options {
   /** How many of the last events of *each* kind are kept for subscriptions that ask for them. Default 0. */
   readonly replay?: number | undefined
   /**
-   * `drain` of handlers that do not say otherwise: how long they may go on when their scope, or the bus's, closes. Default:
-   * none. They are then interrupted at once, and what is pending is discarded, with a warning.
+   * How long handlers may go on when their scope or the bus's scope closes, if they have no `drain` of their own.
+   * Default: not at all. They are interrupted at once, and what is pending is discarded with a warning.
    */
   readonly drain?: Duration.Input | undefined
-  /** `durations` of handlers that do not say otherwise. Default: they are not measured. */
+  /** Whether to measure how long handlers take, if they do not say so themselves. Default false. */
   readonly durations?: boolean | undefined
 }
 
 /**
- * How a subscription is made, but for its kinds.
+ * The options of a subscription, without its kinds.
  */
 export interface BufferOptions {
   /** Shown in logs, metrics and snapshots. Default: the kinds joined by `+`. */
@@ -154,8 +154,8 @@ export interface BufferOptions {
   /** What a full buffer does. Default: the bus's. */
   readonly overflow?: Overflow | undefined
   /**
-   * How many of the last matching events come first: at most the bus's `replay` and the subscription's `bufferSize`.
-   * Default 0.
+   * How many of the last matching events the subscription receives first. At most the bus's `replay`, and at most its
+   * own `bufferSize`. Default 0.
    */
   readonly replay?: number | undefined
 }
@@ -169,15 +169,15 @@ export interface PubSubOptions<Kind extends string> extends BufferOptions {
 }
 
 /**
- * How a subscription is made that receives all events of its kinds, or some.
+ * The options of a subscription that may receive only some of the events of its kinds.
  */
 export interface MatchOptions<Event> extends BufferOptions {
   /**
-   * Only events whose fields have these values, equal as the keys of a `Map` are. An event that does not match is not
-   * offered: it takes no place in the buffer. However many subscriptions have a `where`, a publish looks an event up once for
-   * each set of fields in use.
+   * Only events whose fields have these values. Values are compared as the keys of a `Map` are. An event that does not
+   * match takes no place in the buffer. Default: all events of the kinds.
    *
-   * The fields are those of the events' schemas; a getter of an event's class is none. Default: all events of the kinds.
+   * The fields must be in the schemas of the events: a getter of the class does not count. However many subscriptions
+   * have a `where`, a publish looks an event up once for each set of fields in use.
    */
   readonly where?: Where<Event> | undefined
 }
@@ -187,19 +187,25 @@ export interface MatchOptions<Event> extends BufferOptions {
  */
 export interface SubscribeOptions<Kind extends string, Event> extends PubSubOptions<Kind>, MatchOptions<Event> {
   /**
-   * For tools that look on. An observer receives its events and counts them by its own snapshot, but it is in no sum, list or
-   * metric of the bus, and an event that it alone receives had no subscriber. Default false.
+   * For tools that watch a bus. An observer receives its events, and has a snapshot of its own. It is in no sum, list
+   * or metric of the bus. An event that only observers receive counts as one without a subscriber. Default false.
    */
   readonly observer?: boolean | undefined
 }
 
 /**
- * How events are handled by `on`.
+ * The options of `on`.
  */
 export interface HandlerOptions<Event, E, R, R2 = R> extends MatchOptions<Event> {
-  /** Events handled at a time: a positive integer. 1, the default, handles them in order; above it there is no order. */
+  /**
+   * How many events are handled at a time: a positive integer. Default 1: they are handled in order. Above 1 there is
+   * no order.
+   */
   readonly concurrency?: number | undefined
-  /** When a handler that failed is tried again. Not applied to defects. Later events wait in the buffer meanwhile. */
+  /**
+   * When a handler that failed is run again. A defect is not retried. Meanwhile later events wait in the buffer.
+   * Default: never.
+   */
   readonly retry?: Schedule.Schedule<unknown, E, never, R> | undefined
   /**
    * Runs once for each event that is given up, with the cause of the last try. It cannot fail; if it dies, that is logged and
@@ -207,37 +213,40 @@ export interface HandlerOptions<Event, E, R, R2 = R> extends MatchOptions<Event>
    */
   readonly onFailure?: ((event: Event, cause: Cause.Cause<E>) => Effect.Effect<unknown, never, R2>) | undefined
   /**
-   * How long the handler may go on when the scope closes, by `Clock`: no more events are accepted, the pending ones are
-   * handled, then the handler is interrupted and the rest discarded. Default: the bus's, or else it is interrupted at once.
-   * `unsubscribe` does not drain, nor does a handler that closes its own scope.
+   * How long the handler may go on when its scope closes, by `Clock`. Meanwhile no more events are accepted, and the
+   * pending ones are handled. After that the handler is interrupted, and what is left is discarded. Default: the bus's
+   * `drain`, or else the handler is interrupted at once.
+   *
+   * `unsubscribe` does not drain. Neither does a handler that closes its own scope.
    */
   readonly drain?: Duration.Input | undefined
   /**
-   * Measures how long each event takes, by `Clock`, in the histogram `event_bus_subscription_handler_duration_seconds`: from
-   * the start of the handler until it, its scope and `onFailure` have ended, with all attempts and the pauses between them.
-   * Default: the bus's, or else not. What is not measured costs nothing.
+   * Whether to measure how long each event takes, by `Clock`, in the histogram
+   * `event_bus_subscription_handler_duration_seconds`. The time is from the start of the handler until the handler, its
+   * scope and `onFailure` have ended. It includes all attempts and the pauses between them. Default: as the bus says.
    */
   readonly durations?: boolean | undefined
 }
 
 /**
- * How a stream of events is consumed by `consume`.
+ * The options of `consume`.
  */
 export interface ConsumeOptions<Event, E, R> extends MatchOptions<Event> {
   /**
-   * When a body that failed or died is run again, on the same subscription. It starts anew after a run that took something.
-   * When it ends, the subscription is closed, and that is logged. Default: after 100 ms, twice as long each time, at most 30 s.
+   * When a body that failed or died is run again, on the same subscription. The schedule starts anew after a run that
+   * took an event. When the schedule ends, the subscription is closed, and that is logged. Default: after 100 ms, then
+   * twice as long each time, at most 30 s.
    */
   readonly retry?: Schedule.Schedule<unknown, Cause.Cause<E>, never, R> | undefined
   /**
-   * How long the body may go on when the scope closes, by `Clock`: no more events are accepted, the stream ends after those
-   * that are pending, and the body has this time to finish. Default: the bus's, or else it is interrupted at once.
+   * How long the body may go on when its scope closes, by `Clock`. Meanwhile no more events are accepted, and the
+   * stream ends after the pending ones. Default: the bus's `drain`, or else the body is interrupted at once.
    */
   readonly drain?: Duration.Input | undefined
 }
 
 /**
- * What may be published: the half of a bus that a part needs which notices things. A bus of more events is one too.
+ * The half of a bus that publishes, for a part that only notices things. A bus of more events is one too.
  */
 export interface Publisher<in Event extends AnyEvent> {
   /**
@@ -245,9 +254,12 @@ export interface Publisher<in Event extends AnyEvent> {
    * nothing once the bus is shut down.
    */
   readonly publish: (event: Event) => Effect.Effect<void>
-  /** Publishes the events in order, with nothing between them. All or, if one is not of the bus (a defect), none. */
+  /**
+   * Publishes the events in order, with no other event between them. If one of them is not of the bus, that is a
+   * defect, and none is published.
+   */
   readonly publishAll: (events: Iterable<Event>) => Effect.Effect<void>
-  /** `publish` for callbacks outside Effect. Throws a `TypeError` where `publish` has a defect: for no event of the bus. */
+  /** `publish` for callbacks outside Effect. Throws a `TypeError` if the value is not an event of the bus. */
   readonly publishUnsafe: (event: Event) => void
 }
 
@@ -259,18 +271,18 @@ export type EventMap<Event extends AnyEvent> = {
 }
 
 /**
- * What may be subscribed to: the half of a bus that a part needs which reacts. A bus of more events is one too.
+ * The half of a bus that is subscribed to, for a part that only reacts. A bus of more events is one too.
  */
 export type Subscriber<Event extends AnyEvent> = SubscriberOf<EventMap<Event>>
 
 /**
- * See {@link Subscriber}, which says the same of a union.
+ * What {@link Subscriber} is, for a map of kinds to events instead of a union of events.
  */
 export interface SubscriberOf<Events> {
-  /** Keeps a bus of fewer events from passing as one of more. */
+  /** Makes the type checker refuse a bus of fewer events. It is never set. */
   readonly "~@openwatch/event-bus/Subscriber"?: { readonly _Events: Types.Covariant<Events> }
   /**
-   * A subscription to some kinds, to be taken from. Live when this returns, until the scope closes. After shutdown it has
+   * Subscribes to some kinds. The subscription is live when this returns, until the scope closes. After shutdown it has
    * ended already.
    */
   readonly subscribe: <const Kind extends keyof Events & string>(
@@ -280,14 +292,17 @@ export interface SubscriberOf<Events> {
    * Runs `handler` for each event of the kind, or kinds, in a supervised fiber until the scope closes. Live when this
    * returns. A handler that fails, dies or throws is logged and counted, and the next event is handled.
    *
-   * What the handler acquires in its `Scope` is released with the event. What should outlive the event is forked into a scope
-   * captured outside of the handler.
+   * Each event has a `Scope`. What the handler acquires in it is released when the handler has ended. What must live
+   * longer belongs in a scope from outside the handler.
    *
-   * The handler may unsubscribe itself, close the scope it runs in, or shut the bus down. It never waits for itself: it
-   * finishes its event, and no other starts. The same holds for a fiber that it forks. A fiber that is to close the whole
-   * application is forked outside of the handler.
+   * The handler may unsubscribe itself, or close the scope of its subscription. It then finishes its event, and no
+   * other starts. It may also shut the bus down: what was accepted is still handled.
    *
-   * For an event that was published inside a span, the handler runs in a root span (kind `consumer`) that links to it.
+   * Fibers forked by a handler belong to it. If one of them unsubscribes, it does not wait for the handler, which may
+   * be waiting for it. A fiber that closes the whole application should be forked outside of any handler.
+   *
+   * If the event was published inside a span, the handler runs in a root span of the kind `consumer`, with a link to
+   * that span.
    */
   readonly on: <const Kind extends keyof Events & string, E = never, R = never, R2 = never, R3 = never>(
     kinds: Kind | ReadonlyArray<Kind>,
@@ -295,14 +310,14 @@ export interface SubscriberOf<Events> {
     options?: HandlerOptions<Events[Kind], NoInfer<E>, R2, R3>
   ) => Effect.Effect<SubscriptionHandle, never, Exclude<R | R2 | R3, Scope.Scope> | Scope.Scope>
   /**
-   * Runs `body` with the stream of the events of the kind, or kinds, in a supervised fiber until the scope closes: for what
-   * looks at several events at a time, such as batching, debouncing or grouping by a key. Live when this returns.
+   * Runs `body` with the stream of the events of the kind, or kinds, in a supervised fiber until the scope closes. Live
+   * when this returns. Use it to look at several events at a time: for batches, debouncing, or grouping by a key.
    *
-   * A body that fails or dies is logged and run again by `retry`, with the events that it has not pulled yet. A body that
-   * completes unsubscribes. What it acquires in its `Scope` is released with the run.
+   * A body that fails or dies is logged and run again by `retry`, with the events that it has not pulled yet. A body
+   * that completes unsubscribes. Each run has a `Scope`: what the body acquires in it is released when the run ends.
    *
-   * The stream pulls at most 16 events at a time. These are `running` until the next pull, and `handled` from then on; those
-   * of a body that fails are `failures`. What later stages of the stream hold is not seen by the bus.
+   * The stream pulls at most 16 events at a time. They count as `running` until the next pull, and as `handled` from
+   * then on. If the body fails, they count as `failures`. The bus does not see what later stages of the stream hold.
    */
   readonly consume: <const Kind extends keyof Events & string, E = never, R = never, R2 = never>(
     kinds: Kind | ReadonlyArray<Kind>,
@@ -310,21 +325,25 @@ export interface SubscriberOf<Events> {
     options?: ConsumeOptions<Events[Kind], NoInfer<E>, R2>
   ) => Effect.Effect<SubscriptionHandle, never, Exclude<R | R2, Scope.Scope> | Scope.Scope>
   /**
-   * The next event of the kind, or kinds, published after this has started. Fails with `Cause.Done` where the bus is shut
-   * down before it. Where the trigger is one's own, `subscribe` comes first, then the trigger, then `take`.
+   * Waits for the next event of the kind, or kinds, that is published after this has started. Fails with `Cause.Done`
+   * if the bus is shut down first.
+   *
+   * If your own action makes the event happen, `awaitNext` after it may be too late. Subscribe first, then act, then
+   * take.
    */
   readonly awaitNext: <const Kind extends keyof Events & string>(
     kinds: Kind | ReadonlyArray<Kind>,
     options?: Pick<MatchOptions<Events[Kind]>, "name" | "where">
   ) => Effect.Effect<Events[Kind], Cause.Done>
   /**
-   * The bus as an Effect `PubSub` of some kinds, for whatever takes one: `Stream.fromPubSub`, `Stream.runIntoPubSub`,
-   * `PubSub.subscribe`, a library's parameter.
+   * The bus as an Effect `PubSub` of some kinds, for code that takes one: `Stream.fromPubSub`, `Stream.runIntoPubSub`,
+   * `PubSub.subscribe`, or a library.
    *
-   * Publishing on it is publishing on the bus; an event of another kind is a defect. Each subscription to it is a
-   * subscription of the bus with these options. It ends, as one of a `PubSub` that is shut down does, once the bus is shut
-   * down and its buffer is empty. `PubSub.shutdown` and `PubSub.end` on it end what is subscribed to it, not the bus.
-   * `PubSub.capacity` is the `bufferSize`, `PubSub.size` what its furthest-behind subscription has pending.
+   * What is published on it is published on the bus. An event of another kind is a defect. Each subscription to it is a
+   * subscription of the bus, with these options. It ends once the bus is shut down and its buffer is empty.
+   *
+   * `PubSub.shutdown` and `PubSub.end` end the subscriptions to it, not the bus. `PubSub.capacity` is the `bufferSize`.
+   * `PubSub.size` is how many events are pending in the subscription that is furthest behind.
    */
   readonly asPubSub: <const Kind extends keyof Events & string>(
     options: PubSubOptions<Kind>
@@ -344,15 +363,16 @@ export interface EventBus<in out Event extends AnyEvent> extends Publisher<Event
   /** The counters of each subscription that is not closed. */
   readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionSnapshot>>
   /**
-   * Completes when `on` and `consume` subscriptions have nothing pending, no handler runs, and nobody who waits in a take has
-   * something to take. The body of a `consume` rests while it waits for its stream.
+   * Completes when the bus is idle: no subscription of `on` or `consume` has an event pending, no handler runs, and no
+   * take that waits has an event to take. A body of `consume` is idle while it waits for its stream.
    *
-   * Inside of a handler it leaves out that handler's own subscription, and other handlers that wait in it count as idle.
+   * Inside a handler it does not wait for that handler's own subscription. Other handlers that wait in `awaitIdle`
+   * count as idle.
    */
   readonly awaitIdle: Effect.Effect<void>
   /**
-   * Closes the intake, and returns without waiting: subscriptions go on until their buffers are empty, handlers too, then
-   * takes fail with `Cause.Done` and streams end. Idempotent.
+   * Ends publishing, and returns without waiting. What is pending can still be taken, and handlers go on to handle it.
+   * After that takes fail with `Cause.Done`, and streams end. Idempotent.
    */
   readonly shutdown: Effect.Effect<void>
   /** Completes when the bus is shut down. Subscriptions may still have events pending then. */
@@ -364,7 +384,7 @@ export interface EventBus<in out Event extends AnyEvent> extends Publisher<Event
 // -----------------------------------------------------------------------------
 
 /**
- * Makes a bus whose life is that of the scope.
+ * Makes a bus that lives as long as the scope.
  *
  * **When to use**
  *
@@ -372,8 +392,9 @@ export interface EventBus<in out Event extends AnyEvent> extends Publisher<Event
  *
  * **Details**
  *
- * When the scope closes, the bus is shut down. Then every `on` subscription that is left is closed as by its own scope, all
- * side by side, and waited for. One without `drain` is interrupted, and what is pending in it is discarded, with a warning.
+ * When the scope closes, the bus is shut down. Then all subscriptions of `on` and `consume` that are left are closed,
+ * at the same time and each as by its own scope. The closing waits for them. One without a `drain` is interrupted, and
+ * what is pending in it is discarded with a warning.
  *
  * **Example** (A bus within a scope)
  *
@@ -440,11 +461,14 @@ export interface ServiceClass<in out Self, in out Id extends string, in out Even
   /** A bus with these options. Closing its scope shuts the bus down; handlers have its `drain` to finish. */
   readonly layerWith: (options: Options) => Layer.Layer<Self>
   /**
-   * This set of events as a part of a bus that has all of them, and no second bus: what is published here is published there.
+   * Provides this bus as a part of a wider one, which has all of its events. It is no second bus: what is published
+   * here is published there.
    *
-   * For a module that declares a small set of its own, and an application that spreads the sets of its modules into one bus.
-   * Shutting it down, or closing the layer, ends what was published and subscribed to through it, never the wider bus. The
-   * schemas must be the very same; another schema under the same `_tag` is a defect.
+   * A module declares a small bus with the events that it knows. The application declares one bus with the events of
+   * all modules, and provides each module's bus from it.
+   *
+   * Shutting down the part, or closing its layer, ends what was published and subscribed to through it. It does not end
+   * the wider bus. The schemas must be the same objects: another schema under the same `_tag` is a defect.
    */
   readonly layerFrom: <WiderSelf, WiderId extends string, WiderEvents extends EventSchemas>(
     wider: ServiceClass<WiderSelf, WiderId, WiderEvents> & Covers<Events, WiderEvents>
@@ -480,9 +504,9 @@ export interface ServiceClass<in out Self, in out Id extends string, in out Even
  *
  * **Gotchas**
  *
- * Subscribers must be there before publishers start, and stop after them:
- * `publishers.pipe(Layer.provide(subscribers), Layer.provide(HouseBus.layer))`. `Layer.mergeAll` of the two builds and
- * closes them side by side, and loses the first and the last events.
+ * Subscribers must start before publishers, and stop after them:
+ * `publishers.pipe(Layer.provide(subscribers), Layer.provide(HouseBus.layer))`. `Layer.mergeAll` starts and stops both
+ * at the same time, which loses the first and the last events.
  */
 export const Service = <Self = never>(): [Self] extends [never] ?
   "Write EventBus.Service<MyBus>()(…): the type parameter is missing"
@@ -522,10 +546,10 @@ const declare: ServiceDeclaration<unknown> = (id, { events }) => {
 // -----------------------------------------------------------------------------
 
 /**
- * How a callback is called.
+ * The options of a callback.
  */
 export interface CallbackOptions<Event> extends MatchOptions<Event> {
-  /** Callbacks waited for at a time: a positive integer. Default 1. */
+  /** How many callbacks may run at a time: a positive integer. Default 1. */
   readonly concurrency?: number | undefined
   /** When a callback that threw, or whose promise was rejected, is called again. */
   readonly retry?: Schedule.Schedule<unknown> | undefined
@@ -547,9 +571,11 @@ export interface Callbacks<in out Event extends AnyEvent> {
   /** Publishes the event. Throws a `TypeError` when its kind is not of the set. Does nothing once the bus is shut down. */
   readonly publish: (event: Event) => void
   /**
-   * Calls `callback` for each event of the kind, or kinds, until the returned function is called, which ends it at once. In
-   * order at a `concurrency` of 1. Live when this returns. A callback that returns a promise is waited for. One that throws or
-   * rejects is logged and counted, and the next event follows.
+   * Calls `callback` for each event of the kind, or kinds, until the returned function is called. That ends the
+   * subscription at once. Live when this returns.
+   *
+   * If a callback returns a promise, the next event waits for it, unless `concurrency` is above 1. A callback that
+   * throws or rejects is logged and counted, and the next event follows.
    */
   readonly subscribe: <const Kind extends Event["_tag"]>(
     kinds: Kind | ReadonlyArray<Kind>,
@@ -558,7 +584,7 @@ export interface Callbacks<in out Event extends AnyEvent> {
   ) => () => void
   /**
    * The events of the kind, or kinds, from now on, until the bus is shut down and the buffer is empty. Live when this
-   * returns, not when it is first read; a loop that is left (`break`, `throw`) ends the subscription, and so does
+   * returns, not when it is first read. A loop that is left by `break` or `throw` ends the subscription, and so does
    * `await using`.
    */
   readonly events: <const Kind extends Event["_tag"]>(
@@ -566,8 +592,8 @@ export interface Callbacks<in out Event extends AnyEvent> {
     options?: MatchOptions<Extract<Event, { readonly _tag: Kind }>>
   ) => Events<Extract<Event, { readonly _tag: Kind }>>
   /**
-   * The next event of the kind, or kinds, from now on; `undefined` once the bus is shut down. Rejects with the signal's reason
-   * when that is aborted.
+   * A promise of the next event of the kind, or kinds. It is `undefined` if the bus is shut down first. It is rejected
+   * with the signal's reason if the signal is aborted.
    */
   readonly next: <const Kind extends Event["_tag"]>(
     kinds: Kind | ReadonlyArray<Kind>,
@@ -578,8 +604,8 @@ export interface Callbacks<in out Event extends AnyEvent> {
   /** Resolves when the bus is idle: no callback or handler of it runs, and none has an event pending. */
   readonly idle: () => Promise<void>
   /**
-   * Ends all that was made through this object: callbacks finish what is pending as far as their `drain` allows, iterators
-   * end. Resolves when all have ended. The bus goes on.
+   * Ends all subscriptions that were made through this object. Callbacks have their `drain` to finish what is pending,
+   * and iterators end. Resolves when all have ended. The bus goes on.
    */
   readonly close: () => Promise<void>
 }

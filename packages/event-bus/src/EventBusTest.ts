@@ -1,5 +1,5 @@
 /**
- * What a test of an application on a bus needs: what was published, and a moment when everything has been handled.
+ * For tests of applications: a bus that records what is published, and a way to wait until everything has been handled.
  *
  * **Example** (A test of a part that publishes and of one that reacts)
  *
@@ -61,7 +61,7 @@ class RecordingBus extends BusImpl {
 }
 
 /**
- * Provides the bus as its own layer does, and records what is published on it.
+ * Provides the bus as its own layer does, and also records what is published on it.
  *
  * **Example** (A recording bus with a small buffer)
  *
@@ -99,7 +99,7 @@ export const layer = <Self, Id extends string, Events extends EventSchemas>(
   )
 
 /**
- * What was published so far, in order. A defect if the bus is not that of {@link layer}.
+ * Returns what was published so far, in order. If the bus does not come from {@link layer}, that is a defect.
  *
  * **Example** (What was published, and when)
  *
@@ -139,12 +139,14 @@ export const published = <Self, Id extends string, Events extends EventSchemas>(
   })
 
 /**
- * Completes when the bus is idle: `awaitIdle` of the bus that is provided. Nothing is polled and no time passes.
+ * Completes when the bus is idle. It calls `awaitIdle` of the provided bus. Nothing is polled, and no time passes.
  *
  * **Gotchas**
  *
- * A handler that sleeps waits for the `TestClock`, and the bus is not idle until then. Move the clock first, by
- * `TestClock.adjust`. What a subscriber does with an event after taking it itself (`take`, `stream`) cannot be seen.
+ * A handler that sleeps waits for `TestClock`, and the bus is not idle until it wakes. Move the clock first, by
+ * `TestClock.adjust`.
+ *
+ * The bus cannot see what a subscriber does with an event that it took itself, by `take` or `stream`.
  *
  * **Example** (Waiting for what a handler does)
  *

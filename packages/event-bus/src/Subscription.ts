@@ -1,19 +1,20 @@
 /**
- * A subscription: one subscriber's own buffer of a bus's events, and what can be asked of it.
+ * A subscription: a subscriber's own buffer of events, and the ways to take from it.
  *
  * A subscription is live from the moment `subscribe` returns it until its scope closes. Its buffer, its overflow policy
- * and its counters are its own: however slow or stuck it is, no other subscription and no publisher notices.
+ * and its counters are its own. However slow or stuck its subscriber is, no other subscription and no publisher
+ * notices.
  *
  * **What a slow subscriber meets**
  *
- * Events wait in the buffer. When it is full, each further event costs one: the new one (`"dropping"`) or the oldest one
- * that is pending (`"sliding"`). The subscriber is told how many it lost, and when they happened, by `losses`; `snapshot`
- * counts them, and the log has a warning.
+ * Events wait in the buffer. When it is full, each further event costs one: the new one (`"dropping"`) or the oldest
+ * one that is pending (`"sliding"`). `losses` tells the subscriber how many events it lost, and when they happened.
+ * `snapshot` counts them, and the log has a warning.
  *
  * **What closing means**
  *
- * When the bus is shut down, what is pending can still be taken; then takes fail with `Cause.Done` and streams end. When
- * the subscription itself is closed, what is pending is discarded, and they do so at once.
+ * When the bus is shut down, what is pending can still be taken. After that takes fail with `Cause.Done`, and streams
+ * end. When the subscription itself is closed, what is pending is discarded, and takes fail at once.
  */
 import type { Cause, DateTime, Effect, PubSub, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
@@ -40,15 +41,18 @@ export type State = "open" | "draining" | "closed"
  * `taken = handled + failures + interrupted + running`.
  */
 export interface SubscriptionSnapshot {
-  /** As it was given, or the kinds joined by `+`. Several subscriptions may have one name. */
+  /** The name that it was given, or its kinds joined by `+`. Several subscriptions may have the same name. */
   readonly name: string
-  /** What it receives, as given, each kind once: the same array in all snapshots of one subscription, and in no other's. */
+  /**
+   * The kinds that it receives, each once. It is the same array in all snapshots of one subscription, and no other
+   * subscription has it.
+   */
   readonly kinds: ReadonlyArray<string>
-  /** The values that fields of its events have. Absent where it was not given. */
+  /** The `where` that it was given. Absent if it has none. */
   readonly where?: Readonly<Record<string, string | number | boolean>>
   /** Events that may be pending at most. */
   readonly bufferSize: number
-  /** What it loses when that many are pending. */
+  /** Which event it loses when that many are pending. */
   readonly overflow: Overflow
   readonly state: State
   /** Matching events published while the subscription was open, and the replayed ones. */
@@ -64,21 +68,24 @@ export interface SubscriptionSnapshot {
   /** Events that were pending when the subscription closed. */
   readonly discarded: number
   /**
-   * Events being handled now: until the handler, its scope and its `onFailure` have ended. 0 for a subscription without handler.
+   * Events being handled now. An event counts until the handler, its scope and its `onFailure` have ended. 0 for a
+   * subscription without a handler.
    */
   readonly running: number
   /** Events whose handler failed and was given up. */
   readonly failures: number
-  /** Events whose handler succeeded. Absent for a subscription without handler. */
+  /** Events whose handler succeeded. Absent for a subscription without a handler. */
   readonly handled?: number
-  /** Events whose handler was interrupted: by the closing of the subscription, or by itself. Absent without handler. */
+  /**
+   * Events whose handler was interrupted, by the closing of the subscription or by itself. Absent without a handler.
+   */
   readonly interrupted?: number
   /**
-   * How many of the events taken first have all ended, however they did. With `concurrency` a later one may have ended as
-   * well. Absent without handler.
+   * How many events have ended before the first one that still runs, in the order of taking. Whether they were handled,
+   * failed or were interrupted makes no difference. Absent without a handler.
    */
   readonly settled?: number
-  /** How often the body of `consume` was run again. Absent elsewhere. */
+  /** How often the body of `consume` was run again. Absent for anything else. */
   readonly restarts?: number
 }
 
@@ -89,8 +96,8 @@ export interface Loss {
   /** How many. */
   readonly dropped: number
   /**
-   * `occurredAt` of the first event lost. If it can no longer be read (a revoked Proxy, a getter that throws), that of the
-   * last one, or else the time at which the loss was noticed.
+   * `occurredAt` of the first event lost. If that can no longer be read, as of a revoked `Proxy`, it is that of the
+   * last event lost, or else the time when the loss was noticed.
    */
   readonly since: DateTime.Utc
   /** `occurredAt` of the last event lost. If it can no longer be read, the same as `since`. */
@@ -98,12 +105,12 @@ export interface Loss {
 }
 
 /**
- * One subscriber's place on a bus, to be taken from at its own pace.
+ * A subscriber's place on a bus. It takes events at its own pace.
  *
  * **Gotchas**
  *
- * A take that waits when the bus is shut down, or when the subscription is closed, fails with `Cause.Done`, as does every
- * take once nothing is pending any more.
+ * Takes fail with `Cause.Done` once nothing is pending any more and nothing can come: after the bus was shut down, or
+ * the subscription closed. This includes takes that already wait.
  *
  * Several fibers may take from one subscription: each event goes to one of them.
  *
@@ -137,24 +144,27 @@ export interface Loss {
 export interface Subscription<out E> extends PubSub.Subscription<E> {
   /** As it was given, or the kinds joined by `+`. */
   readonly name: string
-  /** The oldest pending event; waits for one. */
+  /** Takes the oldest pending event. Waits for one. */
   readonly take: Effect.Effect<E, Cause.Done>
-  /** All pending events, oldest first; waits for one. */
+  /** Takes all pending events, oldest first. Waits for at least one. */
   readonly takeAll: Effect.Effect<NonEmptyArray<E>, Cause.Done>
-  /** At most `n` pending events. Never waits: none only while the subscription is open. */
+  /** Takes at most `n` pending events. Never waits: while the subscription is open, it may return none. */
   readonly takeUpTo: (n: number) => Effect.Effect<Array<E>, Cause.Done>
-  /** At least `min` and at most `max` events; waits for `min`. Fewer only once the bus is shut down. */
+  /** Takes at least `min` and at most `max` events. Waits for `min`. Once the bus is shut down, it may return fewer. */
   readonly takeBetween: (min: number, max: number) => Effect.Effect<Array<E>, Cause.Done>
   /** The events, until the bus is shut down and the buffer is empty, or the subscription is closed. */
   readonly stream: Stream.Stream<E>
   /**
-   * What the buffer lost: first what was lost before the stream ran, then each further loss, gathered while the consumer
-   * is busy. Ends with the subscription.
+   * What the buffer lost. It begins with what was lost before the stream ran. While the consumer is busy, further
+   * losses are gathered into one. Ends with the subscription.
    */
   readonly losses: Stream.Stream<Loss>
-  /** Its counters, all of one moment. Once it is closed: its last ones. */
+  /** Its counters, all of one moment. A closed subscription keeps its last ones. */
   readonly snapshot: Effect.Effect<SubscriptionSnapshot>
-  /** Discards what is pending and removes the subscription from the bus. Idempotent; also run when the scope closes. */
+  /**
+   * Discards what is pending, and removes the subscription from the bus. Idempotent. The closing of the scope does it
+   * too.
+   */
   readonly unsubscribe: Effect.Effect<void>
 }
 
@@ -169,8 +179,10 @@ export interface SubscriptionHandle {
   /** See {@link Subscription.losses}. */
   readonly losses: Stream.Stream<Loss>
   /**
-   * Discards what is pending, interrupts running handlers and waits for them, removes the subscription. Does not drain.
-   * Idempotent. Called by the handler itself it waits for nothing: the handler finishes its event, and no other starts.
+   * Discards what is pending, interrupts running handlers, waits for them, and removes the subscription. Does not
+   * drain. Idempotent.
+   *
+   * Called by the handler itself, it does not wait: the handler finishes its event, and no other starts.
    */
   readonly unsubscribe: Effect.Effect<void>
 }
