@@ -1,20 +1,19 @@
 /**
- * What a bus promises, as a list of small situations that any bus can be put in.
+ * The promises of a bus, as a list of small situations that any bus can be put in.
  *
- * The situations are the contract of `EventBus`, written once: who receives what in which order, what a full buffer does,
- * what one subscriber may do to another, how takes wait, how subscriptions and the bus end. Each says in its name what
- * must be true in it, takes *a way to make a bus*, and fails with what it expected and what it found.
+ * The situations are the contract of `EventBus`. They say who receives what in which order, what a full buffer does,
+ * what one subscriber may do to another, how takes wait, and how subscriptions and the bus end. The name of each says
+ * what must be true. Each takes *a way to make a bus*, and fails with what it expected and what it found.
  *
  * **When to use**
  *
- * For a bus of your own, or a bridge between buses: run every situation against it. A bus that lacks some part (a bridge
- * without replay, say) leaves out the capability, and the situations that require it are left out with it.
+ * For a bus of your own, or a bridge between buses: run every situation against it. If it lacks some part, such as
+ * replay, leave out that capability. The situations that need it are then left out too.
  *
  * **Details**
  *
- * A situation runs under `TestClock` and a scheduler that knows what is scheduled, so that "everything that can happen has
- * happened" is a fact and not a guess: nothing sleeps. One that waits when nothing is scheduled any more fails instead
- * of hanging.
+ * Nothing sleeps. A situation runs under `TestClock` and a scheduler that knows when nothing is left to do. One that
+ * still waits then fails instead of hanging.
  *
  * **Example** (Running the suite against a bus)
  *
@@ -58,16 +57,16 @@ export { Blue, type Event, events, Green, type Kind, Red } from "./internal/even
 export { ConformanceFailure } from "./internal/stage.ts"
 
 /**
- * What a bus may or may not offer.
+ * The parts that a bus may or may not have.
  *
  * - `"dropping"`, `"sliding"`: a full buffer that loses the newest event, or the oldest.
- * - `"synchronous"`: what is published is offered to every subscription before `publish` returns. A bridge, where it
- *   arrives later, does not offer it.
+ * - `"synchronous"`: an event is in the buffer of every subscription before `publish` returns. A bridge does not offer
+ *   this: there it arrives later.
  * - `"publishUnsafe"`: publishing outside Effect.
  * - `"buffers"`: `subscribe` takes a `bufferSize` and an `overflow` of its own.
  * - `"counters"`: subscriptions have a `snapshot`. `"metrics"`: the bus has `metrics`.
  * - `"losses"`: subscriptions have `losses`.
- * - `"where"`: `subscribe` takes the values that fields of the events must have.
+ * - `"where"`: `subscribe` takes values that fields of the events must have.
  * - `"replay"`: a bus that keeps the last events of each kind for subscriptions that ask for them.
  * - `"handlers"`: `on`. `"drain"`: its option of that name.
  */
@@ -102,8 +101,8 @@ export const capabilities: ReadonlyArray<Capability> = [
 ]
 
 /**
- * How a situation wants its bus. What is left out is the bus's own choice, but for `bufferSize`: the default must hold a
- * thousand events.
+ * The bus that a situation asks for. What is left out is the choice of the bus, except that its default buffer must
+ * hold a thousand events.
  */
 export interface BusOptions {
   readonly bufferSize?: number
@@ -111,7 +110,7 @@ export interface BusOptions {
   readonly replay?: number
 }
 
-/** How a situation subscribes. */
+/** The options with which a situation subscribes. */
 export interface SubscribeOptions {
   readonly kinds: ReadonlyArray<Kind>
   /** What the messages of a failed situation call the subscription. */
@@ -146,7 +145,7 @@ export interface TestedSubscription {
   readonly losses?: Stream.Stream<Loss>
 }
 
-/** What `on` of the bus under test answers. */
+/** What `on` of the bus under test returns. */
 export interface TestedHandler {
   readonly unsubscribe: Effect.Effect<void>
 }
@@ -171,40 +170,40 @@ export interface TestedBus {
 }
 
 /**
- * A way to make a bus, and what can be expected of it.
+ * A way to make a bus, and the list of what it offers.
  */
 export interface Harness {
-  /** A new bus, whose life is that of the scope. */
+  /** Makes a new bus that lives as long as the scope. */
   readonly make: (options: BusOptions) => Effect.Effect<TestedBus, never, Scope.Scope>
-  /** Situations that require something else are left out by `situationsFor`. */
+  /** The parts that the bus has. `situationsFor` leaves out the situations that need others. */
   readonly offers: ReadonlyArray<Capability>
   /**
-   * Completes when what was published has arrived. Only for a bus whose events leave the process, or go through promises
-   * and timers: what is scheduled by Effect's scheduler is waited for anyway. With it, a situation that waits for ever
-   * is ended by the test's own time-out only.
+   * Completes when what was published has arrived. Only a bus needs it whose events leave the process, or go through
+   * promises and timers. What Effect's scheduler runs is waited for anyway. With a `settle`, a situation that waits for
+   * ever is ended only by the time-out of the test.
    */
   readonly settle?: Effect.Effect<void>
-  /** Seeds of the random situations. Default: twenty new ones for each run; a failure names its seed. */
+  /** Seeds of the random situations. Default: twenty new ones for each run. A failure names its seed. */
   readonly seeds?: ReadonlyArray<number>
 }
 
-/** One thing that a bus promises. */
+/** One promise of a bus. */
 export interface Situation {
-  /** What the situation is about: several share a topic. */
+  /** What the situation is about. Several share a topic. */
   readonly topic: string
-  /** The promise. Unique. */
+  /** The promise, in words. Unique. */
   readonly name: string
-  /** What a bus must offer for the situation to make sense. */
+  /** The parts that a bus must have for the situation to make sense. */
   readonly requires: ReadonlyArray<Capability>
   /** Makes a bus, puts it in the situation, and fails unless the promise is kept. */
   readonly run: (harness: Harness) => Effect.Effect<void, ConformanceFailure>
 }
 
-/** The situations that a bus has to pass: those that require no more than it offers. */
+/** Returns the situations that a bus has to pass: those that require no more than it offers. */
 export const situationsFor = (harness: Harness): ReadonlyArray<Situation> =>
   situations.filter((situation) => situation.requires.every((capability) => harness.offers.includes(capability)))
 
-/** What a bus promises. */
+/** All situations. */
 export const situations: ReadonlyArray<Situation> = [
   ...delivery,
   ...order,

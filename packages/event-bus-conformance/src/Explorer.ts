@@ -1,38 +1,38 @@
 /**
- * Runs a small program under every schedule of its fibers, instead of the one that happens to be.
+ * Runs a small program under every schedule of its fibers, instead of under one.
  *
- * Fibers interleave: which of those that are ready runs next, and where one that runs gives way, is up to the scheduler. A
- * test sees one way of it, and it is the same one each time. `explore` makes itself the scheduler and the clock, and
- * runs the program again and again: each time with another choice at one place, until there is none left.
+ * The scheduler decides which of the ready fibers runs next, and where a running fiber gives way. A test sees one such
+ * schedule, the same each time. `explore` takes the place of the scheduler and the clock. It runs the program again and
+ * again, each time with another choice at one place, until no choice is left.
  *
  * **When to use**
  *
- * For what must hold whatever comes first: a subscriber that closes while its handler runs, two fibers that wait for each
- * other, a wake-up between looking and waiting. The program makes everything it needs, does a few things in a few fibers,
- * and fails when something is wrong. That it ends is looked after: a schedule in which it waits for ever is a failure.
+ * For what must hold whatever comes first: a subscriber that closes while its handler runs, two fibers that wait for
+ * each other, a wake-up between looking and waiting. The program makes everything that it needs, does a few things in a
+ * few fibers, and fails if something is wrong. A schedule in which it waits for ever is a failure too.
  *
  * **Details**
  *
- * The schedules are, in this order: those in which a fiber gives way only where it waits or yields; those in which one
- * fiber is preempted at one place, which may be before any of its steps; those with two preemptions. Most faults need no
- * more, and the first that is found is one that needs the fewest. Where there are more than `maxSchedules` of a kind,
- * `samples` schedules are drawn at random instead, by `seed`.
+ * First come the schedules in which a fiber gives way only where it waits or yields. Then come those in which one fiber
+ * is preempted at one place, which may be before any of its steps. Then come those with two preemptions. Most faults
+ * need no more. The first failure that is found is one with the fewest preemptions. If there are more than
+ * `maxSchedules` with one number of preemptions, `samples` schedules are drawn at random instead, by `seed`.
  *
- * Time is the explorer's own. It begins at 0 and goes by when nothing is ready, to the next moment that somebody sleeps
- * until; those who wake then are ready tasks like others. With `time: "anytime"` it may also go by earlier, as it does on a
- * busy machine, which counts as a preemption.
+ * The explorer has a clock of its own. It begins at 0. When nothing is ready, it jumps to the next time that a fiber
+ * sleeps until. With `time: "anytime"` it may also jump earlier, as time passes on a busy machine. That counts as a
+ * preemption.
  *
  * Logs are dropped. `replay` keeps them.
  *
  * **Gotchas**
  *
- * The program must do the same when its fibers do: services that have a state are provided inside of it, and `Random` is
- * seeded. Promises, timers of the platform and I/O are not the explorer's: a program that waits for one looks as if it
- * waited for ever. A loop that yields until somebody else has done something is not fair to him, and exceeds `maxSteps`:
- * wait with a `Deferred` or a `Latch`.
+ * The same choices must lead to the same run. So provide services with a state inside the program, and seed `Random`.
+ * The explorer does not see promises, timers of the platform or I/O: a program that waits for one looks as if it waited
+ * for ever. A loop that yields until another fiber has done something may never let it run, and exceeds `maxSteps`.
+ * Wait with a `Deferred` or a `Latch` instead.
  *
- * All fibers that are ready may be next, in any order, also those that one fiber forked: Effect's default scheduler starts
- * them in turn. Priorities of tasks mean nothing here.
+ * Any fiber that is ready may be next, also among those that one fiber forked. Effect's default scheduler starts those
+ * in turn. Priorities of tasks mean nothing here.
  *
  * **Example** (An increment that is lost)
  *
@@ -66,32 +66,35 @@ import { type Choices, runSchedules, runScripted } from "./internal/schedules.ts
 
 export type { Choices } from "./internal/schedules.ts"
 
-/** How far to go. */
+/** How much to explore. */
 export interface Options {
-  /** How often fibers are preempted at most in one schedule. Default: 2. */
+  /** How many preemptions a schedule may have. Default: 2. */
   readonly preemptions?: number | undefined
-  /** Up to how many schedules with one number of preemptions are all run. Default: 20,000. */
+  /** The number of schedules, with one number of preemptions, up to which all are run. Default: 20,000. */
   readonly maxSchedules?: number | undefined
-  /** How many are drawn at random where there are more. Default: 5,000. */
+  /** How many are drawn at random if there are more. Default: 5,000. */
   readonly samples?: number | undefined
-  /** The seed of those. Default: 0. */
+  /** The seed of the random draw. Default: 0. */
   readonly seed?: number | undefined
   /** How many tasks and operations one schedule may take. Default: 100,000. */
   readonly maxSteps?: number | undefined
   /**
-   * When time goes by. `"idle"`, the default: when nothing else can happen. `"anytime"`: also before something that could
-   * happen, for the price of a preemption.
+   * When time passes. `"idle"`: only when nothing else can happen. `"anytime"`: also before something that could
+   * happen, which counts as a preemption. Default: `"idle"`.
    */
   readonly time?: "idle" | "anytime" | undefined
 }
 
-/** What was explored, without a failure. */
+/** What was explored without a failure. */
 export interface Explored {
   /** How many schedules were run. */
   readonly schedules: number
-  /** How many there are with no preemption, with one, and so on, as far as all of them were run. */
+  /**
+   * How many schedules there are with no preemption, with one, and so on. A number of preemptions is listed only if all
+   * of its schedules were run.
+   */
   readonly complete: ReadonlyArray<number>
-  /** How many others were run, at random. */
+  /** How many others were drawn at random and run. */
   readonly sampled: number
 }
 
@@ -102,7 +105,7 @@ export interface Explored {
  * - `"Stuck"`: it waits for ever. Nothing is left to run, and no timer is set.
  * - `"Endless"`: it took more than `maxSteps`.
  * - `"Threw"`: a task threw outside of any fiber, with the error in `cause`. It would have ended the process.
- * - `"Unrepeatable"`: it does not do the same when it is run again, or the choices given to `replay` are not of it.
+ * - `"Unrepeatable"`: the same choices led to another run, or the choices given to `replay` belong to another program.
  */
 export class ExplorationFailure extends Data.TaggedError("ExplorationFailure")<{
   readonly reason: "Failed" | "Stuck" | "Endless" | "Threw" | "Unrepeatable"
@@ -116,9 +119,10 @@ export class ExplorationFailure extends Data.TaggedError("ExplorationFailure")<{
 }> {}
 
 /**
- * Runs the program under every schedule within the bounds, and fails with the first under which it fails or does not end.
+ * Runs the program under every schedule within the bounds. Fails with the first schedule under which the program fails
+ * or does not end.
  *
- * Other fibers run in between, and it can be interrupted.
+ * Other fibers run in between. It can be interrupted.
  */
 export const explore = <A, E, R>(
   program: Effect.Effect<A, E, R>,
@@ -140,7 +144,7 @@ export const explore = <A, E, R>(
   })
 
 /**
- * Runs the program once, under one schedule: the choices of a failure. Logs are kept.
+ * Runs the program once, under the schedule of a failure. Logs are kept.
  */
 export const replay = <A, E, R>(
   program: Effect.Effect<A, E, R>,

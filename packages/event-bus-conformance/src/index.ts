@@ -1,5 +1,5 @@
 /**
- * What an event bus promises, as situations that any bus or bridge can be put in, and an explorer of all schedules of a program.
+ * The promises of an event bus, as situations for any bus or bridge, and an explorer of all schedules of a program.
  *
  * @module
  */

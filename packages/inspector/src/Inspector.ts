@@ -3,8 +3,8 @@
  *
  * **When to use**
  *
- * To see which subscription is slow, what is dropped and what is published, now. The inspector is one more subscription
- * of the bus and costs publishers nothing else; however many browsers look on, the bus does not notice.
+ * To see now which subscription is slow, what is dropped and what is published. The inspector is one more subscription
+ * of the bus, and costs publishers nothing else. The bus does not notice how many browsers look on.
  *
  * **Example** (On a server of its own)
  *
@@ -33,11 +33,11 @@
  *
  * **Gotchas**
  *
- * Without a token only requests from the machine itself are answered, whatever address the server listens on. Those that
- * a proxy on the same machine passes on are among them: set a token there.
+ * Without a token only requests from the same machine are served, whatever address the server listens on. Requests that
+ * a proxy on this machine passes on count as such: set a token there.
  *
- * A page that is open keeps a request open. A server that stops waits for it, 20 seconds unless
- * `gracefulShutdownTimeout` says otherwise.
+ * An open page keeps a request open. A server that stops waits for it: 20 seconds, unless `gracefulShutdownTimeout`
+ * says otherwise.
  */
 import type { EventBus } from "@openwatch/event-bus"
 import { Clock, DateTime, Effect, type FileSystem, Layer, Option, type Path, Redacted, Schema } from "effect"
@@ -61,28 +61,28 @@ import * as Outboxes from "./internal/outboxes.ts"
 import * as Page from "./internal/page.ts"
 import type { OutboxView } from "./OutboxView.ts"
 
-/** What every answer carries; for a server that answers before the inspector's routes are there. */
+/** The headers of every response. For a server that responds before the routes of the inspector are there. */
 export { securityHeaders } from "./internal/gate.ts"
 
-/** How the inspector is mounted. What is left out has the default given here. */
+/** The options of the inspector. One that is left out has the default given here. */
 export interface Options {
-  /** Where it is mounted: `/bus`, say, without a slash at the end. Default: the server's root. */
+  /** The path of the inspector, such as `/bus`, without a slash at the end. Default: the root of the server. */
   readonly prefix?: `/${string}` | undefined
   /** The heading of the page. Default: the bus's name. */
   readonly title?: string | undefined
   /**
-   * Who has it may look: as a bearer token, or by the page's login form. At least 16 characters. Default: nobody needs
-   * one, and only this machine is served.
+   * The token of those who may look. They send it as a bearer token, or by the login form of the page. At least 16
+   * characters. Default: no token, and only this machine is served.
    */
   readonly token?: Redacted.Redacted | undefined
   /**
-   * The host names under which browsers ask for the page, without port. Addresses and `localhost` always work; any other
-   * name is refused unless it is listed, so that no stranger's name can be made to lead here.
+   * The host names under which browsers ask for the page, without port. Addresses and `localhost` always work. Any
+   * other name is refused, so that nobody can make a name of theirs lead to this server.
    */
   readonly hosts?: ReadonlyArray<string> | undefined
   /**
-   * Whether the router has no routes but these. Then requests for what there is not pass the same checks, and are answered
-   * with the same headers. Default: false.
+   * Whether the router has no other routes. Then requests for unknown paths pass the same checks, and get the same
+   * headers. Default: false.
    */
   readonly isAlone?: boolean | undefined
   /** The fleet to show beside the bus. Default: none. */
@@ -128,8 +128,9 @@ const validated = (options: Options) => {
  *
  * **Details**
  *
- * Under the prefix: the page at `/`, its API under `/api`, described by `/api/openapi.json`, `/metrics` for Prometheus and
- * `/health`. The last 1,000 events are kept for those who come later or again.
+ * Under the prefix there are the page at `/`, its API under `/api`, the description of the API at `/api/openapi.json`,
+ * `/metrics` for Prometheus, and `/health`. The last 1,000 events are kept for pages that are opened later or come
+ * back.
  */
 export const layer = <Self, const Id extends string, const Events extends EventBus.EventSchemas>(
   Bus: EventBus.ServiceClass<Self, Id, Events>,

@@ -1,6 +1,6 @@
 /**
- * The inspector's HTTP API as schemas: what the page reads, and what a program may read as well, with
- * `HttpApiClient.make(InspectorApi)` or from the OpenAPI document at `api/openapi.json`.
+ * The HTTP API of the inspector, as schemas. The page reads it. A program may read it too, with
+ * `HttpApiClient.make(InspectorApi)` or by the OpenAPI document at `api/openapi.json`.
  *
  * All times are ISO 8601 in UTC. All counters start at 0 when the bus is made.
  */
@@ -27,9 +27,9 @@ export const BusState = Schema.Struct({
   /** The heading of the page. */
   title: Schema.String,
   kinds: Schema.Array(Schema.String),
-  /** The first half of every event's id. Another one means that the inspector was restarted and counts anew. */
+  /** The first half of the id of every event. If it changes, the inspector was restarted and counts anew. */
   start: Schema.String,
-  /** Since when the inspector watches. */
+  /** When the inspector was started. */
   startedAt: Time,
   /** When this was read. */
   at: Time,
@@ -37,19 +37,19 @@ export const BusState = Schema.Struct({
   publishedByKind: Schema.Record(Schema.String, Schema.Int),
   delivered: Schema.Int,
   dropped: Schema.Int,
-  /** Events that had no subscriber. The inspector itself is none. */
+  /** Events that had no subscriber. The inspector does not count as one. */
   unmatched: Schema.Int,
-  /** Clients that read `api/events` now. */
+  /** How many clients read `api/events` now. */
   clients: Schema.Int,
-  /** Whether `api/fleet` has anything to say. */
+  /** Whether the inspector has a fleet, so that `api/fleet` has data. */
   hasFleet: Schema.Boolean,
   /** Whether `api/outboxes` has anything to say. */
   hasOutboxes: Schema.Boolean,
-  /** Whether a token was asked for, so that there is something to sign out of. */
+  /** Whether a token is needed, so that one can sign out. */
   hasToken: Schema.Boolean
 })
 
-/** One subscription's counters, as `SubscriptionSnapshot` of `@openwatch/event-bus` means them. */
+/** The counters of one subscription. `SubscriptionSnapshot` of `@openwatch/event-bus` says what they mean. */
 export const SubscriptionState = Schema.Struct({
   name: Schema.String,
   kinds: Schema.Array(Schema.String),
@@ -75,10 +75,10 @@ export const SubscriptionState = Schema.Struct({
  * What `api/events` sends.
  *
  * - `bus-event`, with an id: one event of the bus, as the bus's own JSON codec writes it.
- * - `gap`, with an id: the id that the client came back with is no longer kept, or is of another start. What is kept follows.
- *   `missed` is how many events are gone for good, `null` where nobody can know.
- * - `lost`, without an id of its own: `missed` events were lost at this place. This client read too slowly, and nobody else lost
- *   anything; or more was published at once than the inspector could follow, and every client is told.
+ * - `gap`, with an id: the client came back with an id that is no longer kept, or is of another start. The events that
+ *   are kept follow. `missed` is how many events are gone, or `null` if that is not known.
+ * - `lost`, without an id: `missed` events were lost at this place. Either this client read too slowly, and only it
+ *   lost them. Or more was published at once than the inspector could follow, and every client is told.
  */
 export const EventFrame = Schema.Struct({
   id: Schema.optional(Schema.String),
@@ -96,24 +96,24 @@ export const Lost = Schema.Struct({ missed: Schema.Int })
 // The fleet
 // -----------------------------------------------------------------------------
 
-/** A watched host, and what is known of it. */
+/** A watched host, and what is known about it. */
 export const HostState = Schema.Struct({
   id: Schema.String,
   name: Schema.String,
   /** Where it is probed. */
   endpoint: Schema.String,
   state: Schema.Literals(["unknown", "reachable", "unreachable"]),
-  /** Since when it is in this state; `null` while unknown. */
+  /** When it came into this state; `null` while unknown. */
   since: Schema.NullOr(Time),
-  /** Why it does not answer; `null` where it does, or where that is not known. */
+  /** Why it is unreachable; `null` if it is reachable, or if the reason is not known. */
   reason: Schema.NullOr(Schema.String),
-  /** How long it took to answer when it became reachable, in milliseconds; `null` while it is not. */
+  /** How long its reply took when it became reachable, in milliseconds; `null` while it is not. */
   responseTimeMs: Schema.NullOr(Schema.Finite),
-  /** Of the last scan, in percent; `null` before the first. */
+  /** The score of the last scan, in percent; `null` before the first scan. */
   score: Schema.NullOr(Schema.Finite)
 })
 
-/** An alert that nothing has resolved yet. */
+/** An alert that is not resolved yet. */
 export const OpenAlert = Schema.Struct({
   id: Schema.String,
   type: Schema.String,
@@ -229,12 +229,15 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
   message: Schema.String
 }, { httpApiStatus: 401 }) {}
 
-/** Too many wrong tokens came from one address; this one was not looked at. */
+/** Too many wrong tokens came from this address. This one was not checked. */
 export class TooManyAttempts extends Schema.TaggedError<TooManyAttempts>()("TooManyAttempts", {
   message: Schema.String
 }, { httpApiStatus: 429 }) {}
 
-/** Lets in who has the token, as a bearer or by the cookie of a login; everyone where no token is set. */
+/**
+ * Lets a request in that has the token, as a bearer token or by the cookie of a login. Lets every request in if no
+ * token is set.
+ */
 export class Authorization extends HttpApiMiddleware.Service<Authorization>()("@openwatch/inspector/Authorization", {
   security: {
     bearer: HttpApiSecurity.bearer,
