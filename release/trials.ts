@@ -24,12 +24,14 @@ export interface Trial {
 
 const program = (expected: string): Command => ({ what: "the program of its README", args: ["program-0.js"], expected })
 
-const platform = ["@effect/platform-node@^4.1.0"]
-
-/** Waits for the page that the program serves, and ends the program with the process. */
+/**
+ * Waits for the page that the program serves, and ends the program with the process. A server of Effect that listens already and
+ * serves not yet leaves a request without a response, so each try has a time-out.
+ */
 const servesPage = `
 await import("./program-0.js")
-const get = () => fetch("http://127.0.0.1:7420/bus/").catch(() => new Promise((again) => setTimeout(() => again(get()), 100)))
+const again = () => new Promise((resume) => setTimeout(resume, 100)).then(get)
+const get = () => fetch("http://127.0.0.1:7420/bus/", { signal: AbortSignal.timeout(1000) }).catch(again)
 const response = await get()
 console.log(response.status, (await response.text()).includes("<!doctype html>") ? "a page" : "something else")
 process.exit(0)
@@ -68,7 +70,7 @@ export const trials: Readonly<Record<string, Trial>> = {
   },
   "@openwatch/event-bus-sql": { commands: [program("mail for order 1")] },
   "@openwatch/inspector": {
-    besides: platform,
+    besides: ["@effect/platform-node@^4.1.0", "@openwatch/event-bus-sql"],
     commands: [{
       what: "the page of its README's program",
       args: ["--input-type=module", "--eval", servesPage],
