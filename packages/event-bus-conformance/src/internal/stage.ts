@@ -364,6 +364,19 @@ export const makeBus = (options: BusOptions = {}): Effect.Effect<StagedBus, neve
         return act()
       })))
 
+/** How most situations begin. */
+export const subscribedToRed = (
+  options?: BusOptions
+): Effect.Effect<
+  { readonly bus: StagedBus; readonly subscription: StagedSubscription },
+  never,
+  Stage | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus(options)
+    return { bus, subscription: yield* bus.subscribe({ kinds: ["Red"] }) }
+  })
+
 /** Publishes one after the other, with nothing between. */
 export const publishEach = (bus: StagedBus, events: ReadonlyArray<Event>): Effect.Effect<void> =>
   Effect.forEach(events, bus.publish, { discard: true })

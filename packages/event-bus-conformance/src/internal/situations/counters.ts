@@ -1,11 +1,22 @@
 import { blue, green, red, reds } from "../events.ts"
-import { begin, came, expect, gives, lawful, makeBus, publishEach, settle, situation, topic } from "../stage.ts"
+import {
+  begin,
+  came,
+  expect,
+  gives,
+  lawful,
+  makeBus,
+  publishEach,
+  settle,
+  situation,
+  subscribedToRed,
+  topic
+} from "../stage.ts"
 
 export const counters = topic(
   "Counters",
   situation("a dropping subscription counts what it dropped, exactly", ["counters", "dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 3, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 3, overflow: "dropping" })
     yield* publishEach(bus, reds(1, 5))
     yield* subscription.counts({ offered: 5, delivered: 3, dropped: 2, taken: 0, pending: 3 })
     yield* gives(subscription.takeUpTo(2), reds(1, 2))
@@ -18,8 +29,7 @@ export const counters = topic(
     "a sliding subscription counts what it evicted as dropped, not as delivered",
     ["counters", "sliding"],
     function*() {
-      const bus = yield* makeBus({ bufferSize: 3, overflow: "sliding" })
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed({ bufferSize: 3, overflow: "sliding" })
       yield* publishEach(bus, reds(1, 5))
       yield* subscription.counts({ offered: 5, delivered: 3, dropped: 2, taken: 0, pending: 3 })
       yield* gives(subscription.takeUpTo(2), reds(3, 4))
@@ -44,8 +54,7 @@ export const counters = topic(
     "an event is pending until the wake-up of the taker that waits for it has run",
     ["counters", "synchronous"],
     function*() {
-      const bus = yield* makeBus()
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed()
       const taker = yield* begin(subscription.take)
       yield* bus.publish(red(1))
       const before = yield* subscription.snapshot
@@ -56,16 +65,14 @@ export const counters = topic(
     }
   ),
   situation("events of other kinds are not offered", ["counters"], function*() {
-    const bus = yield* makeBus({ bufferSize: 1 })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1 })
     const none = yield* bus.subscribe({ kinds: [], name: "subscription to no kinds" })
     yield* publishEach(bus, [green(1), red(2), blue(3), green(4)])
     yield* subscription.counts({ offered: 1, delivered: 1, dropped: 0 })
     yield* none.counts({ offered: 0, delivered: 0, dropped: 0 })
   }),
   situation("a subscription is open, draining after shutdown, and closed when it is empty", ["counters"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const empty = yield* bus.subscribe({ kinds: ["Green"], name: "empty subscription" })
     yield* bus.publish(red(1))
     yield* subscription.counts({ state: "open" })
@@ -76,8 +83,7 @@ export const counters = topic(
     yield* subscription.counts({ state: "closed", taken: 1, discarded: 0 })
   }),
   situation("after shutdown nothing is counted", ["counters", "metrics"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* bus.publish(red(1))
     yield* bus.shutdown
     yield* publishEach(bus, [red(2), green(3)])
@@ -95,8 +101,7 @@ export const counters = topic(
     yield* expect("published and delivered", [publishedCount, deliveredCount], [2, 3])
   }),
   situation("a bus counts the events that matched no subscription", ["metrics"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, [red(1), green(2), blue(3)])
     yield* settle
     yield* subscription.unsubscribe

@@ -1,5 +1,18 @@
 import { blue, green, red, reds } from "../events.ts"
-import { begin, came, collect, expect, gives, holds, makeBus, publishEach, settle, situation, topic } from "../stage.ts"
+import {
+  begin,
+  came,
+  collect,
+  expect,
+  gives,
+  holds,
+  makeBus,
+  publishEach,
+  settle,
+  situation,
+  subscribedToRed,
+  topic
+} from "../stage.ts"
 
 export const delivery = topic(
   "Delivery",
@@ -14,8 +27,7 @@ export const delivery = topic(
     yield* holds(wider, [red(1)])
   }),
   situation("an event that was taken is not taken again", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 2))
     yield* settle
     yield* gives(subscription.take, red(1))
@@ -33,8 +45,7 @@ export const delivery = topic(
     yield* holds(earlier, reds(1, 3))
   }),
   situation("a stream brings what was published before it was first read", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 2))
     const { found } = yield* collect(subscription.stream)
     yield* expect("stream", found, reds(1, 2))
@@ -52,8 +63,7 @@ export const delivery = topic(
     yield* holds(subscription, [red(1)])
   }),
   situation("publishing an empty list wakes nobody", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const taker = yield* begin(subscription.takeAll)
     yield* bus.publishAll([])
     yield* came(taker, "waits")

@@ -1,6 +1,15 @@
 import { Effect, Stream } from "effect"
 import { type Event, green, red, reds } from "../events.ts"
-import { type ConformanceFailure, expect, makeBus, settle, situation, type Stage, topic } from "../stage.ts"
+import {
+  type ConformanceFailure,
+  expect,
+  makeBus,
+  settle,
+  situation,
+  type Stage,
+  subscribedToRed,
+  topic
+} from "../stage.ts"
 
 /** Publishes, and expects that nothing of the subscriber's has run when publishing returned. */
 const runsLater = (
@@ -17,8 +26,7 @@ const runsLater = (
 export const inline = topic(
   "No inline execution",
   situation("a taker that waits has not run when publish returns", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const log: Array<string> = []
     yield* Effect.forkChild(
       Effect.tap(subscription.take.effect, () => Effect.sync(() => log.push("the subscriber ran")))
@@ -26,8 +34,7 @@ export const inline = topic(
     yield* runsLater(log, bus.publish(red(1)))
   }),
   situation("a taker that waits has not run when publishUnsafe returns", ["publishUnsafe"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const log: Array<string> = []
     yield* Effect.forkChild(
       Effect.tap(subscription.take.effect, () => Effect.sync(() => log.push("the subscriber ran")))
@@ -35,8 +42,7 @@ export const inline = topic(
     yield* runsLater(log, Effect.sync(() => bus.publishUnsafe(red(1))))
   }),
   situation("a taker that waits has not run when publishAll returns", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const log: Array<string> = []
     yield* Effect.forkChild(
       Effect.tap(subscription.takeBetween(3, 3).effect, () => Effect.sync(() => log.push("the subscriber ran")))
@@ -44,8 +50,7 @@ export const inline = topic(
     yield* runsLater(log, bus.publishAll(reds(1, 3)))
   }),
   situation("the consumer of a stream has not run when publish returns", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const log: Array<string> = []
     yield* Effect.forkChild(
       Stream.runForEach(subscription.stream, () => Effect.sync(() => log.push("the subscriber ran")))
@@ -59,8 +64,7 @@ export const inline = topic(
     yield* runsLater(log, bus.publish(red(1)))
   }),
   situation("a subscriber that publishes what another waits for runs to its end first", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const answers = yield* bus.subscribe({ kinds: ["Green"] })
     const log: Array<string> = []
     yield* Effect.forkChild(

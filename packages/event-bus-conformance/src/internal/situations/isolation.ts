@@ -12,6 +12,7 @@ import {
   publishEach,
   settle,
   situation,
+  subscribedToRed,
   topic
 } from "../stage.ts"
 
@@ -53,8 +54,7 @@ export const isolation = topic(
     yield* expect("the log", log, ["published", "another fiber ran"])
   }),
   situation("interrupting a taker that waits costs the next one nothing", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const first = yield* begin(subscription.take)
     const second = yield* begin(subscription.take)
     yield* Fiber.interrupt(first.fiber)
@@ -63,8 +63,7 @@ export const isolation = topic(
     yield* holds(subscription, [])
   }),
   situation("an event is not lost with a taker that is interrupted before it wakes", ["synchronous"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const first = yield* begin(subscription.take)
     const second = yield* begin(subscription.take)
     yield* bus.publish(red(1))

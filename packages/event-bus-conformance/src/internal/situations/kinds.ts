@@ -1,17 +1,15 @@
 import { blue, green, red } from "../events.ts"
-import { begin, came, forEachPolicy, holds, makeBus, publishEach, situation, topic } from "../stage.ts"
+import { begin, came, forEachPolicy, holds, makeBus, publishEach, situation, subscribedToRed, topic } from "../stage.ts"
 
 export const kinds = topic(
   "Kinds",
   situation("a flood of one kind drops no event of a subscription to another", ["dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 2, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 2, overflow: "dropping" })
     yield* publishEach(bus, [green(1), green(2), green(3), red(4), green(5), blue(6), red(7)])
     yield* holds(subscription, [red(4), red(7)])
   }),
   situation("a flood of one kind evicts no event of a subscription to another", ["sliding"], function*() {
-    const bus = yield* makeBus({ bufferSize: 2, overflow: "sliding" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 2, overflow: "sliding" })
     yield* publishEach(bus, [red(1), red(2), green(3), green(4), green(5), blue(6)])
     yield* holds(subscription, [red(1), red(2)])
   }),
@@ -27,8 +25,7 @@ export const kinds = topic(
     })
   ),
   situation("a taker is not woken by another kind", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const taker = yield* begin(subscription.takeAll)
     yield* publishEach(bus, [green(1), blue(2)])
     yield* came(taker, "waits")

@@ -1,47 +1,53 @@
 import { red, reds } from "../events.ts"
-import { begin, came, forEachPolicy, gives, holds, makeBus, publishEach, settle, situation, topic } from "../stage.ts"
+import {
+  begin,
+  came,
+  forEachPolicy,
+  gives,
+  holds,
+  makeBus,
+  publishEach,
+  settle,
+  situation,
+  subscribedToRed,
+  topic
+} from "../stage.ts"
 
 export const lag = topic(
   "Lag and recovery",
   situation("a full dropping buffer keeps the oldest events and loses the newest", ["dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 4, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 4, overflow: "dropping" })
     yield* publishEach(bus, reds(1, 6))
     yield* holds(subscription, reds(1, 4))
   }),
   situation("a full sliding buffer keeps the newest events and loses the oldest", ["sliding"], function*() {
-    const bus = yield* makeBus({ bufferSize: 4, overflow: "sliding" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 4, overflow: "sliding" })
     yield* publishEach(bus, reds(1, 6))
     yield* holds(subscription, reds(3, 6))
   }),
   ...forEachPolicy((overflow) =>
     situation(`a ${overflow} buffer that is exactly full has lost nothing`, [overflow], function*() {
-      const bus = yield* makeBus({ bufferSize: 4, overflow })
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed({ bufferSize: 4, overflow })
       yield* publishEach(bus, reds(1, 4))
       yield* holds(subscription, reds(1, 4))
     })
   ),
   situation("a single-slot dropping buffer keeps the first event", ["dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 1, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1, overflow: "dropping" })
     yield* publishEach(bus, reds(1, 3))
     yield* holds(subscription, [red(1)])
     yield* bus.publish(red(4))
     yield* holds(subscription, [red(4)])
   }),
   situation("a single-slot sliding buffer keeps the last event", ["sliding"], function*() {
-    const bus = yield* makeBus({ bufferSize: 1, overflow: "sliding" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1, overflow: "sliding" })
     yield* publishEach(bus, reds(1, 3))
     yield* holds(subscription, [red(3)])
     yield* bus.publish(red(4))
     yield* holds(subscription, [red(4)])
   }),
   situation("a single slot that is emptied in time loses nothing", [], function*() {
-    const bus = yield* makeBus({ bufferSize: 1 })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1 })
     for (const event of reds(1, 5)) {
       yield* bus.publish(event)
       yield* settle
@@ -49,8 +55,7 @@ export const lag = topic(
     }
   }),
   situation("one take makes room for one event in a full dropping buffer", ["dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 3, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 3, overflow: "dropping" })
     yield* publishEach(bus, reds(1, 3))
     yield* settle
     yield* gives(subscription.take, red(1))
@@ -58,8 +63,7 @@ export const lag = topic(
     yield* holds(subscription, [red(2), red(3), red(4)])
   }),
   situation("one take saves one event of a full sliding buffer", ["sliding"], function*() {
-    const bus = yield* makeBus({ bufferSize: 3, overflow: "sliding" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 3, overflow: "sliding" })
     yield* publishEach(bus, reds(1, 3))
     yield* settle
     yield* gives(subscription.take, red(1))
@@ -70,8 +74,7 @@ export const lag = topic(
     yield* holds(subscription, reds(4, 6))
   }),
   situation("a dropping buffer that overflows twice keeps the oldest of each time", ["dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 4, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 4, overflow: "dropping" })
     yield* publishEach(bus, reds(1, 6))
     yield* settle
     yield* gives(subscription.takeUpTo(2), reds(1, 2))
@@ -79,8 +82,7 @@ export const lag = topic(
     yield* holds(subscription, [red(3), red(4), red(7), red(8)])
   }),
   situation("a sliding buffer that overflows twice keeps the newest", ["sliding"], function*() {
-    const bus = yield* makeBus({ bufferSize: 4, overflow: "sliding" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 4, overflow: "sliding" })
     yield* publishEach(bus, reds(1, 6))
     yield* settle
     yield* gives(subscription.takeUpTo(2), reds(3, 4))
@@ -92,8 +94,7 @@ export const lag = topic(
       `a subscription that lagged (${overflow}) misses nothing once it keeps up again`,
       [overflow],
       function*() {
-        const bus = yield* makeBus({ bufferSize: 2, overflow })
-        const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+        const { bus, subscription } = yield* subscribedToRed({ bufferSize: 2, overflow })
         for (let round = 0; round < 3; round++) {
           const n = 100 * round
           yield* publishEach(bus, reds(n + 1, n + 50))
@@ -129,8 +130,7 @@ export const lag = topic(
       `publishAll of more than a ${overflow} buffer holds does what publishing each would`,
       [overflow],
       function*() {
-        const bus = yield* makeBus({ bufferSize: 3, overflow })
-        const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+        const { bus, subscription } = yield* subscribedToRed({ bufferSize: 3, overflow })
         yield* bus.publish(red(1))
         yield* bus.publishAll(reds(2, 8))
         yield* holds(subscription, overflow === "dropping" ? reds(1, 3) : reds(6, 8))
@@ -141,8 +141,7 @@ export const lag = topic(
     "publishUnsafe",
     "sliding"
   ], function*() {
-    const bus = yield* makeBus({ bufferSize: 2, overflow: "sliding" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 2, overflow: "sliding" })
     for (const event of reds(1, 4)) bus.publishUnsafe(event)
     yield* holds(subscription, reds(3, 4))
   }),
@@ -151,8 +150,7 @@ export const lag = topic(
       `a flood of thousands into a ${overflow} buffer nobody reads keeps what fewer would`,
       [overflow],
       function*() {
-        const bus = yield* makeBus({ bufferSize: 5, overflow })
-        const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+        const { bus, subscription } = yield* subscribedToRed({ bufferSize: 5, overflow })
         yield* publishEach(bus, reds(1, 5000))
         yield* holds(subscription, overflow === "dropping" ? reds(1, 5) : reds(4996, 5000))
         yield* publishEach(bus, reds(5001, 5003))
@@ -164,8 +162,7 @@ export const lag = topic(
     "a taker that waits makes no room: what comes before it wakes is dropped",
     ["dropping", "synchronous"],
     function*() {
-      const bus = yield* makeBus({ bufferSize: 1, overflow: "dropping" })
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1, overflow: "dropping" })
       const taker = yield* begin(subscription.take)
       yield* bus.publish(red(1))
       yield* bus.publish(red(2))
@@ -177,8 +174,7 @@ export const lag = topic(
     "a taker that waits saves nothing: what is evicted before it wakes is not its",
     ["sliding", "synchronous"],
     function*() {
-      const bus = yield* makeBus({ bufferSize: 1, overflow: "sliding" })
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1, overflow: "sliding" })
       const taker = yield* begin(subscription.take)
       yield* bus.publish(red(1))
       yield* bus.publish(red(2))

@@ -7,10 +7,10 @@ import {
   forEachPolicy,
   gives,
   hasEnded,
-  makeBus,
   publishEach,
   settle,
   situation,
+  subscribedToRed,
   topic
 } from "../stage.ts"
 
@@ -26,8 +26,7 @@ export const losses = topic(
       "losses",
       overflow
     ], function*() {
-      const bus = yield* makeBus({ bufferSize: 2, overflow })
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed({ bufferSize: 2, overflow })
       yield* publishEach(bus, reds(1, 5))
       yield* settle
       const { found } = yield* collect(subscription.losses)
@@ -35,8 +34,7 @@ export const losses = topic(
     })
   ),
   situation("losses are told as they come, to somebody who takes nothing", ["losses", "dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 1, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1, overflow: "dropping" })
     const { found } = yield* collect(subscription.losses)
     yield* bus.publish(red(1))
     yield* settle
@@ -46,8 +44,7 @@ export const losses = topic(
     yield* expect("losses of thousands of events have been told", found.length > 0, true)
   }),
   situation("losses that nobody reads are gathered", ["losses", "sliding"], function*() {
-    const bus = yield* makeBus({ bufferSize: 1, overflow: "sliding" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1, overflow: "sliding" })
     const found: Array<Loss> = []
     const gate = yield* Latch.make()
     yield* publishEach(bus, reds(1, 2))
@@ -70,8 +67,7 @@ export const losses = topic(
     yield* expect("losses", shownLosses(found), [lossOf(1, 1, 1), lossOf(4, 2, 6)])
   }),
   situation("losses end with the subscription", ["losses", "dropping"], function*() {
-    const bus = yield* makeBus({ bufferSize: 1, overflow: "dropping" })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1, overflow: "dropping" })
     const { fiber, found } = yield* collect(subscription.losses)
     yield* publishEach(bus, reds(1, 2))
     yield* settle

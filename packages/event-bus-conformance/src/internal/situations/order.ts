@@ -13,14 +13,14 @@ import {
   settle,
   show,
   situation,
+  subscribedToRed,
   topic
 } from "../stage.ts"
 
 export const order = topic(
   "Order",
   situation("events come in the order in which they were published", [], function*() {
-    const bus = yield* makeBus({ bufferSize: 1000 })
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed({ bufferSize: 1000 })
     yield* publishEach(bus, reds(1, 1000))
     yield* holds(subscription, reds(1, 1000))
   }),
@@ -39,8 +39,7 @@ export const order = topic(
     yield* holds(cold, [green(1), blue(3), green(4), blue(6), green(7)])
   }),
   situation("the order holds across publish, publishAll and publishUnsafe", ["publishUnsafe"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* bus.publish(red(1))
     bus.publishUnsafe(red(2))
     yield* bus.publishAll(reds(3, 5))
@@ -72,8 +71,7 @@ export const order = topic(
     }
   }),
   situation("the order holds across all ways to take", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 9))
     yield* settle
     yield* gives(subscription.take, red(1))
@@ -83,8 +81,7 @@ export const order = topic(
     yield* gives(subscription.takeAll, reds(8, 9))
   }),
   situation("waiting takers are served in the order in which they came", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const takers = [
       yield* begin(subscription.take),
       yield* begin(subscription.take),
@@ -98,8 +95,7 @@ export const order = topic(
     yield* expect("the takers", takers.map(outcomeOf), reds(1, 3))
   }),
   situation("a taker that comes later does not overtake one that waits", ["synchronous"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const waiting = yield* begin(subscription.take)
     yield* bus.publish(red(1))
     const late = yield* Effect.forkChild(subscription.take.effect, { startImmediately: true })

@@ -16,14 +16,14 @@ import {
   settle,
   show,
   situation,
+  subscribedToRed,
   topic
 } from "../stage.ts"
 
 export const shutdown = topic(
   "Shutdown",
   situation("what was accepted before shutdown is still taken, then takes are done", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 6))
     yield* bus.shutdown
     yield* settle
@@ -38,8 +38,7 @@ export const shutdown = topic(
   }),
   ...forEachPolicy((overflow) =>
     situation(`a ${overflow} buffer that is full at shutdown is taken whole`, [overflow], function*() {
-      const bus = yield* makeBus({ bufferSize: 3, overflow })
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed({ bufferSize: 3, overflow })
       yield* publishEach(bus, reds(1, 5))
       yield* bus.shutdown
       yield* settle
@@ -47,8 +46,7 @@ export const shutdown = topic(
     })
   ),
   situation("shutdown releases the takers that wait for nothing", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const takers = [
       yield* begin(subscription.take),
       yield* begin(subscription.takeAll),
@@ -58,8 +56,7 @@ export const shutdown = topic(
     for (const taker of takers) yield* came(taker, "is done")
   }),
   situation("a taker whose event was published just before shutdown gets it", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const first = yield* begin(subscription.take)
     const second = yield* begin(subscription.take)
     yield* bus.publish(red(1))
@@ -68,8 +65,7 @@ export const shutdown = topic(
     yield* came(second, "is done")
   }),
   situation("a takeBetween that waits for more gets what there is at shutdown", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const taker = yield* begin(subscription.takeBetween(3, 5))
     yield* bus.publish(red(1))
     yield* came(taker, "waits")
@@ -78,8 +74,7 @@ export const shutdown = topic(
     yield* came(taker, reds(1, 2))
   }),
   situation("a stream ends after the last accepted event", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 3))
     yield* bus.shutdown
     const { fiber, found } = yield* collect(subscription.stream)
@@ -87,16 +82,14 @@ export const shutdown = topic(
     yield* hasEnded("the stream", fiber, true)
   }),
   situation("a stream that waits ends at shutdown", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const { fiber } = yield* collect(subscription.stream)
     yield* hasEnded("the stream", fiber, false)
     yield* bus.shutdown
     yield* hasEnded("the stream", fiber, true)
   }),
   situation("publishing after shutdown does nothing", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* bus.publish(red(1))
     yield* bus.shutdown
     yield* bus.publish(red(2))
@@ -116,8 +109,7 @@ export const shutdown = topic(
     yield* hasEnded("the stream", fiber, true)
   }),
   situation("shutting down twice is shutting down once", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 2))
     yield* bus.shutdown
     yield* settle
@@ -128,8 +120,7 @@ export const shutdown = topic(
     yield* gives(subscription.take, "is done")
   }),
   situation("shutdown returns while subscribers are stuck", ["synchronous"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* bus.publish(red(1))
     const log: Array<string> = []
     yield* Effect.forkChild(Effect.sync(() => log.push("another fiber ran")))

@@ -15,14 +15,14 @@ import {
   settle,
   show,
   situation,
+  subscribedToRed,
   topic
 } from "../stage.ts"
 
 export const unsubscribing = topic(
   "Unsubscribing",
   situation("unsubscribing discards what is pending: every take is done", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 3))
     yield* settle
     yield* subscription.unsubscribe
@@ -32,8 +32,7 @@ export const unsubscribing = topic(
     yield* gives(subscription.takeBetween(1, 3), "is done")
   }),
   situation("unsubscribing releases the takers that wait", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { subscription } = yield* subscribedToRed()
     const takers = [
       yield* begin(subscription.take),
       yield* begin(subscription.takeAll),
@@ -43,8 +42,7 @@ export const unsubscribing = topic(
     for (const taker of takers) yield* came(taker, "is done")
   }),
   situation("unsubscribing ends a takeBetween that waits for more", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     const taker = yield* begin(subscription.takeBetween(2, 3))
     yield* bus.publish(red(1))
     yield* came(taker, "waits")
@@ -52,8 +50,7 @@ export const unsubscribing = topic(
     yield* came(taker, "is done")
   }),
   situation("unsubscribing ends a stream", [], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { subscription } = yield* subscribedToRed()
     const { fiber } = yield* collect(subscription.stream)
     yield* hasEnded("the stream", fiber, false)
     yield* subscription.unsubscribe
@@ -85,8 +82,7 @@ export const unsubscribing = topic(
     "a taker that has not woken when its subscription is unsubscribed gets nothing",
     ["synchronous"],
     function*() {
-      const bus = yield* makeBus()
-      const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+      const { bus, subscription } = yield* subscribedToRed()
       const taker = yield* begin(subscription.take)
       yield* bus.publish(red(1))
       yield* subscription.unsubscribe
@@ -104,8 +100,7 @@ export const unsubscribing = topic(
     yield* came(taker, red(1))
   }),
   situation("what was pending when a subscription closed is discarded, and counted so", ["counters"], function*() {
-    const bus = yield* makeBus()
-    const subscription = yield* bus.subscribe({ kinds: ["Red"] })
+    const { bus, subscription } = yield* subscribedToRed()
     yield* publishEach(bus, reds(1, 5))
     yield* settle
     yield* gives(subscription.takeUpTo(2), reds(1, 2))
