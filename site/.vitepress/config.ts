@@ -43,7 +43,7 @@ export default {
             // Who searches wants to use the bus, more often than to know how it is built. VitePress moves this function to the
             // browser, so it stands by itself.
             boostDocument: (id: string) =>
-              /^\/(architecture|contributing|changelog|contents|reference\/(openwatch|event-bus-conformance))/.test(id)
+              /architecture|^\/(contributing|changelog|contents|reference\/(openwatch|event-bus-conformance))/.test(id)
                 ? 0.2
                 : id.startsWith("/reference/")
                 ? 0.8

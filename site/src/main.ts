@@ -7,7 +7,7 @@
 import { spawnSync } from "node:child_process"
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { type Page, repositoryPages } from "./pages.ts"
+import { type Page, repositoryPages, withoutTags } from "./pages.ts"
 import { referencePages } from "./reference.ts"
 
 const root = join(import.meta.dirname, "../..")
@@ -28,8 +28,9 @@ const install = (): void => {
   writeFileSync(installed, lock)
 }
 
-const write = ({ path, text }: Page): void => {
-  const file = join(staged, path)
+const write = (page: Page): void => {
+  const file = join(staged, page.path)
+  const text = withoutTags(page.text)
   // What has not changed is left alone, so that a server of pages reloads only what has.
   if (existsSync(file) && readFileSync(file, "utf8") === text) return
   mkdirSync(dirname(file), { recursive: true })

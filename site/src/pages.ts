@@ -17,7 +17,7 @@ const pagePathOf = (file: string): string => {
   if (file === "docs/README.md") return "contents.md"
   const [, name] = /^packages\/([^/]+)\/README\.md$/.exec(file) ?? []
   if (name !== undefined) return `packages/${name}.md`
-  return /^[A-Z]+\.md$/.test(file) ? file.toLowerCase() : file.replace(/^docs\//, "").replace("/docs/", "/")
+  return file.replace(/^docs\//, "").replace(/[A-Z]+\.md$/, (name) => name.toLowerCase())
 }
 
 const isImage = (file: string): boolean => [".webp", ".png", ".svg"].includes(extname(file))
@@ -30,12 +30,24 @@ export const anchorOf = (heading: string): string =>
 const outsideCode = (text: string, change: (text: string) => string): string =>
   text.split(/(^```[^]*?^```$)/m).map((part) => part.startsWith("```") ? part : change(part)).join("")
 
+/** Text that looks like a tag or a template, as a type parameter does, as the text that it is: VitePress reads pages as templates. */
+export const withoutTags = (text: string): string =>
+  outsideCode(
+    text,
+    (part) =>
+      part.split(/(`+[^`]*`+)/).map((part) =>
+        part.startsWith("`")
+          ? part.replaceAll("\n", " ")
+          : part.replaceAll(/<(?!https?:)/g, "&lt;").replaceAll("{{", "&lbrace;&lbrace;")
+      ).join("")
+  )
+
 /** The pages, and the images that they show. */
 export const repositoryPages = (root: string): {
   readonly pages: ReadonlyArray<Page>
   readonly images: ReadonlySet<string>
 } => {
-  const files = globSync(["*.md", "docs/**/*.md", "packages/*/README.md", "packages/*/docs/**/*.md"], { cwd: root })
+  const files = globSync(["*.md", "docs/**/*.md", "packages/*/*.md"], { cwd: root })
   const sources = new Set<string>()
   const images = new Set<string>()
 
