@@ -35,7 +35,7 @@ import type { Options } from "./Options.ts"
 export type { Health } from "./Health.ts"
 export type { Origin } from "./internal/cloudEvent.ts"
 export { NatsBridgeError } from "./NatsBridgeError.ts"
-export type { Credentials, Options, Stream, Tls } from "./Options.ts"
+export type { Credentials, ExportOutbox, Options, Stream, Tls } from "./Options.ts"
 
 // -----------------------------------------------------------------------------
 // The bridge

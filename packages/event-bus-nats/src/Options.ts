@@ -2,7 +2,7 @@
  * How a bridge is made.
  */
 import type { EventBus, Overflow } from "@openwatch/event-bus"
-import type { Duration, Effect, Redacted } from "effect"
+import type { Duration, Effect, Redacted, Scope } from "effect"
 
 /**
  * How the process signs in to the server: with a token, a user, an nkey seed, or the content of a `.creds` file (a JWT
@@ -55,9 +55,29 @@ export interface Stream {
 }
 
 /**
+ * What a bridge asks of an outbox whose events it sends. An `Outbox` of `@openwatch/event-bus-sql` is one as it is. This package
+ * does not need that one.
+ */
+export interface ExportOutbox<in out Event extends EventBus.AnyEvent> {
+  /** Runs a handler for each stored event until it has succeeded or failed, whatever is killed in between. */
+  readonly on: (
+    kinds: ReadonlyArray<Event["_tag"]>,
+    handler: (event: Event, delivery: { readonly id: string }) => Effect.Effect<unknown, unknown>,
+    options: {
+      readonly consumer: string
+      readonly order: "all" | "key"
+      readonly concurrency: number
+      readonly maxAttempts: number
+      readonly timeout: Duration.Duration
+      readonly drain: Duration.Duration
+    }
+  ) => Effect.Effect<unknown, { readonly message: string }, Scope.Scope>
+}
+
+/**
  * How a bridge is made.
  */
-export interface Options<Kind extends string = string, in Event extends EventBus.AnyEvent = EventBus.AnyEvent> {
+export interface Options<Kind extends string = string, in out Event extends EventBus.AnyEvent = EventBus.AnyEvent> {
   /** Addresses of one server or of the servers of one cluster: `nats://host:4222`, `tls://host:4222`, `host:4222`. */
   readonly servers: string | ReadonlyArray<string>
   /** If it is an effect, it runs before each attempt to connect: for credentials that expire and are renewed. */
@@ -74,13 +94,26 @@ export interface Options<Kind extends string = string, in Event extends EventBus
   /** The kinds to send. Default none. */
   readonly export?: ReadonlyArray<Kind> | undefined
   /**
+   * JetStream: sends what is stored in this outbox, an `Outbox` of `@openwatch/event-bus-sql`, instead of what is published on
+   * the bus. Each event is sent until the stream has it, whichever process is killed in between. Nothing is dropped or lost.
+   *
+   * The stream knows an event again by its kind and its id in the outbox. What can never be sent is a dead letter of the
+   * consumer `nats:<subject>`. Processes that share the outbox share the sending.
+   */
+  readonly outbox?: ExportOutbox<Event> | undefined
+  /**
+   * With `outbox`: `"all"` sends one event after the other. `"key"` sends the events of one key one after the other, and keys
+   * side by side; every kind needs a key in the outbox. It is fixed at the first start. Default `"all"`.
+   */
+  readonly exportOrder?: "all" | "key" | undefined
+  /**
    * Returns the id of an event. Use it for events that may be published again, such as by the next start of a process
    * that was killed. The same event must have the same id, and no other event may have it. Default: a new id each time.
    */
   readonly idOf?: ((event: Event) => string) | undefined
   /**
    * Runs with events that were exported, several at a time and in the order of sending. Use it to delete events that
-   * were kept until they were safe elsewhere. The next events are sent when it has ended. It cannot fail; if it dies,
+   * were kept, elsewhere than in an `outbox`, until they were safe. The next events are sent when it has ended. It cannot fail; if it dies,
    * that is logged.
    *
    * If the process ends between an export and this call, the call is never made for those events.

@@ -56,7 +56,11 @@ export const makeBridge = (
     const first = Deferred.makeUnsafe<void, NatsBridgeError>()
     yield* Effect.addFinalizer(() => connection.close)
     yield* Effect.forkScoped(connection.keep(first))
-    if (settings.export.length > 0) yield* exporting.start(bus, declared.Event.members)
+    if (settings.export.length > 0) {
+      yield* settings.outbox === undefined
+        ? exporting.start(bus, declared.Event.members)
+        : exporting.startFrom(settings.outbox)
+    }
     const stopImporting = handling?.close ?? importing.close
     // Before there is a connection: what is being set up takes in, too. What is handled has not started yet.
     if (handling === undefined) yield* Effect.addFinalizer(() => stopImporting)

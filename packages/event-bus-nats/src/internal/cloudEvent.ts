@@ -146,7 +146,7 @@ const explain = (exit: Exit.Failure<unknown, Schema.SchemaError>): string => {
 }
 
 /** As the HTTP binding has it: printable ASCII stays, but for space, `"` and `%`. */
-const encodeHeader = (value: string): string =>
+export const encodeHeader = (value: string): string =>
   value.toWellFormed().replace(/[^!-~]|["%]/gu, (character) => encodeURIComponent(character))
 
 const decodeHeader = (value: string): string => {

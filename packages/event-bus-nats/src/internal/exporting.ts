@@ -8,8 +8,10 @@
 import { JetStreamApiError } from "@nats-io/jetstream"
 import { InvalidArgumentError, nuid } from "@nats-io/transport-node"
 import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Cause, Clock, Deferred, Effect, Exit, Scope } from "effect"
-import { type CloudEvents, EncodeError, originOf } from "./cloudEvent.ts"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Scope } from "effect"
+import { NatsBridgeError } from "../NatsBridgeError.ts"
+import type { ExportOutbox } from "../Options.ts"
+import { type CloudEvents, EncodeError, encodeHeader, originOf } from "./cloudEvent.ts"
 import type { Connection, Session } from "./connection.ts"
 import type { Settings } from "./settings.ts"
 import type { Tally } from "./tally.ts"
@@ -57,6 +59,8 @@ export class Exporting {
   private waiting: Subscription<EventBus.AnyEvent> | undefined = undefined
   private echoes = 0
   private isClosed = false
+  /** With an outbox: the events that it has handed over, but for those that it was given back. */
+  private handedOver = 0
 
   constructor(settings: Settings, connection: Connection, cloudEvents: CloudEvents, tally: Tally) {
     this.settings = settings
@@ -66,6 +70,10 @@ export class Exporting {
   }
 
   readonly counts: Effect.Effect<ExportCounts> = Effect.gen({ self: this }, function*() {
+    if (this.settings.outbox !== undefined) {
+      const { exported, exportRejected } = this.tally
+      return { offered: this.handedOver, dropped: 0, buffered: this.handedOver - exported - exportRejected }
+    }
     if (this.intake === undefined || this.waiting === undefined) return { offered: 0, dropped: 0, buffered: 0 }
     const intake = yield* this.intake.snapshot
     const outbox = yield* this.waiting.snapshot
@@ -122,6 +130,50 @@ export class Exporting {
       )
     })
 
+  /** Sends what an outbox has stored until the scope closes. What is not sent then is the outbox's to keep. */
+  readonly startFrom = (
+    outbox: ExportOutbox<EventBus.AnyEvent>
+  ): Effect.Effect<void, NatsBridgeError, Scope.Scope> => {
+    const { drain, export: kinds, exportOrder, subject } = this.settings
+    return outbox.on(kinds, (event, { id }) => this.sendStored(event, id), {
+      consumer: `nats:${subject}`,
+      order: exportOrder ?? "all",
+      concurrency: exportOrder === "key" ? batchSize : 1,
+      // The handler waits for the server itself, as long as it takes, and fails for what the server will never take.
+      maxAttempts: 1,
+      timeout: Duration.infinity,
+      drain
+    }).pipe(
+      Effect.mapError((error) => new NatsBridgeError({ reason: "outbox", message: error.message, cause: error })),
+      Effect.asVoid
+    )
+  }
+
+  /** Succeeds once the stream has the event, however long that takes. Fails where the event can never be sent. */
+  private sendStored(event: EventBus.AnyEvent, id: string): Effect.Effect<void, unknown> {
+    // Ids are unique among the events of a kind, and the server knows messages again whatever their kind.
+    const outgoing = { event, id: `${encodeHeader(event._tag)}/${encodeHeader(id)}` }
+    return Effect.gen({ self: this }, function*() {
+      this.handedOver++
+      for (let failures = 0;; failures++) {
+        const session = yield* this.connection.await
+        const fault = yield* Effect.promise(() => this.store(session, outgoing))
+        if (fault === undefined) {
+          this.tally.exported++
+          return
+        }
+        if (isRefused(fault)) {
+          yield* this.reject(event._tag, fault)
+          yield* Effect.fail(fault)
+        }
+        yield* this.onFault(session, fault)
+        yield* Effect.sleep(Math.min(maxDelayMillis, minDelayMillis * 2 ** failures))
+      }
+    }).pipe(
+      Effect.onInterrupt(() => Effect.sync(() => this.handedOver--))
+    )
+  }
+
   private send(waiting: Subscription<EventBus.AnyEvent>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       while (true) {
@@ -175,7 +227,9 @@ export class Exporting {
 
   private sendUntilStored(session: Session, batch: ReadonlyArray<Outgoing>): Effect.Effect<ReadonlyArray<Outgoing>> {
     return Effect.gen({ self: this }, function*() {
-      const faults = yield* Effect.promise(() => Promise.all(batch.map((outgoing) => this.store(session, outgoing))))
+      const faults = yield* Effect.promise(() =>
+        Promise.all(batch.map((outgoing) => this.storeCounted(session, outgoing)))
+      )
       const again: Array<Outgoing> = []
       const stored: Array<Outgoing> = []
       let fault: unknown = undefined
@@ -196,6 +250,12 @@ export class Exporting {
     })
   }
 
+  private async storeCounted(session: Session, outgoing: Outgoing): Promise<unknown> {
+    const fault = await this.store(session, outgoing)
+    if (fault === undefined && !this.isClosed) this.tally.exported++
+    return fault
+  }
+
   /** Undefined once the server has stored the event, else why it did not say so. */
   private async store(session: Session, { event, id }: Outgoing): Promise<unknown> {
     try {
@@ -207,7 +267,6 @@ export class Exporting {
         msgID,
         timeout: this.settings.timeoutMillis
       })
-      if (!this.isClosed) this.tally.exported++
       return undefined
     } catch (error) {
       return error ?? new Error("The server did not store the event")
