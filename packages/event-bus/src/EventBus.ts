@@ -194,6 +194,16 @@ export interface SubscribeOptions<Kind extends string, Event> extends PubSubOpti
 }
 
 /**
+ * When what failed is run again: a schedule, or a function that returns one, as in `Effect.retry`:
+ * `($) => $(Schedule.recurs(3))`. There `$` gives the schedule its input type, the failures.
+ */
+export type Retry<Failure, R> =
+  | Schedule.Schedule<unknown, Failure, never, R>
+  | ((
+    $: <A, E, R2>(schedule: Schedule.Schedule<A, Failure, E, R2>) => Schedule.Schedule<A, Failure, E, R2>
+  ) => Schedule.Schedule<unknown, Failure, never, R>)
+
+/**
  * The options of `on`.
  */
 export interface HandlerOptions<Event, E, R, R2 = R> extends MatchOptions<Event> {
@@ -206,7 +216,7 @@ export interface HandlerOptions<Event, E, R, R2 = R> extends MatchOptions<Event>
    * When a handler that failed is run again. A defect is not retried. Meanwhile later events wait in the buffer.
    * Default: never.
    */
-  readonly retry?: Schedule.Schedule<unknown, E, never, R> | undefined
+  readonly retry?: Retry<E, R> | undefined
   /**
    * Runs once for each event that is given up, with the cause of the last try. It cannot fail; if it dies, that is logged and
    * the next event is handled.
@@ -237,7 +247,7 @@ export interface ConsumeOptions<Event, E, R> extends MatchOptions<Event> {
    * took an event. When the schedule ends, the subscription is closed, and that is logged. Default: after 100 ms, then
    * twice as long each time, at most 30 s.
    */
-  readonly retry?: Schedule.Schedule<unknown, Cause.Cause<E>, never, R> | undefined
+  readonly retry?: Retry<Cause.Cause<E>, R> | undefined
   /**
    * How long the body may go on when its scope closes, by `Clock`. Meanwhile no more events are accepted, and the
    * stream ends after the pending ones. Default: the bus's `drain`, or else the body is interrupted at once.
@@ -552,7 +562,7 @@ export interface CallbackOptions<Event> extends MatchOptions<Event> {
   /** How many callbacks may run at a time: a positive integer. Default 1. */
   readonly concurrency?: number | undefined
   /** When a callback that threw, or whose promise was rejected, is called again. */
-  readonly retry?: Schedule.Schedule<unknown> | undefined
+  readonly retry?: Retry<unknown, never> | undefined
   /** Called once for each event that is given up, with what the last call threw, or its promise was rejected with. */
   readonly onFailure?: ((event: Event, error: unknown) => void | PromiseLike<void>) | undefined
   /**

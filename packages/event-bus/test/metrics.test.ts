@@ -279,7 +279,7 @@ describe("the durations of a handler", () => {
       const bus = yield* EventBus.make({ events: [Ping, Pong], ...options })
       yield* bus.on(
         "Ping",
-        ({ n }) => Effect.andThen(Effect.sleep(n), n === 700 ? Effect.fail("no" as const) : Effect.void),
+        ({ n }: Ping) => Effect.andThen(Effect.sleep(n), n === 700 ? Effect.fail("no" as const) : Effect.void),
         {
           name: "slow",
           ...handlerOptions

@@ -199,6 +199,22 @@ describe("on", () => {
         assert.strictEqual((yield* handle.snapshot).failures, 1)
       }))
 
+    it.effect("may be made as in Effect.retry, and looks at the failure", () =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const attempts: Array<number> = []
+        yield* bus.on("Ping", ({ n }) => {
+          attempts.push(n)
+          return Effect.fail(n === 1 ? "busy" : "gone")
+        }, {
+          retry: ($) => $(Schedule.recurs(2)).pipe(Schedule.while(({ input }) => input === "busy")),
+          onFailure: () => Effect.void
+        })
+        yield* bus.publishAll([ping(1), ping(2)])
+        yield* settle
+        assert.deepStrictEqual(attempts, [1, 1, 1, 2])
+      }))
+
     it.effect("does not try defects again", () =>
       Effect.gen(function*() {
         const bus = yield* makeBus()

@@ -209,6 +209,20 @@ describe("on", () => {
     })
     const forFull = Schedule.setInputType<"full">()(Schedule.recurs(3))
     bus.on("Ping", () => Effect.fail("full" as const), { retry: forFull })
+    bus.on("Ping", () => Effect.fail("full" as const), {
+      retry: ($) =>
+        $(Schedule.recurs(3)).pipe(Schedule.while(({ input }) => {
+          expectTypeOf(input).toEqualTypeOf<"full">()
+          return true
+        }))
+    })
+    const byMail: Schedule.Schedule<number, "full", never, Mailer> = null as never
+    const mailing = bus.on("Ping", () => Effect.fail("full" as const), { retry: ($) => $(byMail) })
+    expectTypeOf<Parts<typeof mailing>["r"]>().toEqualTypeOf<Mailer | Scope.Scope>()
+    bus.on("Ping", () => Effect.fail("full" as const), {
+      // @ts-expect-error the schedule is for other failures
+      retry: ($) => $(Schedule.setInputType<"empty">()(Schedule.recurs(3)))
+    })
     const forOthers = Schedule.setInputType<"empty">()(Schedule.recurs(3))
     bus.on("Ping", () => Effect.fail("full" as const), {
       concurrency: 2,
@@ -231,6 +245,13 @@ describe("consume", () => {
     expectTypeOf<Parts<typeof batching>>().toEqualTypeOf<
       { a: SubscriptionHandle; e: never; r: Database | Mailer | Scope.Scope }
     >()
+    bus.consume("Ping", () => Effect.fail("full" as const), {
+      retry: ($) =>
+        $(Schedule.recurs(3)).pipe(Schedule.while(({ input }) => {
+          expectTypeOf(input).toEqualTypeOf<Cause.Cause<"full">>()
+          return true
+        }))
+    })
     bus.consume("Ping", () => Effect.fail("full" as const), {
       // @ts-expect-error it sees the cause
       retry: null as unknown as Schedule.Schedule<number, "full">

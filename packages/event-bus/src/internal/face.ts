@@ -11,6 +11,7 @@ import type {
   MatchOptions,
   Metrics,
   PubSubOptions,
+  Retry,
   SubscribeOptions
 } from "../EventBus.ts"
 import type { Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../Subscription.ts"
@@ -64,9 +65,10 @@ export abstract class Face implements EventBus<AnyEvent> {
     handle: (event: any, handle: SubscriptionHandle) => Effect.Effect<unknown, any, any>,
     options: HandlerOptions<any, any, any> = {}
   ): Effect.Effect<SubscriptionHandle, never, any> => {
-    const { onFailure, retry } = options
+    const { onFailure } = options
     return this.supervise(kinds, options, (subscription, drain, context) => {
       const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
+      const retry = scheduleOf(options.retry)
       return () => {
         const opened = subscription()
         const durations = this.root.durationsOf(opened, options.durations)
@@ -88,8 +90,10 @@ export abstract class Face implements EventBus<AnyEvent> {
     this.supervise(
       kinds,
       options,
-      (subscription, drain, context) => () =>
-        new Consuming(this.root, subscription(), { body, retry: options.retry, drain } as Consumer, context)
+      (subscription, drain, context) => {
+        const retry = scheduleOf(options.retry)
+        return () => new Consuming(this.root, subscription(), { body, retry, drain } as Consumer, context)
+      }
     )
 
   /** Checks all options first, then subscribes and starts what runs subscriber code. */
@@ -159,6 +163,8 @@ export abstract class Face implements EventBus<AnyEvent> {
 
   readonly awaitIdle: Effect.Effect<void> = Effect.suspend(() => this.members.awaitIdle)
 }
+
+const scheduleOf = (retry: Retry<any, any> | undefined) => typeof retry === "function" ? retry((_) => _) : retry
 
 const arrayOf = (kinds: Kinds): ReadonlyArray<string> => typeof kinds === "string" ? [kinds] : kinds
 
