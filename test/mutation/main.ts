@@ -35,7 +35,9 @@ const environment = {
   LAWS_INTERLEAVINGS: "10",
   STORAGE_SEQUENCES: "100",
   LAWS_SEED: "1",
-  STORAGE_SEED: "1"
+  STORAGE_SEED: "1",
+  // A process starts in half the time.
+  NODE_COMPILE_CACHE: join(root, "node_modules/.cache/mutation")
 }
 
 /** The tests that may notice a mutant of the file. The slow ones come last. */
