@@ -1,7 +1,7 @@
 /** Closing from inside of handlers: nothing waits for itself or in a circle, and `drain` bounds what is left. */
 import { assert, describe, it, vi } from "@effect/vitest"
 import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Deferred, Effect, Exit, Fiber, Latch, Logger, References, Scope } from "effect"
+import { Clock, Deferred, type Duration, Effect, Exit, Fiber, Latch, Logger, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
@@ -183,6 +183,29 @@ describe("what a close takes away", () => {
       })
     ))
 
+  it.effect("is all of it, also where it is closed again while a handler takes its time to end", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const handle = yield* bus.on(
+          "Ping",
+          ({ n }) => n === 1 ? Effect.never : Effect.onInterrupt(Effect.never, () => Effect.sleep("1 second")),
+          { concurrency: 2 }
+        )
+        yield* bus.publishAll([ping(1), ping(2)])
+        yield* settle
+        const first = yield* Effect.forkChild(handle.unsubscribe)
+        yield* settle
+        const second = yield* Effect.forkChild(handle.unsubscribe)
+        yield* settle
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.joinAll([first, second])
+        yield* settle
+        assert.strictEqual(lines.length, 1)
+        assert.include(lines[0], "discarded 0 pending events and interrupted 2 handlers")
+      })
+    ))
+
   it.effect("is not said where there is nothing to say", () =>
     logged((lines) =>
       Effect.gen(function*() {
@@ -271,6 +294,68 @@ describe("what a close takes away", () => {
         assert.strictEqual(lines.length, 1)
       })
     ))
+})
+
+describe("a drain that is over", () => {
+  /** How many sleep, by a clock that counts them. */
+  const counting = Effect.map(Clock.Clock, (clock) => {
+    let count = 0
+    const counted: Clock.Clock = Object.create(clock, {
+      sleep: {
+        value: (duration: Duration.Duration) =>
+          Effect.suspend(() => {
+            count++
+            return Effect.ensuring(
+              clock.sleep(duration),
+              Effect.sync(() => {
+                count--
+              })
+            )
+          })
+      }
+    })
+    return { count: () => count, provide: Effect.provideService(Clock.Clock, counted) }
+  })
+
+  it.effect("leaves no timer behind, which would keep a process from its end", () =>
+    Effect.gen(function*() {
+      const sleepers = yield* counting
+      const bus = yield* makeBus()
+      const scope = yield* Scope.make()
+      const latch = yield* Latch.make()
+      yield* bus.on("Ping", () => latch.await, { drain: "1 hour" }).pipe(Scope.provide(scope), sleepers.provide)
+      yield* bus.publish(ping(1))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* settle
+      assert.strictEqual(sleepers.count(), 1)
+      yield* latch.open
+      yield* Fiber.join(closing)
+      yield* settle
+      assert.strictEqual(sleepers.count(), 0)
+    }))
+
+  it.effect("nor does one that two wait for, or one of what has ended", () =>
+    Effect.gen(function*() {
+      const sleepers = yield* counting
+      const busScope = yield* Scope.make()
+      const bus = yield* Scope.provide(makeBus({ drain: "1 hour" }), busScope)
+      const scope = yield* Scope.make()
+      const latch = yield* Latch.make()
+      yield* bus.on("Ping", () => latch.await).pipe(Scope.provide(scope), sleepers.provide)
+      const ended = yield* Scope.make()
+      yield* bus.on("Pong", () => latch.await).pipe(Scope.provide(ended), sleepers.provide)
+      yield* bus.publish(ping(1))
+      const first = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* settle
+      const second = yield* Effect.forkChild(Scope.close(busScope, Exit.void))
+      yield* settle
+      yield* Scope.close(ended, Exit.void)
+      assert.strictEqual(sleepers.count(), 1)
+      yield* latch.open
+      yield* Fiber.joinAll([first, second])
+      yield* settle
+      assert.strictEqual(sleepers.count(), 0)
+    }))
 })
 
 describe("a drain that takes longer than a second of real time", () => {

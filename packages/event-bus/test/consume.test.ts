@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Cause, Deferred, Effect, Exit, Fiber, Latch, Logger, Schedule, Scope, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Latch, Logger, References, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
@@ -154,12 +154,63 @@ describe("consume", () => {
           return causes.length < 2
         })
       )
-      const handle = yield* bus.consume("Ping", () => Effect.fail("no"), { retry })
+      const lines: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message).split(",")[0]}`))
+      const handle = yield* bus.consume("Ping", () => Effect.fail("no"), { retry }).pipe(
+        Effect.provide(Logger.layer([logger]))
+      )
       yield* bus.publish(ping(1))
       yield* settle
       assert.deepStrictEqual(causes, ["no", "no"])
       const { discarded, state } = yield* handle.snapshot
       assert.deepStrictEqual([state, discarded], ["closed", 1])
+      assert.deepStrictEqual(lines, [
+        "Error A consumer failed",
+        "Error A consumer failed",
+        "Error A consumer is given up: its retry has ended",
+        "Warn Closing a subscription discarded 1 pending event and interrupted 0 handlers; to keep them"
+      ])
+    }))
+
+  it.effect("a body that ends interrupted is a line for debugging, and is run again", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const lines: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message).split(",")[0]}`))
+      let runs = 0
+      yield* bus.consume("Ping", (events) => ++runs === 1 ? Effect.interrupt : Stream.runDrain(events)).pipe(
+        Effect.provide(Logger.layer([logger])),
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+      yield* settle
+      yield* TestClock.adjust("100 millis")
+      yield* settle
+      assert.strictEqual(runs, 2)
+      assert.deepStrictEqual(lines, ["Debug A consumer was interrupted"])
+    }))
+
+  it.effect("a body never sees a chunk with nothing in it", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const chunks: Array<number> = []
+      yield* bus.consume("Ping", Stream.runForEachArray((events) => Effect.sync(() => chunks.push(events.length))))
+      yield* settle
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* bus.shutdown
+      yield* settle
+      assert.deepStrictEqual(chunks, [1])
+    }))
+
+  it.effect("a retry may be made as in Effect.retry", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      let runs = 0
+      yield* bus.consume("Ping", () => Effect.suspend(() => Effect.fail(++runs)), {
+        retry: ($) => $(Schedule.recurs(5)).pipe(Schedule.while(({ input }) => Cause.squash(input) !== 3))
+      })
+      yield* settle
+      assert.strictEqual(runs, 3)
     }).pipe(silent))
 
   it.effect("a body that fails while it drains is run again at once, as long as there is something", () =>
@@ -322,6 +373,35 @@ describe("awaitIdle", () => {
       yield* bus.publish(ping(1))
       yield* settle
       yield* gate.open
+      yield* settle
+      const idle = yield* Effect.forkChild(bus.awaitIdle, { startImmediately: true })
+      yield* settle
+      assert.isUndefined(idle.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(idle)
+    }))
+
+  it.effect("inside of a handler waits for a body", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const log: Array<string> = []
+      yield* bus.on("Ping", () => Effect.andThen(bus.awaitIdle, Effect.sync(() => log.push("handler"))))
+      yield* bus.consume(
+        "Ping",
+        Stream.runForEach(() => Effect.andThen(settle, Effect.sync(() => log.push("body"))))
+      )
+      yield* bus.publish(ping(1))
+      yield* bus.awaitIdle
+      yield* settle
+      assert.deepStrictEqual(log, ["body", "handler"])
+    }))
+
+  it.effect("waits for what a body does after the end of its stream", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      yield* bus.consume("Ping", (events) => Effect.andThen(Stream.runDrain(events), Effect.sleep("1 minute")))
+      yield* settle
+      yield* bus.shutdown
       yield* settle
       const idle = yield* Effect.forkChild(bus.awaitIdle, { startImmediately: true })
       yield* settle

@@ -44,6 +44,33 @@ describe("a subscription is a PubSub.Subscription", () => {
       assert.deepStrictEqual(got, ["bus 1", "PubSub 2", "bus again 3"])
     }))
 
+  it.effect("takers of PubSub that wait get an event each, in order; what there is for one is no end for the others", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const takers: Array<Fiber.Fiber<A>> = []
+      for (let i = 0; i < 3; i++) takers.push(yield* Effect.forkChild(PubSub.take(s), { startImmediately: true }))
+      for (let i = 0; i < 3; i++) {
+        yield* bus.publish(a(i))
+        yield* turns
+        assert.deepStrictEqual(takers.map((taker) => taker.pollUnsafe() !== undefined), [true, i > 0, i > 1])
+      }
+      assert.deepStrictEqual(numbers(yield* Fiber.joinAll(takers)), [0, 1, 2])
+    }))
+
+  it.effect("takers of PubSub that came before one of the bus are served before it", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const takers = [
+        yield* Effect.forkChild(PubSub.take(s), { startImmediately: true }),
+        yield* Effect.forkChild(PubSub.take(s), { startImmediately: true }),
+        yield* Effect.forkChild(s.take, { startImmediately: true })
+      ]
+      yield* bus.publishAll([a(1), a(2), a(3)])
+      assert.deepStrictEqual(numbers(yield* Fiber.joinAll(takers)), [1, 2, 3])
+    }))
+
   it.effect("a taker of PubSub that is interrupted holds nothing up", () =>
     Effect.gen(function*() {
       const bus = yield* make
@@ -52,6 +79,13 @@ describe("a subscription is a PubSub.Subscription", () => {
       yield* Fiber.interrupt(taker)
       yield* bus.publish(a(1))
       assert.deepStrictEqual(numbers(yield* s.takeUpTo(1)), [1])
+      const again = yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
+      yield* Fiber.interrupt(again)
+      yield* bus.publish(a(2))
+      assert.deepStrictEqual(numbers(yield* PubSub.takeUpTo(s, 1)), [2])
+      const last = yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
+      yield* bus.publish(a(3))
+      assert.strictEqual((yield* Fiber.join(last)).n, 3)
     }))
 
   it.effect("all takes of PubSub are interrupted once it has ended, also those that were not the first", () =>
@@ -60,7 +94,20 @@ describe("a subscription is a PubSub.Subscription", () => {
       const s = yield* bus.subscribe({ kinds: ["A"] })
       yield* bus.publish(a(1))
       yield* PubSub.take(s)
+      let isOpen = false
+      yield* Effect.forkChild(
+        Effect.andThen(
+          s.shutdownHook.await,
+          Effect.sync(() => {
+            isOpen = true
+          })
+        ),
+        { startImmediately: true }
+      )
       yield* bus.shutdown
+      assert.isFalse(isOpen)
+      yield* turns
+      assert.isTrue(isOpen)
       assert.isTrue(yield* isInterrupted(PubSub.takeUpTo(s, 1)))
       assert.isTrue(yield* isInterrupted(PubSub.take(s)))
       assert.isTrue(yield* isInterrupted(PubSub.takeAll(s)))

@@ -2,8 +2,8 @@
  * A subscription of the bus as Effect's `PubSub` sees it.
  *
  * The takes of `PubSub` (`take`, `takeAll`, `takeUpTo`, `Stream.fromSubscription`) read a `BackingSubscription`, and queue up
- * in a list of their own where it is empty. Here the backing subscription is the cursor that the bus's own takes read. The
- * list waits in the cursor's queue as one waiter, so that all takers stand in one line.
+ * in a list of their own where it is empty. Here the backing subscription is the cursor that the bus's own takes read. Each of
+ * its takers waits in the cursor's queue as well, so that all takers stand in one line.
  */
 import { Deferred, Effect, Latch, MutableList, MutableRef, Option, type PubSub } from "effect"
 import { pipeArguments } from "effect/Pipeable"
@@ -38,14 +38,15 @@ export interface Readable {
   readonly finish: () => void
 }
 
-/** The cursor of a subscription, and all takers of `PubSub` that wait for it as one waiter of the bus. */
+/** The cursor of a subscription, and what waits in its queue for takers of `PubSub`. */
 export class Backing implements PubSub.PubSub.BackingSubscription<AnyEvent>, Waiter {
   readonly count = 1
   private readonly subscription: Readable
   private readonly ended: Ended
   private readonly onClosed: ((self: Backing) => void) | undefined
   private pollers: Pollers | undefined = undefined
-  private isWaiting = false
+  /** How often it waits in the cursor's queue: once for each taker, also for those that were interrupted. */
+  private waiting = 0
 
   constructor(subscription: Readable, ended: Ended, onClosed?: (self: Backing) => void) {
     this.subscription = subscription
@@ -82,38 +83,31 @@ export class Backing implements PubSub.PubSub.BackingSubscription<AnyEvent>, Wai
   /** Called when `PubSub` has added a taker to these. */
   await(pollers: Pollers): void {
     this.pollers = pollers
-    const { cursor } = this.subscription
-    if (cursor.isEnded) this.run()
-    else if (!this.isWaiting) {
-      this.isWaiting = true
-      cursor.wait(this)
-    }
+    this.waiting++
+    this.subscription.cursor.wait(this)
   }
 
-  /** Completes the first taker, or all of them once nothing can come. */
+  /** Completes the first taker. */
   run(): void {
-    this.isWaiting = false
-    const pollers = this.pollers!
-    let poller: Deferred.Deferred<AnyEvent> | MutableList.Empty
-    while ((poller = MutableList.take(pollers)) !== MutableList.Empty) {
-      const event = this.subscription.pollUnfinished()
-      if (event !== MutableList.Empty) {
-        if (pollers.length > 0) this.await(pollers)
-        Deferred.doneUnsafe(poller, Effect.succeed(event))
-        // Not before: `PubSub.takeAll` looks for more first, and forgets this one if there is an end instead.
-        this.subscription.finish()
-        return
-      }
+    this.waiting--
+    const poller = MutableList.take(this.pollers!)
+    if (poller === MutableList.Empty) return
+    const event = this.subscription.pollUnfinished()
+    if (event === MutableList.Empty) {
       const { current } = this.ended
       Deferred.doneUnsafe(poller, Option.isSome(current) ? Effect.succeed(current.value) : Effect.interrupt)
+    } else {
+      Deferred.doneUnsafe(poller, Effect.succeed(event))
+      // Not before: `PubSub.takeAll` looks for more first, and forgets this one if there is an end instead.
+      this.subscription.finish()
     }
   }
 
   /** Takers of `PubSub` that are interrupted leave its list and tell nobody. */
   forgetInterrupted(): void {
-    if (!this.isWaiting || this.pollers!.length > 0) return
-    this.isWaiting = false
-    this.subscription.cursor.cancel(this)
+    for (; this.waiting > 0 && this.waiting > this.pollers!.length; this.waiting--) {
+      this.subscription.cursor.cancel(this)
+    }
   }
 
   private isBehindOthers(): boolean {

@@ -54,15 +54,15 @@ export class Consuming extends Supervision {
   }
 
   protected interruptFibers(except: Worker | undefined): void {
-    if (except !== this.worker) this.fiber?.interruptUnsafe()
+    if (except !== this.worker) this.fiber!.interruptUnsafe()
   }
 
   private start(): void {
     this.fiber = Effect.runForkWith(Context.add(this.context, CurrentWorker, this.worker))(this.work)
     this.fiber.addObserver((exit) => {
       // What nothing in the fiber has seen: it was interrupted, or what the body returned is no effect.
-      if (Exit.isFailure(exit)) this.conclude(exit)
-      if (!this.isClosed && Exit.isFailure(exit) && !this.subscription.cursor.isEnded) {
+      this.conclude(exit)
+      if (!this.subscription.cursor.isEnded) {
         this.restarts++
         this.start()
       } else {
@@ -103,7 +103,6 @@ export class Consuming extends Supervision {
       : "failures"
     this[outcome] += this.running
     this.running = 0
-    this.isPulling = false
   }
 
   private report(cause: Cause.Cause<unknown>): Effect.Effect<void> {
