@@ -111,7 +111,8 @@ export const readModule = (path: string, read: Read): Module => {
         return node.declarations.map(({ id, init }) => declare(nameOf(id), `const ${variable(id, init)}`))
       case "TSInterfaceDeclaration": {
         const members = node.body.body.flatMap((member) =>
-          member.type === "TSPropertySignature" && member.key.type === "Identifier"
+          (member.type === "TSPropertySignature" || member.type === "TSMethodSignature") &&
+            member.key.type === "Identifier"
             ? [{ name: member.key.name, signature: outdented(member), doc: docBefore(member) }]
             : []
         )
