@@ -164,7 +164,9 @@ it.effect("closing the bus's scope from a handler ends when that handler is inte
 describe("what a close takes away", () => {
   const logged = <A, E, R>(effect: (lines: Array<string>) => Effect.Effect<A, E, R>) => {
     const lines: Array<string> = []
-    const logger = Logger.make(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
+    const logger = Logger.make(({ logLevel, message }) =>
+      lines.push(`${logLevel} ${String(message).split(",Cause")[0]}`)
+    )
     return Effect.provide(effect(lines), Logger.layer([logger]))
   }
 
@@ -227,12 +229,17 @@ describe("what a close takes away", () => {
         const ended = yield* bus.on("Pong", () => Effect.interrupt)
         yield* bus.publishAll([ping(1), pong(2)])
         yield* settle
+        // It is said when it happens.
+        assert.deepStrictEqual(
+          lines.splice(0),
+          Array.from({ length: 2 }, () => "Debug An event handler was interrupted")
+        )
         yield* closed.unsubscribe
         yield* bus.shutdown
         yield* settle
         assert.deepStrictEqual([(yield* closed.snapshot).interrupted, (yield* ended.snapshot).interrupted], [1, 1])
         assert.deepStrictEqual(lines, [])
-      })
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Debug"))
     ))
 
   it.effect("from a taker is a line for debugging, where there was anything, and nobody asked for one event only", () =>
@@ -268,7 +275,7 @@ describe("what a close takes away", () => {
       Effect.gen(function*() {
         const bus = yield* makeBus()
         const handle = yield* bus.on("Ping", () => Effect.never)
-        yield* bus.publish(ping(1))
+        yield* bus.publishAll([ping(1), ping(2)])
         yield* settle
         yield* handle.unsubscribe
         yield* settle

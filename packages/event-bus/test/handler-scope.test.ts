@@ -1,7 +1,7 @@
 /** What a handler acquires in its scope is released with its event. */
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Deferred, Effect, Exit, Schedule, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Schedule, Scope } from "effect"
 import { Ping, ping, Pong, settle } from "./fixture.ts"
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
@@ -23,6 +23,21 @@ describe("what a handler acquires", () => {
       yield* settle
       assert.deepStrictEqual(log, ["+1", "-1", "+3", "-3"])
       assert.strictEqual((yield* handle.snapshot).handled, 3)
+    }))
+
+  it.effect("and cannot be released is a failure beside that of the handler", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const causes: Array<Cause.Cause<string>> = []
+      yield* bus.on(
+        "Ping",
+        ({ n }) =>
+          Effect.andThen(Effect.addFinalizer(() => Effect.die("stuck")), n === 1 ? Effect.fail("no") : Effect.void),
+        { onFailure: (_, cause) => Effect.sync(() => causes.push(cause)) }
+      )
+      yield* bus.publishAll([ping(1), ping(2)])
+      yield* settle
+      assert.deepStrictEqual(causes, [Cause.combine(Cause.fail("no"), Cause.die("stuck")), Cause.die("stuck")])
     }))
 
   it.effect("is released after each attempt, failed ones before the next begins", () =>

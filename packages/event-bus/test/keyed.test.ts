@@ -20,6 +20,8 @@ class Lost extends Schema.TaggedClass<Lost>()("Lost", {
   occurredAt: Schema.DateTimeUtc
 }) {}
 
+class Found extends Schema.TaggedClass<Found>()("Found", { hostId: HostId, occurredAt: Schema.DateTimeUtc }) {}
+
 const occurredAt = DateTime.makeUnsafe(0)
 
 const checked = (id: string, rest: { level?: "ok" | "warning"; score?: number; isFirst?: boolean } = {}): Checked =>
@@ -46,6 +48,59 @@ describe("a keyed subscription", () => {
       const events = [checked("a"), checked("b"), lost("a"), lost("b"), checked("a", { score: 1 })]
       yield* bus.publishAll(events)
       assert.deepStrictEqual(yield* a.takeAll, [events[0]!, events[2]!, events[4]!])
+    }))
+
+  it.effect("takes nothing with it from others that ask for the same values, of other kinds", () =>
+    Effect.gen(function*() {
+      const bus = yield* EventBus.make({ events: [Checked, Lost, Found] })
+      const where = { hostId: hostId("a") }
+      const subscriptions = [
+        yield* bus.subscribe({ kinds: ["Lost"], where }),
+        yield* bus.subscribe({ kinds: ["Checked", "Lost"], where }),
+        yield* bus.subscribe({ kinds: ["Lost", "Found"], where })
+      ]
+      for (const leaving of subscriptions) {
+        yield* bus.publish(lost("a"))
+        yield* leaving.unsubscribe
+      }
+      const offered = yield* Effect.forEach(
+        subscriptions,
+        ({ snapshot }) => Effect.map(snapshot, ({ offered }) => offered)
+      )
+      assert.deepStrictEqual(offered, [1, 2, 3])
+    }))
+
+  it.effect("and another that differs in the last of its fields only get their own", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const levels = ["ok", "warning"] as const
+      const subscriptions = yield* Effect.forEach(
+        levels,
+        (level) => bus.subscribe({ kinds: ["Checked"], where: { hostId: hostId("a"), level } })
+      )
+      yield* bus.publishAll(levels.map((level) => checked("a", { level })))
+      for (const [i, level] of levels.entries()) {
+        assert.deepStrictEqual(yield* subscriptions[i]!.takeAll, [checked("a", { level })])
+      }
+    }))
+
+  it.effect("that leaves while an event is read, which may run anything, is out of the way", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const leaving = yield* bus.subscribe({ kinds: ["Checked"], where: { hostId: hostId("a") }, bufferSize: 1 })
+      const staying = yield* bus.subscribe({ kinds: ["Checked"], where: { level: "ok" } })
+      yield* bus.publish(checked("a"))
+      const event = Object.create(checked("a"), {
+        level: {
+          get: () => {
+            Effect.runSync(leaving.unsubscribe)
+            return "ok"
+          }
+        }
+      }) as Checked
+      yield* bus.publish(event)
+      assert.strictEqual((yield* staying.snapshot).pending, 2)
+      assert.deepInclude(yield* leaving.snapshot, { state: "closed", offered: 1 })
     }))
 
   it.effect("may name several fields, in any order, of strings, numbers and booleans", () =>

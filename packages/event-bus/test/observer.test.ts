@@ -1,7 +1,7 @@
 /** Subscriptions that only look on: nobody else can tell that they are there. */
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Effect, Stream } from "effect"
+import { Effect, Metric, Stream } from "effect"
 import { Ping, ping, Pong, pong } from "./fixture.ts"
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
@@ -28,10 +28,14 @@ describe("an observer", () => {
         publishedByKind: { Ping: 2, Pong: 1 }
       })
       assert.deepStrictEqual((yield* bus.subscriptions).map(({ name }) => name), ["Pong"])
+      const reported = (yield* Metric.snapshot).flatMap(({ attributes }) =>
+        attributes?.["bus"] === "test" ? attributes["subscription"] ?? [] : []
+      )
+      assert.deepStrictEqual(Array.from(new Set(reported)), ["Pong"])
       yield* other.unsubscribe
       yield* observer.unsubscribe
       assert.strictEqual((yield* bus.metrics).deliveredCount, 1)
-    }))
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("with a where does not match for others either", () =>
     Effect.gen(function*() {

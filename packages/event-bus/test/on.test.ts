@@ -233,6 +233,7 @@ describe("on", () => {
         const bus = yield* makeBus()
         let attempts = 0
         const others = [Cause.die("a bug"), Cause.interrupt()] as const
+        const causes: Array<Cause.Cause<string>> = []
         const handle = yield* bus.on(
           "Ping",
           ({ n }) =>
@@ -240,11 +241,12 @@ describe("on", () => {
               attempts++
               return Effect.failCause(Cause.combine(Cause.fail("no"), others[n as 0 | 1]))
             }),
-          { retry: Schedule.recurs(5) }
+          { retry: Schedule.recurs(5), onFailure: (_, cause) => Effect.sync(() => causes.push(cause)) }
         )
         yield* bus.publishAll([ping(0), ping(1)])
         yield* settle
         assert.strictEqual(attempts, 2)
+        assert.deepStrictEqual(causes, others.map((other) => Cause.combine(Cause.fail("no"), other)))
         assert.strictEqual((yield* handle.snapshot).failures, 2)
       }))
   })

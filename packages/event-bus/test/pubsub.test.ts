@@ -51,6 +51,7 @@ describe("a subscription is a PubSub.Subscription", () => {
       const takers: Array<Fiber.Fiber<A>> = []
       for (let i = 0; i < 3; i++) takers.push(yield* Effect.forkChild(PubSub.take(s), { startImmediately: true }))
       for (let i = 0; i < 3; i++) {
+        assert.deepStrictEqual(yield* s.takeUpTo(1), [])
         yield* bus.publish(a(i))
         yield* turns
         assert.deepStrictEqual(takers.map((taker) => taker.pollUnsafe() !== undefined), [true, i > 0, i > 1])
@@ -182,10 +183,11 @@ describe("the bus as a PubSub", () => {
       let taken = 0
       yield* Effect.forkChild(Effect.map(PubSub.take(s), () => taken++), { startImmediately: true })
       assert.isTrue(yield* PubSub.publish(hub, a(1)))
+      assert.isTrue(yield* PubSub.publishAll(hub, [a(2)]))
       assert.strictEqual(taken, 0)
       yield* turns
       assert.strictEqual(taken, 1)
-      assert.strictEqual((yield* bus.metrics).publishedCount, 1)
+      assert.strictEqual((yield* bus.metrics).publishedCount, 2)
     }))
 
   it.effect("an event of another kind is refused, and nothing of its batch is published", () =>

@@ -63,6 +63,16 @@ describe("replay", () => {
       assert.deepStrictEqual(handled, [1, 2, 3])
     }))
 
+  it.effect("gives nothing any more once the bus is shut down", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      yield* bus.publishAll([1, 2].map(ping))
+      yield* bus.shutdown
+      const late = yield* bus.subscribe({ kinds: ["Ping"], replay: 2 })
+      const { discarded, offered, state } = yield* late.snapshot
+      assert.deepStrictEqual([state, offered, discarded], ["closed", 0, 0])
+    }))
+
   for (const [replay, bufferSize] of [[4, 10], [3, 2], [-1, 10], [1.5, 10], [Number.NaN, 10]] as const) {
     it.effect(`${replay} for a buffer of ${bufferSize} is refused, and nothing is registered`, () =>
       Effect.gen(function*() {

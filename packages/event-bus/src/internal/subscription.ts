@@ -292,7 +292,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     const until = last ?? since
     this.lost ??= new Gathering()
     this.lost.add(lost.dropped, since, until)
-    this.warning?.gathering.add(lost.dropped, since, until)
+    this.warning!.gathering.add(lost.dropped, since, until)
     if (this.gatherings === undefined) return
     for (const gathering of this.gatherings) gathering.add(lost.dropped, since, until)
   }
