@@ -138,7 +138,7 @@ describe.skipIf(isMissing || isWithoutTools)("the site", () => {
         ["what is lost", "/delivery.html"],
         ["shut down", "/shutdown.html"],
         ["testing", "/testing.html"],
-        ["survive crash", "/packages/event-bus-sql.html"],
+        ["survive crash", "/durable-events.html"],
         ["slow subscriber", "/buffers.html"],
         ["write bridge", "/bridges.html"],
         ["version promises", "/stability.html"],

@@ -168,31 +168,30 @@ export interface ConsumerOptions<R> {
  * How many events a handler gets at a time.
  */
 export interface Batch {
-  /** At most so many: up to 500. */
+  /** How many events a batch may have: at most 500. */
   readonly max: number
-  /** How long a batch that is not full is waited for, from its first event on. Default: it begins with what there is. */
+  /** How long to wait for more events, from the first one of a batch on, while it is not full. Default: not at all. */
   readonly within?: Duration.Input | undefined
 }
 
 /**
- * How a consumer handles events, several at a time.
+ * The options of a consumer that handles several events at a time.
  *
  * **Details**
  *
- * Each event is acknowledged by itself. What the handler passes to `fail` has failed, and so have all others where it fails
- * as a whole. With `order: "all"` and `"key"`, what comes behind a failed event, of all or of its key, is given to a handler again
- * after it.
+ * Each event is acknowledged by itself. An event has failed if the handler calls its `fail`. If the handler itself
+ * fails, all of the others have failed too. With `order: "all"` or `"key"`, the events behind a failed one, all or
+ * those of its key, are given to a handler again after it.
  *
- * An event that has failed comes in a batch of its own from then on: so it is found out which one it was, and no other uses
- * up its attempts.
+ * An event that has failed comes in a batch of its own from then on. So it uses up no attempts of others.
  *
- * With `transactional` a batch is one transaction, and of one partition. Where it fails, as a whole or in part, it is rolled
- * back, which is no attempt, and its events are handled one by one.
+ * With `transactional` a batch is one transaction, with events of one partition. If any part of it fails, it is rolled
+ * back. That does not count as an attempt, and its events are then handled one by one.
  *
- * `timeout` is that of the batch, and `concurrency` counts batches.
+ * `timeout` is the time for a whole batch, and `concurrency` counts batches.
  */
 export interface BatchOptions<R> extends ConsumerOptions<R> {
-  /** The handler gets several events at a time. */
+  /** How many events the handler gets at a time. */
   readonly batch: Batch
 }
 
@@ -203,8 +202,8 @@ export interface Delivered<out Event> {
   readonly event: Event
   readonly delivery: Delivery
   /**
-   * Says that this event was not handled, whatever becomes of the others: `Effect.catchCause(send(event), fail)`. Failures of
-   * `giveUp` and `retryAfter` mean what they mean elsewhere.
+   * Says that this event failed, independently of the others: `Effect.catchCause(send(event), fail)`. Failures by
+   * `giveUp` and `retryAfter` mean the same as for a single event.
    */
   readonly fail: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 }
