@@ -5,7 +5,10 @@ import { parseSync, Visitor } from "oxc-parser"
 
 const root = join(import.meta.dirname, "../..")
 const packages = join(root, "packages")
-const sources = join(packages, "event-bus/src")
+const modules = [
+  ...["EventBus.ts", "Subscription.ts", "EventBusTest.ts"].map((file) => join(packages, "event-bus/src", file)),
+  join(packages, "event-bus-sql/src/Outbox.ts")
+]
 
 /** The names of the values that a module exports, and of the members of its interfaces. */
 const namesOf = (file: string): ReadonlyArray<string> => {
@@ -20,7 +23,7 @@ const namesOf = (file: string): ReadonlyArray<string> => {
         if (member.type === "TSPropertySignature" && member.key.type === "Identifier") names.push(member.key.name)
       }
     }
-  }).visit(parseSync(file, readFileSync(join(sources, file), "utf8")).program)
+  }).visit(parseSync(file, readFileSync(file, "utf8")).program)
   return names
 }
 
@@ -32,7 +35,7 @@ const metrics = globSync("{event-bus,event-bus-sql}/src/internal/*.ts", { cwd: p
 it("whoever knows the name of a part finds it in the index of docs", () => {
   const index = readFileSync(join(root, "docs/README.md"), "utf8")
   const listed = new Set(Array.from(index.matchAll(/`(?:\w+\.)?(\w+)`/g), ([, name]) => name))
-  const names = new Set(["EventBus.ts", "Subscription.ts", "EventBusTest.ts"].flatMap(namesOf).concat(metrics))
+  const names = new Set(modules.flatMap(namesOf).concat(metrics))
   // What iterators are made of is JavaScript's.
   for (const name of ["next", "return"]) names.delete(name)
   assert.isAbove(metrics.length, 0)
