@@ -114,8 +114,8 @@ export interface ConsumerOptions<R> {
   readonly from?: "now" | "beginning" | DateTime.Utc | undefined
   /**
    * Which later events wait while an event is handled or tried again. `"all"`: all of them, so events are handled in
-   * the order of the log. `"key"`: those with the same key. `"none"`: none. Default `"all"`. It is fixed at the first
-   * start.
+   * the order of the log. `"key"`: those with the same key. `"none"`: none. Default `"all"`. It can be
+   * changed by a start while no other process serves the consumer. Otherwise another order is refused.
    */
   readonly order?: "all" | "key" | "none" | undefined
   /**
@@ -358,7 +358,8 @@ export interface Options {
   readonly lease?: Duration.Input | undefined
   /**
    * Into how many parts the events of a consumer with `order: "key"` or `"none"` are divided: a power of two up to 256.
-   * It is fixed at the consumer's first start. Default 16.
+   * Default 16. A consumer that has fewer gets as many when it starts while no other process serves it. One that has more
+   * keeps them.
    */
   readonly partitions?: number | undefined
   /**
@@ -366,6 +367,11 @@ export interface Options {
    * or dead stay. Default 7 days. `Duration.infinity` keeps all.
    */
   readonly retention?: Duration.Input | undefined
+  /**
+   * A consumer that no process has served for so long is removed, with its position and its dead letters. Then the log is no
+   * longer kept for it. Default: never.
+   */
+  readonly expireAfter?: Duration.Input | undefined
   /** Whether committed events are published on the bus of this process. Default true. */
   readonly live?: boolean | undefined
   /**

@@ -599,16 +599,6 @@ for (const place of places) {
             )
           })))
 
-        it.effect("another order than at the first start is refused", () =>
-          inShop(Effect.gen(function*() {
-            const outbox = yield* ShopOutbox
-            yield* Effect.scoped(outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" }))
-            const error = yield* Effect.flip(
-              outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer", order: "none" })
-            )
-            assert.strictEqual(error.reason, "consumer")
-          })))
-
         it.effect("on in a transaction is a defect", () =>
           inShop(Effect.gen(function*() {
             const outbox = yield* ShopOutbox

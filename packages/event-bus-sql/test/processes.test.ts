@@ -15,7 +15,7 @@ import {
   ShopOutbox
 } from "./shop.ts"
 
-const quick = { pollInterval: "20 millis", lease: "200 millis" } as const
+const quick = { pollInterval: "20 millis", lease: "2 seconds" } as const
 
 for (const place of places) {
   describe.skipIf(place.isSkipped)(`several processes, on ${place.name}`, () => {

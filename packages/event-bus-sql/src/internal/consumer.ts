@@ -139,6 +139,8 @@ export class Consumer implements Host {
   private lastPart = 0
   /** How often in a row nothing was known of what a handler did. */
   private unsureCount = 0
+  /** How many partitions are not taken before their pause is over. */
+  private pausing = 0
   private touchedAt = 0
 
   constructor(
@@ -468,7 +470,7 @@ export class Consumer implements Host {
     if (outcome !== undefined) return Effect.succeed(outcome)
     const handling = Effect.suspend(() => this.settings.handle(this.decode(row), this.deliveryOf(entry, row)))
     const traced = row.trace === null ? handling : this.traced(`process ${row.kind}`, [row], handling)
-    return Effect.as(this.settings.isTransactional ? this.inTransaction(entry, traced) : traced, handled)
+    return Effect.as(this.settings.isTransactional ? this.inTransaction([entry], traced) : traced, handled)
   }
 
   private runBatch(entries: ReadonlyArray<Entry>): Effect.Effect<ReadonlyArray<Outcome>> {
@@ -526,7 +528,7 @@ export class Consumer implements Host {
       const traced = isTraced ? this.traced(`process a batch for ${this.settings.name}`, rows, handling) : handling
       const all = isTransactional
         ? this.inTransaction(
-          entries.at(-1)!,
+          entries,
           Effect.andThen(
             traced,
             Effect.suspend(() => causes.size === 0 ? Effect.void : Effect.fail(new PartlyFailed()))
@@ -573,24 +575,38 @@ export class Consumer implements Host {
     })
   }
 
-  private inTransaction(entry: Entry, handling: Effect.Effect<unknown, unknown>): Effect.Effect<void, unknown> {
+  /** Runs a handler and marks what it was given as handled, the last of it being the furthest, in one transaction. */
+  private inTransaction(
+    entries: ReadonlyArray<Entry>,
+    handling: Effect.Effect<unknown, unknown>
+  ): Effect.Effect<void, unknown> {
     const { database } = this.engine
+    const entry = entries.at(-1)!
     const { partition } = entry
     const from = partition.storedPos
     const to = partition.moveOver(entry)
-    return Effect.map(
-      retryCollisions(database.transact(Effect.andThen(
+    const mark = (isMarked: boolean): void => {
+      for (const entry of entries) entry.isMarked = isMarked
+    }
+    // Whoever interrupts this in the middle of the COMMIT must know that it took place.
+    const committed = database.client.afterCommit(Effect.sync(() => {
+      for (const entry of entries) entry.isCommitted = true
+      partition.storedPos = to.pos
+    }))
+    return retryCollisions(Effect.suspend(() => {
+      mark(false)
+      return database.transact(Effect.andThen(
         handling,
         // The last statement: whoever took the partition over meanwhile is not overtaken.
         Effect.flatMap(
-          database.mark(this.engine.processId(), from, to, entry.isParked ? entry.seq : undefined),
-          (isMarked) => isMarked ? Effect.void : Effect.fail(new Fenced())
+          Effect.tap(
+            database.mark(this.engine.processId(), from, to, entry.isParked ? entry.seq : undefined),
+            () => Effect.sync(() => mark(true))
+          ),
+          (isMarked) => isMarked ? committed : Effect.fail(new Fenced())
         )
-      ))),
-      () => {
-        partition.storedPos = to.pos
-      }
-    )
+      ))
+    }))
   }
 
   /** Collisions and outages are no attempts. Whether a COMMIT whose answer was lost took place, the position says. */
@@ -672,7 +688,10 @@ export class Consumer implements Host {
   private ended(run: Run, exit: Exit.Exit<Outcome | ReadonlyArray<Outcome>>): void {
     const { entries } = run
     const isDropped = entries.some(({ partition }) => partition.isDropped)
-    if (Exit.isFailure(exit) && !isDropped && (run.isTimedOut || !this.isClosing)) {
+    const isCommitted = entries[0]!.isCommitted
+    // It was interrupted while it was being committed, and nobody knows of what became of it.
+    const isInDoubt = !isCommitted && entries[0]!.isMarked && Exit.isFailure(exit)
+    if (Exit.isFailure(exit) && !isCommitted && !isInDoubt && !isDropped && (run.isTimedOut || !this.isClosing)) {
       // A handler that interrupts itself has not handled the event.
       const cause = run.isTimedOut
         ? Cause.fail(new TimedOut({ millis: this.settings.timeoutMillis }))
@@ -694,7 +713,7 @@ export class Consumer implements Host {
     run.fiber = undefined
     this.running--
     this.runs.delete(run)
-    const outcomes = Exit.isSuccess(exit) ? exit.value : undefined
+    const outcomes = isCommitted ? handled : isInDoubt ? unsure : Exit.isSuccess(exit) ? exit.value : undefined
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i]!
       const { partition } = entry
@@ -705,6 +724,7 @@ export class Consumer implements Host {
       else if (outcome !== undefined && partition.isFirst(entry)) this.conclude(entry, outcome)
       // It was interrupted, or what comes before it in its chain stays where it is.
       else partition.undo(entry)
+      if (partition.isToBeWritten) this.engine.onDirty()
     }
     if (this.running === 0) this.onIdle?.()
     this.pump()
@@ -744,7 +764,14 @@ export class Consumer implements Host {
       if (pause > 0) {
         // Not to be taken before that.
         this.lingering.set(partition.part, (this.lingering.get(partition.part) ?? 0) + 1)
-        this.time(Effect.andThen(Effect.sleep(pause), Effect.sync(() => this.lingered(partition.part))))
+        this.pausing++
+        this.time(Effect.andThen(
+          Effect.sleep(pause),
+          Effect.sync(() => {
+            this.pausing--
+            this.lingered(partition.part)
+          })
+        ))
       }
       return
     }
@@ -818,7 +845,7 @@ export class Consumer implements Host {
   })
 
   get isIdle(): boolean {
-    if (this.running > 0 || this.isReading || this.hungry().length > 0) return false
+    if (this.running > 0 || this.pausing > 0 || this.isReading || this.hungry().length > 0) return false
     for (const partition of this.partitions.values()) if (!partition.isIdle) return false
     return true
   }

@@ -5,6 +5,7 @@ import { Clock, type Context, Effect, Queue, type Scope } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import type * as Statement from "effect/sql/Statement"
+import { parkedLimit } from "./partition.ts"
 import { type Tables, tablesOf } from "./tables.ts"
 
 type Sql<A> = Effect.Effect<A, SqlError.SqlError>
@@ -629,7 +630,7 @@ export class Database {
 
   /**
    * Registers a consumer, or brings its row up to date, and adds this process to those that serve it. `decide` gets the row
-   * that is there, and where a kind that is new to it starts; what it returns is stored.
+   * that is there, where a kind that is new to it starts, and whether some process serves it; what it returns is stored.
    *
    * A kind that is new to a consumer starts behind everything that any process can have read before this is committed, and
    * whatever is read from then on tells of it by its generation. So a process that serves the consumer without the kind has
@@ -643,7 +644,11 @@ export class Database {
     horizon: number,
     expired: ReadonlyMap<string, number>,
     refuse: (why: string) => Effect.Effect<never, E>,
-    decide: (row: ConsumerRow | undefined, start: number) => Effect.Effect<ConsumerRow, E>
+    decide: (
+      row: ConsumerRow | undefined,
+      start: number,
+      isServed: Sql<boolean>
+    ) => Effect.Effect<ConsumerRow, E | SqlError.SqlError>
   ): Effect.Effect<ConsumerRow, E | SqlError.SqlError> {
     const { sql } = this
     return this.transact(Effect.gen({ self: this }, function*() {
@@ -653,7 +658,7 @@ export class Database {
       const start = found === undefined || kindsOf.every((kind) => found.kinds[kind] !== undefined)
         ? horizon
         : Math.max(horizon, yield* this.endOfLog(name))
-      const row = yield* decide(found, start)
+      const row = yield* decide(found, start, this.isServed(name, expired))
       const now = yield* this.now
       const kinds = JSON.stringify(row.kinds)
       if (found === undefined) {
@@ -665,11 +670,86 @@ export class Database {
             VALUES (${name}, ${part}, ${pos}, 0, 0)`
         }
       } else {
-        yield* sql`UPDATE ${this.consumers} SET kinds = ${kinds}, seen_at = ${now} WHERE name = ${name}`
+        if (row.ordering === "all" && found.ordering !== "all") yield* this.unite(found, refuse)
+        else if (row.partitions !== found.partitions) yield* this.split(found, row.partitions)
+        yield* sql`UPDATE ${this.consumers} SET kinds = ${kinds}, ordering = ${row.ordering},
+          partitions = ${row.partitions}, seen_at = ${now} WHERE name = ${name}`
       }
       yield* this.joinConsumer(process, name)
       return row
     }))
+  }
+
+  /** True where a process serves a consumer, or has yet to end what it did for it. */
+  private isServed(consumer: string, expired: ReadonlyMap<string, number>): Sql<boolean> {
+    return Effect.andThen(
+      this.bury(expired),
+      Effect.map(
+        this.sql`SELECT 1 AS served FROM ${this.members} WHERE consumer = ${consumer}
+          UNION ALL SELECT 1 FROM ${this.positions} WHERE consumer = ${consumer} AND owner IS NOT NULL`,
+        (rows) => rows.length > 0
+      )
+    )
+  }
+
+  /** Gives the events of each partition to several, none of which anybody owns. */
+  private split({ name: consumer, ordering, partitions: from }: ConsumerRow, to: number): Sql<void> {
+    const { sql } = this
+    return Effect.gen({ self: this }, function*() {
+      // With order "all" what is tried again is in front of the position; otherwise the position has moved past it.
+      const [parked] = yield* sql<{ readonly seq: Big | null }>`SELECT MAX(seq) AS seq FROM ${this.parked}
+        WHERE consumer = ${consumer}`
+      const least = ordering === "all" ? Number(parked?.seq ?? 0) : 0
+      yield* sql`UPDATE ${this.positions} SET epoch = epoch + 1, pos = CASE WHEN pos < ${least} THEN ${least} ELSE pos END
+        WHERE consumer = ${consumer}`
+      for (let part = from; part < to; part++) {
+        yield* sql`INSERT INTO ${this.positions} (consumer, part, pos, epoch, is_unclean)
+          SELECT consumer, ${part}, pos, epoch, is_unclean FROM ${this.positions}
+          WHERE consumer = ${consumer} AND part = ${part % from}`
+      }
+      yield* sql`UPDATE ${this.parked} SET part = (
+          SELECT e.slot % ${to} FROM ${this.events} e WHERE e.seq = ${this.parked}.seq
+        ) WHERE consumer = ${consumer}`
+    })
+  }
+
+  /**
+   * Gives the events of all partitions, which nobody owns, to one. What some have not handled that others have moved past
+   * is parked: it comes first.
+   */
+  private unite<E>(
+    { kinds, name, partitions }: ConsumerRow,
+    refuse: (why: string) => Effect.Effect<never, E>
+  ): Effect.Effect<void, E | SqlError.SqlError> {
+    const { sql } = this
+    return Effect.gen({ self: this }, function*() {
+      // What is parked may be in front of a position: all that comes before it is parked as well.
+      const [furthest] = yield* sql<{ readonly pos: Big; readonly parked: Big | null }>`SELECT MAX(pos) AS pos,
+          (SELECT MAX(seq) FROM ${this.parked} WHERE consumer = ${name}) AS parked
+        FROM ${this.positions} WHERE consumer = ${name}`
+      const pos = Math.max(Number(furthest!.pos), Number(furthest!.parked ?? 0))
+      const own = sql.or(Object.entries(kinds).map(([kind, start]) => sql`(e.kind = ${kind} AND e.seq > ${start})`))
+      yield* sql`INSERT INTO ${this.parked} (consumer, seq, part, key_hash, state, attempts, due_at)
+        SELECT p.consumer, e.seq, 0, e.key_hash, 'waiting', 0, 0
+        FROM ${this.positions} p JOIN ${this.events} e ON e.slot % ${partitions} = p.part AND e.seq > p.pos
+        WHERE p.consumer = ${name} AND e.seq <= ${pos} AND ${own}
+          AND NOT EXISTS (SELECT 1 FROM ${this.parked} d WHERE d.consumer = p.consumer AND d.seq = e.seq)`
+      const [open] = yield* sql<{ readonly count: Big }>`SELECT COUNT(*) AS count FROM ${this.parked}
+        WHERE consumer = ${name} AND state <> 'dead'`
+      if (Number(open!.count) > parkedLimit) {
+        return yield* refuse(
+          `${open!.count} of its events wait for others or were not handled by all partitions, and its order can be ` +
+            `changed to "all" once they are at most ${parkedLimit}`
+        )
+      }
+      yield* sql`UPDATE ${this.parked} SET part = 0 WHERE consumer = ${name}`
+      yield* sql`UPDATE ${this.positions} SET pos = ${pos},
+          epoch = 1 + (SELECT MAX(epoch) FROM ${this.positions} p WHERE p.consumer = ${name}),
+          is_unclean = (SELECT MAX(is_unclean) FROM ${this.positions} p WHERE p.consumer = ${name})
+        WHERE consumer = ${name} AND part = 0`
+      yield* sql`DELETE FROM ${this.positions} WHERE consumer = ${name} AND part > 0`
+      return undefined
+    })
   }
 
   /**
@@ -817,7 +897,10 @@ export class Database {
       ))
   }
 
-  /** Moves positions, parks and unparks: each only where this process owns the partition. Returns those that it owns. */
+  /**
+   * Moves positions, forwards only, since a transaction of a handler may have moved one meanwhile; parks and unparks. Each only where this
+   * process owns the partition. Returns those that it owns.
+   */
   settle(
     process: string,
     moves: ReadonlyArray<Move>,
@@ -832,7 +915,8 @@ export class Database {
       return Effect.flatMap(this.now, (now) => {
         const input = sql`json_to_recordset(${JSON.stringify(moves)}::json)
           AS i(consumer text, part int, epoch bigint, pos bigint, "isUnclean" boolean)`
-        const moved = sql`UPDATE ${this.positions} p SET pos = i.pos, is_unclean = i."isUnclean"::int FROM ${input}
+        const moved =
+          sql`UPDATE ${this.positions} p SET pos = GREATEST(p.pos, i.pos), is_unclean = i."isUnclean"::int FROM ${input}
           WHERE p.consumer = i.consumer AND p.part = i.part AND p.owner = ${process} AND p.epoch = i.epoch
           RETURNING p.consumer, p.part, p.epoch`
         if (!changes) return Effect.map(moved as Statement.Statement<any>, owned)
@@ -861,7 +945,7 @@ export class Database {
     }
     const moved = sql<
       any
-    >`UPDATE ${this.positions} AS p SET pos = i.value ->> 'pos', is_unclean = i.value ->> 'isUnclean'
+    >`UPDATE ${this.positions} AS p SET pos = MAX(p.pos, i.value ->> 'pos'), is_unclean = i.value ->> 'isUnclean'
       FROM json_each(${JSON.stringify(moves)}) AS i
       WHERE p.consumer = i.value ->> 'consumer' AND p.part = i.value ->> 'part' AND p.owner = ${process}
         AND p.epoch = i.value ->> 'epoch'
@@ -983,14 +1067,16 @@ export class Database {
     }))
   }
 
-  /** Forgets a consumer. False where a process serves it. */
-  remove(name: string, expired: ReadonlyMap<string, number>): Sql<boolean> {
+  /** Forgets a consumer. False where a process serves it, or has served it in the last so many milliseconds. */
+  remove(name: string, expired: ReadonlyMap<string, number>, unservedMillis: number): Sql<boolean> {
     const { sql } = this
     return this.transact(Effect.gen({ self: this }, function*() {
       yield* this.changeGeneration
-      yield* this.bury(expired)
-      const served = yield* sql`SELECT 1 AS served FROM ${this.members} WHERE consumer = ${name}`
-      if (served.length > 0) return false
+      if (yield* this.isServed(name, expired)) return false
+      const now = yield* this.now
+      const seen = yield* sql`SELECT 1 AS seen FROM ${this.consumers}
+        WHERE name = ${name} AND seen_at > ${now} - ${unservedMillis}`
+      if (unservedMillis > 0 && seen.length > 0) return false
       yield* sql`DELETE FROM ${this.parked} WHERE consumer = ${name}`
       yield* sql`DELETE FROM ${this.positions} WHERE consumer = ${name}`
       yield* sql`DELETE FROM ${this.consumers} WHERE name = ${name} OR replaced_by = ${name}`

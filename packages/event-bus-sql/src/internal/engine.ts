@@ -21,6 +21,8 @@ export interface EngineSettings {
   readonly pollMillis: number
   readonly leaseMillis: number
   readonly retentionMillis: number
+  /** How long nobody serves a consumer that is then removed. */
+  readonly expiryMillis: number
   /** No other process has this name while this one runs. */
   readonly process: string | undefined
   readonly outages: OutageListener | undefined
@@ -346,7 +348,7 @@ export class Engine implements ConsumerEngine {
     const unparks: Array<Unpark> = []
     for (const consumer of this.consumers.values()) {
       for (const partition of consumer.partitions.values()) {
-        if (!partition.isDirty) continue
+        if (!partition.isToBeWritten) continue
         const changes = partition.takeChanges()
         moves.push(changes.move)
         for (const park of changes.parks) parks.push(park)
@@ -482,7 +484,11 @@ export class Engine implements ConsumerEngine {
     context: Context.Context<never>,
     replaces: string | undefined,
     refuse: (why: string) => Effect.Effect<never, E>,
-    decide: (row: ConsumerRow | undefined, start: number) => Effect.Effect<ConsumerRow, E>
+    decide: (
+      row: ConsumerRow | undefined,
+      start: number,
+      isServed: Effect.Effect<boolean, SqlError.SqlError>
+    ) => Effect.Effect<ConsumerRow, E | SqlError.SqlError>
   ): Effect.Effect<Consumer, E | SqlError.SqlError, Scope.Scope> {
     return Effect.gen({ self: this }, function*() {
       // The present is where the log ends now, not where it was last read.
@@ -519,7 +525,7 @@ export class Engine implements ConsumerEngine {
 
   /** Forgets a consumer. False where a process serves it. */
   remove(name: string): Effect.Effect<boolean, SqlError.SqlError> {
-    return Effect.flatMap(this.now, (now) => this.database.remove(name, this.expired(now)))
+    return Effect.flatMap(this.now, (now) => this.database.remove(name, this.expired(now), 0))
   }
 
   // ---------------------------------------------------------------------------
@@ -536,11 +542,23 @@ export class Engine implements ConsumerEngine {
       const sweep = Effect.suspend(() => this.database.sweep(this.log.horizon, retentionMillis, sweepSize))
       while ((yield* this.persist(sweep)) === sweepSize);
     }
+    const { expiryMillis } = this.settings
     const now = yield* this.now
-    if (now - this.warnedAt < dayMillis) return
-    this.warnedAt = now
+    const isDayOver = now - this.warnedAt >= dayMillis
+    if (!isDayOver && !Number.isFinite(expiryMillis)) return
+    if (isDayOver) this.warnedAt = now
     for (const { millis, name } of yield* this.persist(this.database.unserved)) {
-      if (millis < dayMillis) continue
+      if (millis >= expiryMillis) {
+        if (yield* this.persist(this.database.remove(name, this.expired(now), expiryMillis))) {
+          yield* this.annotated(Effect.logWarning(
+            `The consumer "${name}" was removed, with its dead letters: no process has served it for ${
+              Duration.format(Duration.millis(millis))
+            }`
+          ))
+        }
+        continue
+      }
+      if (!isDayOver || millis < dayMillis) continue
       yield* this.annotated(Effect.logWarning(
         `No process has served the consumer "${name}" for ${
           Duration.format(Duration.millis(millis))

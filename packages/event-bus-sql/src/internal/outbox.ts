@@ -141,6 +141,7 @@ export const makeOutbox = (
         pollMillis: settings.pollMillis,
         leaseMillis: settings.leaseMillis,
         retentionMillis: settings.retentionMillis,
+        expiryMillis: settings.expiryMillis,
         process: settings.process,
         outages: settings.outages,
         channel: `${settings.tablePrefix}commits`
@@ -267,7 +268,8 @@ export const makeOutbox = (
           refuse(name, `consumer ${quote(checked.name)} is served in this process already; names must differ`)
         }
         serving.add(checked.name)
-        yield* Effect.addFinalizer(() => Effect.sync(() => serving.delete(checked.name)))
+        let isRefused = false
+        yield* Effect.addFinalizer(() => Effect.sync(() => isRefused || serving.delete(checked.name)))
 
         const refuseToServe = (why: string): Effect.Effect<never, OutboxError> =>
           Effect.fail(
@@ -278,32 +280,45 @@ export const makeOutbox = (
             })
           )
         const retired = consumerOptions.retires ?? []
-        const decide = (row: ConsumerRow | undefined, present: number): Effect.Effect<ConsumerRow, unknown> => {
+        const wanted = checked.order === "all" ? 1 : settings.partitions
+        const decide = (
+          row: ConsumerRow | undefined,
+          present: number,
+          isServed: Effect.Effect<boolean, unknown>
+        ): Effect.Effect<ConsumerRow, any> => {
           if (row === undefined) {
             return Effect.map(start(consumerOptions.from, present), (at) => ({
               name: checked.name,
               kinds: Object.fromEntries(checked.kinds.map((kind) => [kind, at])),
               ordering: checked.order,
-              partitions: checked.order === "all" ? 1 : settings.partitions,
+              partitions: wanted,
               replacedBy: null
             }))
           }
           if (row.replacedBy !== null) return refuseToServe(`it was replaced by ${quote(row.replacedBy)}`)
-          if (row.ordering !== checked.order) {
-            return refuseToServe(
-              `it was first started with order ${quote(row.ordering)}, not ${
-                quote(checked.order)
-              }; give it another name`
-            )
-          }
           const kept = Object.entries(row.kinds).filter(([kind]) => !retired.includes(kind))
           const added = checked.kinds.filter((kind) => row.kinds[kind] === undefined).map((kind) =>
             [kind, present] as const
           )
-          return Effect.succeed({ ...row, kinds: Object.fromEntries([...kept, ...added]) })
+          const next = { ...row, kinds: Object.fromEntries([...kept, ...added]) }
+          // A partition is split, and never put together again but for order "all".
+          const partitions = checked.order === "all" ? 1 : Math.max(row.partitions, wanted)
+          if (row.ordering === checked.order && row.partitions === partitions) return Effect.succeed(next)
+          return Effect.flatMap(isServed, (isServed): Effect.Effect<ConsumerRow, OutboxError> => {
+            if (!isServed) return Effect.succeed({ ...next, ordering: checked.order, partitions })
+            return row.ordering === checked.order ? Effect.succeed(next) : refuseToServe(
+              `another process serves it with order ${quote(row.ordering)}, not ${
+                quote(checked.order)
+              }; its order is changed when no process serves it any more`
+            )
+          })
         }
 
-        yield* engine.serve(
+        const refused = Effect.sync(() => {
+          isRefused = true
+          serving.delete(checked.name)
+        })
+        yield* Effect.onError(() => refused)(engine.serve(
           {
             ...checked,
             tally: metrics.tallyOf(checked.name),
@@ -316,7 +331,7 @@ export const makeOutbox = (
           consumerOptions.replaces,
           refuseToServe,
           decide
-        )
+        ))
         return { name: checked.name }
       }).pipe(
         Effect.catchCause((cause) =>

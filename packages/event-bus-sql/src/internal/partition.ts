@@ -32,6 +32,9 @@ export class Entry {
   isAttemptSaved = false
   /** A handler has it. */
   isTaken = false
+  /** With `transactional`: it is marked as handled, in a transaction that has committed or not. */
+  isMarked = false
+  isCommitted = false
   /** It was in a batch that failed, and runs in none any more. */
   isAlone = false
 
@@ -163,7 +166,8 @@ export class Partition {
     entry.isParked = true
     entry.isRequeued = isRequeued
     entry.isDead = row.state === "dead"
-    entry.isPassed = this.host.order !== "all" || entry.isDead || isRequeued
+    // With `order: "all"` what is tried again holds the position, but for what it had moved past when the order was another.
+    entry.isPassed = this.host.order !== "all" || entry.isDead || isRequeued || row.seq <= this.storedPos
     this.parked.set(row.seq, entry)
     const chain = this.chains.get(chainName)
     if (chain !== undefined) {
@@ -476,6 +480,11 @@ export class Partition {
     if (first === undefined) return this.readPos
     // Between two events of the partition nothing is its own.
     return Math.max(this.storedPos, first.seq - 1)
+  }
+
+  /** Something has to be written, and may be: a handler's transaction asks for the position that it has read. */
+  get isToBeWritten(): boolean {
+    return this.isDirty && !(this.host.isTransactional && this.running > 0)
   }
 
   /** What has to be written, taken off. */

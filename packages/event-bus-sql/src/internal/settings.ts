@@ -37,6 +37,7 @@ export interface Settings {
   readonly leaseMillis: number
   readonly partitions: number
   readonly retentionMillis: number
+  readonly expiryMillis: number
   readonly live: boolean
   readonly process: string | undefined
   readonly outages: OutageListener | undefined
@@ -65,11 +66,14 @@ export const requireSettings = (outbox: string, options: Options): Settings => {
     refuse(outbox, `partitions must be a power of two from 1 to ${slots}, but is ${quote(partitions)}`)
   }
   const retentionMillis = Duration.toMillis(requireDuration(outbox, "retention", options.retention ?? "7 days"))
+  const expiryMillis = Duration.toMillis(
+    requireDuration(outbox, "expireAfter", options.expireAfter ?? Duration.infinity)
+  )
   const { live = true, outages, process } = options
   if (process !== undefined && !/^[A-Za-z0-9_.-]+$/.test(process)) {
     refuse(outbox, `process must be a name of letters, digits, and _ . -, but is ${quote(process)}`)
   }
-  return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, live, process, outages }
+  return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, expiryMillis, live, process, outages }
 }
 
 const requireBatch = (outbox: string, { max, within }: Batch): BatchSettings => {
