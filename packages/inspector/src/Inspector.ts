@@ -41,7 +41,7 @@
  */
 import type { EventBus } from "@openwatch/event-bus"
 import { Clock, DateTime, Effect, type FileSystem, Layer, Option, type Path, Redacted, Schema } from "effect"
-import { type Etag, type HttpPlatform, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type Etag, HttpMiddleware, HttpPlatform, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import type { FleetView } from "./FleetView.ts"
@@ -59,6 +59,7 @@ import * as EventLog from "./internal/eventLog.ts"
 import { credentials, gate } from "./internal/gate.ts"
 import * as Outboxes from "./internal/outboxes.ts"
 import * as Page from "./internal/page.ts"
+import { unlessKnown } from "./internal/unchanged.ts"
 import type { OutboxView } from "./OutboxView.ts"
 
 /** The headers of every response. For a server that responds before the routes of the inspector are there. */
@@ -154,6 +155,11 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       : InspectorApi.prefix(prefix as `/${string}`) as unknown as typeof InspectorApi
 
     const gated = gate({ hosts, hasToken: access !== undefined })
+    // What is streamed is not compressed: each event would wait for more.
+    const compressed = HttpMiddleware.compression({ compressible: (type) => !type.startsWith("text/event-stream") })
+    const platform = yield* HttpPlatform.HttpPlatform
+    const served = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+      Effect.provideService(compressed(unlessKnown(gated(answer))), HttpPlatform.HttpPlatform, platform)
     const attempts = Attempts.make()
     const unauthorized = new Unauthorized({ message: "The token is missing or wrong" })
     const tooMany = new TooManyAttempts({
@@ -281,12 +287,12 @@ export const layer = <Self, const Id extends string, const Events extends EventB
         Layer.provide(authorization)
       ),
       Layer.effectDiscard(Page.addRoutes(prefix)),
-      options.isAlone === true ? HttpRouter.middleware(gated, { global: true }) : Layer.empty
+      options.isAlone === true ? HttpRouter.middleware(served, { global: true }) : Layer.empty
     ).pipe(
       options.isAlone === true
         ? (routes) =>
           routes
-        : Layer.provide(HttpRouter.middleware(gated).layer),
+        : Layer.provide(HttpRouter.middleware(served).layer),
       // A page that asks every second would drown everything else in the log.
       Layer.provide(HttpRouter.disableLogger)
     )

@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks"
 import { DurableEvents } from "./DurableEvents.tsx"
 import { Events } from "./Events.tsx"
 import { Fleet } from "./Fleet.tsx"
@@ -34,9 +34,24 @@ const Total = ({ isBad, label, value }: { label: string; value: number; isBad?: 
   </div>
 )
 
+const noKinds: ReadonlyArray<string> = []
+
 export const App = ({ live }: { live: Live }) => {
   const state = useLive(live)
-  const { bus, status } = state
+  const { alerts, bus, entries, history, hosts, isFleetUnread, letters, outboxes, status, subscriptions } = state
+  const kinds = bus?.kinds ?? noKinds
+  // Each panel is drawn anew when what it shows has changed, and not with every event.
+  const durableEvents = useMemo(
+    () => <DurableEvents live={live} outboxes={outboxes} letters={letters} />,
+    [live, outboxes, letters]
+  )
+  const fleet = useMemo(
+    () => <Fleet live={live} hosts={hosts} alerts={alerts} isUnread={isFleetUnread} />,
+    [live, hosts, alerts, isFleetUnread]
+  )
+  const throughput = useMemo(() => <Throughput history={history} kinds={kinds} />, [history, kinds])
+  const table = useMemo(() => <Subscriptions subscriptions={subscriptions} />, [subscriptions])
+  const lastEvents = useMemo(() => <Events entries={entries} hosts={hosts} kinds={kinds} />, [entries, hosts, kinds])
   const title = bus?.title ?? "Inspector"
   // With the text below, not after it is painted: the two say the same.
   useLayoutEffect(() => {
@@ -67,13 +82,11 @@ export const App = ({ live }: { live: Live }) => {
               <Total label="Had no subscriber" value={bus.unmatched} />
               <Total label="Live viewers" value={bus.clients} />
             </dl>
-            {bus.hasOutboxes
-              ? <DurableEvents live={live} outboxes={state.outboxes} letters={state.letters} />
-              : null}
-            {bus.hasFleet ? <Fleet live={live} hosts={state.hosts} alerts={state.alerts} /> : null}
-            <Throughput history={state.history} kinds={bus.kinds} />
-            <Subscriptions subscriptions={state.subscriptions} />
-            <Events entries={state.entries} hosts={state.hosts} kinds={bus.kinds} />
+            {bus.hasOutboxes ? durableEvents : null}
+            {bus.hasFleet ? fleet : null}
+            {throughput}
+            {table}
+            {lastEvents}
           </>
         )}
       </main>

@@ -23,6 +23,10 @@ interface Props {
 
 const dashes = [[], [6, 4], [2, 3], [10, 4, 2, 4]]
 
+/** Two ticks on one day say so once. */
+const once = (labels: ReadonlyArray<string>): Array<string> =>
+  labels.map((label, i) => label === labels[i - 1] ? "" : label)
+
 /** A line chart that follows its data, the width of its place and the theme. */
 export const Chart = ({ description, formatTime, height, points, range, series, times }: Props) => {
   const place = useRef<HTMLDivElement>(null)
@@ -54,7 +58,7 @@ export const Chart = ({ description, formatTime, height, points, range, series, 
           scales: {
             y: { range: range === undefined ? (_plot, _min, max) => [0, Math.max(1, max * 1.1)] : [range[0], range[1]] }
           },
-          axes: [{ ...axis, size: 32, space: 90, values: (_plot, seconds) => seconds.map(formatTime) }, {
+          axes: [{ ...axis, size: 32, space: 90, values: (_plot, seconds) => once(seconds.map(formatTime)) }, {
             ...axis,
             size: 48,
             space: 22

@@ -15,21 +15,28 @@ const summary = (json: string, names: Names): string => {
     .join("  ")
 }
 
-const Line = ({ entry, names }: { entry: Entry; names: Names }) =>
-  entry.notice !== undefined
-    ? <li class="notice">{entry.notice}</li>
-    : (
-      <li>
-        <details>
-          <summary>
-            <time dateTime={entry.at}>{clock(entry.at)}</time>
-            <span class="kind">{entry.kind}</span>
-            <span class="fields">{summary(entry.json, names)}</span>
-          </summary>
-          <pre tabIndex={0}>{JSON.stringify(JSON.parse(entry.json), null, 2)}</pre>
-        </details>
-      </li>
-    )
+/** The event as it is stored, which nobody reads before the line is opened. */
+const Whole = ({ json }: { json: string }) => <pre tabIndex={0}>{JSON.stringify(JSON.parse(json), null, 2)}</pre>
+
+const Line = ({ entry, names }: { entry: Entry; names: Names }) => {
+  const [isOpen, setIsOpen] = useState(false)
+  // An event does not change: it is read once, not whenever others come.
+  return useMemo(() =>
+    entry.notice !== undefined
+      ? <li class="notice">{entry.notice}</li>
+      : (
+        <li>
+          <details onToggle={(event) => setIsOpen(event.currentTarget.open)}>
+            <summary>
+              <time dateTime={entry.at}>{clock(entry.at)}</time>
+              <span class="kind">{entry.kind}</span>
+              <span class="fields">{summary(entry.json, names)}</span>
+            </summary>
+            {isOpen ? <Whole json={entry.json} /> : null}
+          </details>
+        </li>
+      ), [entry, names, isOpen])
+}
 
 export const Events = (
   { entries, hosts, kinds }: {
@@ -75,7 +82,7 @@ export const Events = (
         ))}
       </fieldset>
       {shown.length === 0 ?
-        <p class="muted">Nothing yet. An event shows here as soon as it is published.</p> :
+        <p class="muted">Nothing since the server started. An event shows here as soon as it is published.</p> :
         (
           <ol class="scroll" tabIndex={0} aria-labelledby="events">
             {shown.map((entry) => <Line key={entry.key} entry={entry} names={names} />)}

@@ -2,10 +2,11 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { Chart } from "./Chart.tsx"
 import { count, day, moment, rate } from "./format.ts"
 import type { HostState, Live, OpenAlert, Score } from "./Live.ts"
+import { More } from "./More.tsx"
 
 const states = ["unreachable", "unknown", "reachable"] as const
 const sign = { unreachable: "▲", unknown: "?", reachable: "●" } as const
-/** More than that are a wall, not a view: the rest is counted, and found by name. */
+/** More than that are a wall, not a view: the rest is counted, and shown when asked for. */
 const shownAtMost = 240
 
 const ScoreHistory = ({ host, live, onClose }: { host: HostState; live: Live; onClose: () => void }) => {
@@ -85,92 +86,174 @@ const ScoreHistory = ({ host, live, onClose }: { host: HostState; live: Live; on
   )
 }
 
+/** Moves the focus between the buttons of a grid by the arrow keys: the grid is one stop for the tabulator. */
+const moveFocus = (grid: HTMLElement, key: string): HTMLElement | undefined => {
+  const buttons = Array.from(grid.querySelectorAll<HTMLElement>("button"))
+  const at = buttons.indexOf(document.activeElement as HTMLElement)
+  const columns = buttons.filter(({ offsetTop }) => offsetTop === buttons[0]?.offsetTop).length
+  const to = {
+    ArrowRight: at + 1,
+    ArrowLeft: at - 1,
+    ArrowDown: at + columns,
+    ArrowUp: at - columns,
+    Home: 0,
+    End: buttons.length - 1
+  }[key]
+  const button = to === undefined ? undefined : buttons[to]
+  button?.focus()
+  return button
+}
+
+const Alerts = (
+  { alerts, isAllWell, names }: {
+    alerts: ReadonlyArray<OpenAlert>
+    names: ReadonlyMap<string, string>
+    isAllWell: boolean
+  }
+) => {
+  const [isAll, setIsAll] = useState(false)
+  return (
+    <section class="panel alerts" aria-labelledby="alerts">
+      <h2 id="alerts">
+        Open alerts <span class="muted">{count(alerts.length)}</span>
+      </h2>
+      {alerts.length === 0 ?
+        <p class="muted">None.{isAllWell ? " All is as it should be." : ""}</p> :
+        (
+          <ul class="scroll" tabIndex={0} aria-labelledby="alerts">
+            {(isAll ? alerts : alerts.slice(0, shownAtMost)).map((alert) => {
+              const host = names.get(alert.hostId) ?? alert.hostId
+              return (
+                <li key={alert.id}>
+                  <span class={`badge severity-${alert.severity}`}>{alert.severity}</span>
+                  <span class="title">{alert.title}</span>
+                  <span class="muted">
+                    {alert.title.includes(host) ? null : `${host}, `}
+                    <time dateTime={alert.occurredAt}>{moment(alert.occurredAt)}</time>
+                  </span>
+                </li>
+              )
+            })}
+          </ul>
+        )}
+      <More of={alerts.length} most={shownAtMost} isAll={isAll} onChange={setIsAll} />
+    </section>
+  )
+}
+
 export const Fleet = (
-  { alerts, hosts, live }: { live: Live; hosts: ReadonlyArray<HostState>; alerts: ReadonlyArray<OpenAlert> }
+  { alerts, hosts, isUnread, live }: {
+    live: Live
+    hosts: ReadonlyArray<HostState>
+    alerts: ReadonlyArray<OpenAlert>
+    isUnread: boolean
+  }
 ) => {
   const [search, setSearch] = useState("")
+  const [isAll, setIsAll] = useState(false)
   const [selectedId, setSelectedId] = useState<string>()
+  const [reachedId, setReachedId] = useState<string>()
   const buttons = useRef<HTMLUListElement>(null)
   const names = useMemo(() => new Map(hosts.map(({ id, name }) => [id, name])), [hosts])
-  const sorted = useMemo(() => states.flatMap((state) => hosts.filter((host) => host.state === state)), [hosts])
-  const found = search === ""
+  const byState = useMemo(
+    () => new Map(states.map((state) => [state, hosts.filter((host) => host.state === state)])),
+    [hosts]
+  )
+  const sorted = states.flatMap((state) => byState.get(state)!)
+  const words = search.toLowerCase().split(/\s+/).filter((word) => word !== "")
+  const found = words.length === 0
     ? sorted
-    : sorted.filter(({ endpoint, name }) => `${name} ${endpoint}`.toLowerCase().includes(search.toLowerCase()))
-  const shown = found.slice(0, shownAtMost)
+    // "unreachable" holds "reachable", and who looks for the one does not mean the other.
+    : sorted.filter(({ endpoint, name, state }) =>
+      words.every((word) => state.startsWith(word) || `${name} ${endpoint}`.toLowerCase().includes(word))
+    )
+  const shown = isAll ? found : found.slice(0, shownAtMost)
   const selected = hosts.find(({ id }) => id === selectedId)
+  const tabStop = shown.find(({ id }) => id === reachedId)?.id ?? shown[0]?.id
+  const down = byState.get("unreachable")!.length
   const close = () => {
     buttons.current?.querySelector<HTMLElement>("[aria-pressed=true]")?.focus()
     setSelectedId(undefined)
   }
   return (
     <>
-      <section class="panel hosts" aria-labelledby="hosts">
+      <section
+        class="panel hosts"
+        aria-labelledby="hosts"
+        onKeyDown={(event) => {
+          if (event.key === "Escape" && selected !== undefined) close()
+        }}
+      >
         <div class="bar">
           <h2 id="hosts">Hosts</h2>
           <ul class="legend">
-            {states.map((state) => (
-              <li key={state} class={state}>
-                <span aria-hidden="true">{sign[state]}</span>{" "}
-                <b>{count(hosts.filter((host) => host.state === state).length)}</b> {state}
-              </li>
-            ))}
+            {states.map((state) => {
+              const { length } = byState.get(state)!
+              return (
+                <li key={state} class={length === 0 ? "muted" : state}>
+                  <span aria-hidden="true">{sign[state]}</span> <b>{count(length)}</b> {state}
+                </li>
+              )
+            })}
           </ul>
           <label class="search">
             Find a host
-            <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+            <input
+              type="search"
+              value={search}
+              placeholder="name, address or state"
+              onInput={(event) => setSearch(event.currentTarget.value)}
+            />
           </label>
         </div>
-        {hosts.length === 0 ? <p class="muted">No host is watched yet.</p> : (
-          <ul class="grid" ref={buttons}>
-            {shown.map((host) => (
-              <li key={host.id}>
-                <button
-                  type="button"
-                  class={host.state}
-                  aria-pressed={host.id === selectedId}
-                  onClick={() => setSelectedId(host.id === selectedId ? undefined : host.id)}
-                >
-                  <span class="name">
-                    <span aria-hidden="true">{sign[host.state]}</span> {host.name}
-                  </span>
-                  <span class="of">
-                    {host.state}
-                    {host.score === null ? "" : `, score ${rate(host.score)} %`}
-                  </span>
-                </button>
-              </li>
-            ))}
-          </ul>
-        )}
-        {found.length > shown.length
-          ? <p class="muted">{count(found.length - shown.length)} more: find them by name.</p>
-          : null}
-        {selected === undefined ? null : <ScoreHistory key={selected.id} host={selected} live={live} onClose={close} />}
-      </section>
-      <section class="panel alerts" aria-labelledby="alerts">
-        <h2 id="alerts">
-          Open alerts <span class="muted">{count(alerts.length)}</span>
-        </h2>
-        {alerts.length === 0 ?
-          <p class="muted">None. All is as it should be.</p> :
-          (
-            <ul class="scroll" tabIndex={0} aria-labelledby="alerts">
-              {alerts.slice(0, shownAtMost).map((alert) => {
-                const host = names.get(alert.hostId) ?? alert.hostId
-                return (
-                  <li key={alert.id}>
-                    <span class={`badge severity-${alert.severity}`}>{alert.severity}</span>
-                    <span class="title">{alert.title}</span>
-                    <span class="muted">
-                      {alert.title.includes(host) ? null : `${host}, `}
-                      <time dateTime={alert.occurredAt}>{moment(alert.occurredAt)}</time>
+        {isUnread ? <p class="problem" role="alert">The hosts cannot be read now: this is how they were.</p> : null}
+        <p class="said" role="status">
+          {search === ""
+            ? `${count(down)} of ${count(hosts.length)} hosts unreachable, ${count(alerts.length)} open alerts`
+            : `${count(found.length)} of ${count(hosts.length)} hosts found`}
+        </p>
+        {hosts.length === 0
+          ? isUnread ? null : <p class="muted">No host is watched yet.</p>
+          : found.length === 0
+          ? <p class="muted">No host has “{search}” in its name, address or state.</p>
+          : (
+            <ul
+              class="grid"
+              ref={buttons}
+              onKeyDown={(event) => {
+                if (moveFocus(event.currentTarget, event.key) !== undefined) event.preventDefault()
+              }}
+            >
+              {shown.map((host) => (
+                <li key={host.id}>
+                  <button
+                    type="button"
+                    class={host.state}
+                    tabIndex={host.id === tabStop ? 0 : -1}
+                    aria-pressed={host.id === selectedId}
+                    onFocus={() => setReachedId(host.id)}
+                    onClick={() => setSelectedId(host.id === selectedId ? undefined : host.id)}
+                  >
+                    <span class="name">
+                      <span aria-hidden="true">{sign[host.state]}</span> {host.name}
                     </span>
-                  </li>
-                )
-              })}
+                    <span class="of">
+                      {host.state}
+                      {host.score === null ? "" : `, score ${rate(host.score)} %`}
+                    </span>
+                  </button>
+                </li>
+              ))}
             </ul>
           )}
+        <More of={found.length} most={shownAtMost} isAll={isAll} onChange={setIsAll} />
+        {selected === undefined ? null : <ScoreHistory key={selected.id} host={selected} live={live} onClose={close} />}
       </section>
+      <Alerts
+        alerts={alerts}
+        names={names}
+        isAllWell={!isUnread && hosts.length > 0 && byState.get("reachable")!.length === hosts.length}
+      />
     </>
   )
 }

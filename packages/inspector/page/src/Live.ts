@@ -69,6 +69,8 @@ export interface State {
   readonly entries: ReadonlyArray<Entry>
   readonly hosts: ReadonlyArray<HostState>
   readonly alerts: ReadonlyArray<OpenAlert>
+  /** The server is there, and cannot read the fleet: what is known of it is out of date. */
+  readonly isFleetUnread: boolean
   readonly outboxes: ReadonlyArray<Outbox>
   /** The first dead letters of each outbox, by its name. */
   readonly letters: ReadonlyMap<string, ReadonlyArray<DeadLetter>>
@@ -83,6 +85,10 @@ const lossMatters = 10_000
 const standstillMatters = 3_000
 const pollEvery = 1_000
 const fleetEvery = 5_000
+/** An event may change the fleet. A hundred a second do not have it read more often than this. */
+const fleetAtMostEvery = 2_000
+/** How long events are gathered, for one change of the page. */
+const gathered = 400
 const outboxesEvery = 3_000
 const slowestRetry = 10_000
 
@@ -100,6 +106,28 @@ const getJson = async <A>(path: string): Promise<A> => {
   if (response.status === 401) throw new Unauthorized()
   if (!response.ok) throw new Error(`${path} answered ${response.status}`)
   return response.json() as Promise<A>
+}
+
+/** What was read of a path, and by which the server knows that it is the same still. */
+interface Known {
+  readonly etag: string
+  readonly value: unknown
+}
+
+/** The very same value as the last time, if nothing has changed. */
+const getChanged = async <A>(path: string, known: Map<string, Known>): Promise<A> => {
+  const before = known.get(path)
+  const response = await fetch(path, {
+    signal: AbortSignal.timeout(5_000),
+    cache: "no-store",
+    headers: before === undefined ? {} : { "if-none-match": before.etag }
+  })
+  if (response.status === 304) return before!.value as A
+  if (response.status === 401) throw new Unauthorized()
+  if (!response.ok) throw new Error(`${path} answered ${response.status}`)
+  const value = await response.json() as A
+  known.set(path, { etag: response.headers.get("etag") ?? "", value })
+  return value
 }
 
 /** The server says why: as an error of its API, or in one line. */
@@ -120,9 +148,11 @@ export class Live {
     entries: [],
     hosts: [],
     alerts: [],
+    isFleetUnread: false,
     outboxes: [],
     letters: new Map()
   }
+  private readonly known = new Map<string, Known>()
   private readonly listeners = new Set<() => void>()
   private readonly watched = new Map<string, Watched>()
   private source: EventSource | undefined
@@ -237,6 +267,7 @@ export class Live {
     this.lastEventId = ""
     this.incoming = []
     this.watched.clear()
+    this.known.clear()
     this.fleetIsStale = true
     this.outboxesReadAt = Number.NEGATIVE_INFINITY
     this.set({
@@ -246,6 +277,7 @@ export class Live {
       entries: [],
       hosts: [],
       alerts: [],
+      isFleetUnread: false,
       outboxes: [],
       letters: new Map(),
       history: noHistory
@@ -275,7 +307,8 @@ export class Live {
       }
       this.set({
         status: this.source?.readyState === EventSource.OPEN ? "live" : "connecting",
-        bus,
+        // The kinds of a bus never change, and what shows them is not to be drawn anew.
+        bus: prior?.kinds.join() === bus.kinds.join() ? { ...bus, kinds: prior.kinds } : bus,
         subscriptions: this.judge(subscriptions),
         history: restarted ? noHistory : this.sample(prior, bus),
         ...fleet,
@@ -294,15 +327,22 @@ export class Live {
   }
 
   private async readFleet(): Promise<Partial<State>> {
-    const now = Date.now()
-    if (!this.fleetIsStale && now - this.fleetReadAt < fleetEvery) return {}
+    const age = Date.now() - this.fleetReadAt
+    if (age < (this.fleetIsStale ? fleetAtMostEvery : fleetEvery)) return {}
     this.fleetIsStale = false
-    this.fleetReadAt = now
-    const [hosts, alerts] = await Promise.all([
-      getJson<ReadonlyArray<HostState>>("api/fleet/hosts"),
-      getJson<ReadonlyArray<OpenAlert>>("api/fleet/alerts")
-    ])
-    return { hosts, alerts }
+    this.fleetReadAt = Date.now()
+    try {
+      const [hosts, alerts] = await Promise.all([
+        getChanged<ReadonlyArray<HostState>>("api/fleet/hosts", this.known),
+        getChanged<ReadonlyArray<OpenAlert>>("api/fleet/alerts", this.known)
+      ])
+      return { hosts, alerts, isFleetUnread: false }
+    } catch (error) {
+      if (error instanceof Unauthorized) throw error
+      // The server is there, as it has just answered. What it knows of the bus is shown all the same.
+      this.fleetIsStale = true
+      return { isFleetUnread: true }
+    }
   }
 
   private async readOutboxes(): Promise<Partial<State>> {
@@ -422,6 +462,6 @@ export class Live {
       const incoming = this.incoming.toReversed()
       this.incoming = []
       this.set({ entries: [...incoming, ...this.state.entries].slice(0, entriesLength) })
-    }, 50)
+    }, gathered)
   }
 }

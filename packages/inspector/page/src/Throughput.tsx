@@ -4,14 +4,21 @@ import type { History } from "./Live.ts"
 
 const colors = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5", "--series-6"]
 
+/** Each line has a colour of its own: kinds beyond that are one line. */
+const linesOf = (history: History, kinds: ReadonlyArray<string>) => {
+  const single = kinds.length <= colors.length ? kinds : kinds.slice(0, colors.length - 1)
+  const others = kinds.slice(single.length).map((kind) => history.published[kind] ?? [])
+  const lines = single.map((kind) => ({ label: kind, values: history.published[kind] ?? [] }))
+  return others.length === 0 ? lines : [...lines, {
+    label: `${others.length} other kinds`,
+    values: history.times.map((_, i) => others.reduce((sum, values) => sum + (values[i] ?? 0), 0))
+  }]
+}
+
 const timeOfDay = (seconds: number) => clock(seconds * 1000)
 
 export const Throughput = ({ history, kinds }: { history: History; kinds: ReadonlyArray<string> }) => {
-  const series = kinds.map((kind, index) => ({
-    label: kind,
-    color: colors[index % colors.length]!,
-    values: history.published[kind] ?? []
-  }))
+  const series = linesOf(history, kinds).map(({ label, values }, index) => ({ label, values, color: colors[index]! }))
   const drops = [{ label: "Dropped", color: "--bad", values: history.dropped }]
   const now = (values: ReadonlyArray<number>) => rate(values.at(-1) ?? 0)
   const said = series.map(({ label, values }) => `${label} ${now(values)}`).join(", ")

@@ -1,0 +1,152 @@
+import { assert, describe, layer, vi } from "@effect/vitest"
+import type { FleetView } from "@openwatch/inspector"
+import { DateTime, Effect } from "effect"
+import type { Page } from "playwright-core"
+import { port, server } from "../fixture.ts"
+import { violations } from "./axe.ts"
+import { Browser, isMissing, openPage, see } from "./browser.ts"
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const hostsIn = (...states: ReadonlyArray<"reachable" | "unreachable" | "unknown">) =>
+  states.map((state, n) => ({
+    id: `host-${n}`,
+    name: `web-${n}`,
+    endpoint: `192.0.2.${n % 250}:22`,
+    state,
+    since: null,
+    reason: null,
+    responseTimeMs: null,
+    score: null
+  }))
+
+const alertsOf = (count: number) =>
+  Array.from({ length: count }, (_, n) => ({
+    id: String(n),
+    type: "host_unreachable",
+    severity: "high" as const,
+    hostId: `host-${n}`,
+    title: `Alert number ${n}`,
+    occurredAt: DateTime.makeUnsafe(0)
+  }))
+
+const fleetOf = (
+  hosts: ReadonlyArray<ReturnType<typeof hostsIn>[number]>,
+  alerts: ReturnType<typeof alertsOf> = []
+): FleetView["Service"] => ({
+  hosts: Effect.succeed(hosts),
+  openAlerts: Effect.succeed(alerts),
+  scores: () => Effect.succeed([])
+})
+
+const open = Effect.gen(function*() {
+  const { page, problems } = yield* openPage(`http://127.0.0.1:${yield* port}/`)
+  yield* see(page, ".status", "Live")
+  return { page, problems }
+})
+
+const texts = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).allInnerTexts())
+const press = (page: Page, key: string) => Effect.promise(() => page.keyboard.press(key))
+const find = (page: Page, what: string) => Effect.promise(() => page.getByLabel("Find a host").fill(what))
+const click = (page: Page, name: string) => Effect.promise(() => page.getByRole("button", { name }).click())
+const focused = (page: Page) => Effect.promise(() => page.evaluate<string>("document.activeElement.innerText"))
+
+describe.skipIf(isMissing)("the fleet on the page", () => {
+  layer(Browser.layer, { excludeTestServices: true })((it) => {
+    it.effect("finds hosts by their state, and says when none is found", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* find(page, "reachable")
+        yield* see(page, ".said", "2 of 3 hosts found")
+        yield* find(page, "web unreach")
+        yield* see(page, ".said", "1 of 3 hosts found")
+        assert.deepStrictEqual(yield* texts(page, ".grid .name"), ["▲ web-1"])
+        yield* find(page, "mail")
+        yield* see(page, ".hosts", "No host has “mail” in its name, address or state.")
+        assert.deepStrictEqual(yield* violations(page), [])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unreachable", "reachable")) }))
+      ))
+
+    it.effect("says how much of a long list is not shown, and shows it", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".alerts .more", "60 more are not shown.")
+        yield* see(page, ".hosts .more", "10 more are not shown.")
+        yield* click(page, "Show all 300")
+        yield* see(page, ".alerts li", "Alert number 299")
+        yield* click(page, "Show fewer")
+        yield* see(page, ".alerts .more", "60 more are not shown.")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          server({
+            fleet: fleetOf(hostsIn(...Array.from({ length: 250 }, () => "unreachable" as const)), alertsOf(300))
+          })
+        )
+      ))
+
+    it.effect("says that all is well only where it is", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".alerts", "None.")
+        assert.deepStrictEqual(yield* texts(page, ".alerts p"), ["None."])
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unreachable")) }))))
+
+    it.effect("says that all is well where every host is reachable", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".alerts p", "None. All is as it should be.")
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "reachable")) }))))
+
+    it.effect("shows the bus, and says what is wrong, where the fleet cannot be read", () =>
+      Effect.gen(function*() {
+        const { page, problems } = yield* open
+        yield* see(page, ".hosts [role=alert]", "The hosts cannot be read now")
+        yield* see(page, ".total", /Published\s*0/)
+        assert.notInclude((yield* texts(page, ".hosts")).join(), "No host is watched yet")
+        assert.deepStrictEqual(problems, [])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({ fleet: { ...fleetOf([]), hosts: Effect.die(new Error("the database is away")) } }))
+      ))
+
+    it.effect("is one stop of the tabulator, with arrow keys inside, and Escape closes a host", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".grid", "web-2")
+        yield* Effect.promise(() => page.getByLabel("Find a host").focus())
+        yield* press(page, "Tab")
+        assert.include(yield* focused(page), "web-0")
+        yield* press(page, "ArrowRight")
+        assert.include(yield* focused(page), "web-1")
+        yield* press(page, "End")
+        assert.include(yield* focused(page), "web-2")
+        yield* press(page, "ArrowRight")
+        assert.include(yield* focused(page), "web-2")
+        yield* press(page, "Enter")
+        yield* see(page, ".detail h3", "web-2")
+        yield* press(page, "Escape")
+        yield* Effect.promise(() => page.locator(".detail").waitFor({ state: "detached" }))
+        assert.include(yield* focused(page), "web-2")
+        yield* press(page, "Tab")
+        assert.notInclude(yield* focused(page), "web-")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "reachable", "reachable")) }))
+      ))
+
+    it.effect("is not sent again while nothing has changed", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        const again = yield* Effect.promise(() =>
+          page.waitForResponse((response) =>
+            response.url().endsWith("/api/fleet/hosts") && response.request().headers()["if-none-match"] !== undefined
+          )
+        )
+        assert.strictEqual(again.status(), 304)
+        yield* see(page, ".grid", "web-0")
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet: fleetOf(hostsIn("reachable")) }))))
+  })
+})
