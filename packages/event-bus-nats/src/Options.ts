@@ -2,7 +2,7 @@
  * How a bridge is made.
  */
 import type { EventBus, Overflow } from "@openwatch/event-bus"
-import type { Duration, Effect, Redacted, Scope } from "effect"
+import type { Duration, Effect, Redacted, Schedule, Scope } from "effect"
 
 /**
  * How the process signs in to the server: with a token, a user, an nkey seed, or the content of a `.creds` file (a JWT
@@ -62,12 +62,16 @@ export interface ExportOutbox<in out Event extends EventBus.AnyEvent> {
   /** Runs a handler for each stored event until it has succeeded or failed, whatever is killed in between. */
   readonly on: (
     kinds: ReadonlyArray<Event["_tag"]>,
-    handler: (event: Event, delivery: { readonly id: string }) => Effect.Effect<unknown, unknown>,
+    handler: (
+      event: Event,
+      delivery: { readonly id: string; readonly attempt: number }
+    ) => Effect.Effect<unknown, unknown>,
     options: {
       readonly consumer: string
       readonly order: "all" | "key"
       readonly concurrency: number
       readonly maxAttempts: number
+      readonly retry: Schedule.Schedule<unknown, number>
       readonly timeout: Duration.Duration
       readonly drain: Duration.Duration
     }

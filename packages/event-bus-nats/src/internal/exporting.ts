@@ -8,7 +8,7 @@
 import { JetStreamApiError } from "@nats-io/jetstream"
 import { InvalidArgumentError, nuid } from "@nats-io/transport-node"
 import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Scope } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Schedule, Scope } from "effect"
 import { NatsBridgeError } from "../NatsBridgeError.ts"
 import type { ExportOutbox } from "../Options.ts"
 import { type CloudEvents, EncodeError, encodeHeader, originOf } from "./cloudEvent.ts"
@@ -21,6 +21,9 @@ const batchSize = 512
 
 /** JetStream's code for a message larger than the stream allows. */
 const messageTooLarge = 10054
+
+/** How often an event of an outbox is handed over that the server refuses. */
+const maxAttempts = 10
 
 const minDelayMillis = 50
 const maxDelayMillis = 5_000
@@ -135,12 +138,14 @@ export class Exporting {
     outbox: ExportOutbox<EventBus.AnyEvent>
   ): Effect.Effect<void, NatsBridgeError, Scope.Scope> => {
     const { drain, export: kinds, exportOrder, subject } = this.settings
-    return outbox.on(kinds, (event, { id }) => this.sendStored(event, id), {
+    return outbox.on(kinds, (event, { attempt, id }) => this.sendStored(event, id, attempt), {
       consumer: `nats:${subject}`,
       order: exportOrder ?? "all",
       concurrency: exportOrder === "key" ? batchSize : 1,
-      // The handler waits for the server itself, as long as it takes, and fails for what the server will never take.
-      maxAttempts: 1,
+      // The handler waits for the server itself, as long as it takes, and fails for what the server will never take. An attempt
+      // that ended with its process counts too, so one failure is not the end.
+      maxAttempts,
+      retry: Schedule.spaced(minDelayMillis),
       timeout: Duration.infinity,
       drain
     }).pipe(
@@ -150,7 +155,7 @@ export class Exporting {
   }
 
   /** Succeeds once the stream has the event, however long that takes. Fails where the event can never be sent. */
-  private sendStored(event: EventBus.AnyEvent, id: string): Effect.Effect<void, unknown> {
+  private sendStored(event: EventBus.AnyEvent, id: string, attempt: number): Effect.Effect<void, unknown> {
     // Ids are unique among the events of a kind, and the server knows messages again whatever their kind.
     const outgoing = { event, id: `${encodeHeader(event._tag)}/${encodeHeader(id)}` }
     return Effect.gen({ self: this }, function*() {
@@ -163,7 +168,8 @@ export class Exporting {
           return
         }
         if (isRefused(fault)) {
-          yield* this.reject(event._tag, fault)
+          if (attempt < maxAttempts) this.handedOver--
+          else yield* this.reject(event._tag, fault)
           yield* Effect.fail(fault)
         }
         yield* this.onFault(session, fault)
