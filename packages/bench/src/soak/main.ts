@@ -6,19 +6,27 @@ import { Cause, Duration, Effect, Exit, Logger, Option, type Scope } from "effec
 import { setImmediate } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { heapUsed } from "../heap.ts"
+import { soakDurable } from "./durable.ts"
 import { type Color, colors, makeColor } from "./events.ts"
 import { Laws } from "./laws.ts"
 import { Random } from "./random.ts"
 import { arrive, LawBroken, type Subscriber, ways } from "./subscribers.ts"
 
 const usage = `Usage: npm run soak -- [options]
+       npm run soak -- durable [--kills NUMBER] [--events NUMBER] [--seed NUMBER]
 
 Publishers, takers, handlers, comers and goers and stuck subscribers share a bus. All along: the counters add up, nobody
 waits for what is there, everybody gets events in order, and nothing but buffers holds any. At the end: the heap is flat.
 
   --duration TIME  how long, as "90 seconds" or "2 hours"; default "1 minute"
   --seed NUMBER    chooses what happens; the one of a failure is printed
-  --help`
+  --help
+
+With "durable": three processes that handle durable events are killed at random, on SQLite and PostgreSQL, and ten writers
+publish while some roll back. Nothing is lost, out of order, or written twice in a transaction.
+
+  --kills NUMBER   how often processes are killed, for each database; default 200
+  --events NUMBER  how many events the writers publish, a multiple of 10; default 100000`
 
 const refuse = (message: string): never => {
   console.error(`${message}\n\n${usage}`)
@@ -28,18 +36,21 @@ const refuse = (message: string): never => {
 const parse = () => {
   try {
     return parseArgs({
+      allowPositionals: true,
       options: {
+        kills: { type: "string", default: "200" },
+        events: { type: "string", default: "100000" },
         duration: { type: "string", default: "1 minute" },
         seed: { type: "string", default: String(Date.now() % 1_000_000) },
         help: { type: "boolean", default: false }
       }
-    }).values
+    })
   } catch (error) {
     return refuse((error as Error).message)
   }
 }
 
-const values = parse()
+const { positionals, values } = parse()
 if (values.help) {
   console.log(usage)
   process.exit(0)
@@ -51,6 +62,15 @@ const duration = Option.getOrElse(
 const seed = /^\d+$/.test(values.seed)
   ? Number(values.seed)
   : refuse(`--seed: "${values.seed}" is no whole number from 0 up`)
+const [what, ...rest] = positionals
+if (what === "durable" && rest.length === 0) {
+  const kills = Number(values.kills)
+  const events = Number(values.events)
+  if (!Number.isInteger(kills) || kills < 1) refuse(`--kills: "${values.kills}" is no whole number from 1 up`)
+  if (!Number.isInteger(events / 10) || events < 10) refuse(`--events: "${values.events}" is no multiple of 10`)
+  process.exit(await soakDurable({ kills, events, seed: values.seed }))
+}
+if (what !== undefined) refuse(`"${positionals.join(" ")}" is nothing that is soaked; "durable" is`)
 const random = new Random(seed)
 const replay = 8
 

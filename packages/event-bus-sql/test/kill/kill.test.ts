@@ -7,7 +7,7 @@ import { cluster, isSkipped } from "../../../../test/servers/Postgres.ts"
 import { shop } from "../orders.ts"
 import { storm } from "./storm.ts"
 
-const kills = Number(process.env["KILLS"] ?? 10)
+const kills = Number(process.env["KILLS"] ?? 20)
 const perKey = 2 + Math.ceil(kills / 2)
 
 const random = (() => {

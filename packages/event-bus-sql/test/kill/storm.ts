@@ -161,6 +161,7 @@ export const storm = (options: {
       yield* handledAtLeast(total)
     })
 
+    const startedAt = performance.now()
     yield* Effect.scoped(Effect.all([publishing, killing], { concurrency: "unbounded", discard: true }))
     const faults: Array<string> = []
     for (const table of tables) {
@@ -171,5 +172,10 @@ export const storm = (options: {
         : rows
       faults.push(...faultsOf(table, ordered, options.perKey, table !== "seen"))
     }
+    const seconds = Math.round((performance.now() - startedAt) / 1_000)
+    console.log(
+      `kills: ${isPostgres ? "PostgreSQL" : "SQLite"}, ${options.kills} kills and ${options.stops} stops, ` +
+        `${total} events for each of ${tables.length} consumers, in ${seconds} s: ${faults.length} faults`
+    )
     return faults
   })
