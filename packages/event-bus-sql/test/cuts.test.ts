@@ -1,0 +1,78 @@
+import { NodeServices } from "@effect/platform-node"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
+import { cluster, isSkipped } from "../../../test/servers/Postgres.ts"
+import { cuttingProxy } from "./cuttingProxy.ts"
+import { placed, shop, ShopOutbox } from "./shop.ts"
+
+const urlOf = (port: number) => Redacted.make(`postgresql://openwatch@127.0.0.1:${port}/postgres`)
+
+const often = Schedule.spaced(5)
+
+describe.skipIf(isSkipped)("a connection to PostgreSQL that is cut after each message in turn", () => {
+  it.live(
+    "of one publish, and of one event handled in a transaction and one not: nothing is lost or written twice",
+    () =>
+      Effect.gen(function*() {
+        const { port } = yield* cluster
+        const proxy = yield* cuttingProxy(port)
+        const direct = yield* Effect.provide(
+          SqlClient.SqlClient,
+          yield* Layer.build(PgClient.layer({ url: urlOf(port) }))
+        )
+        yield* direct`CREATE TABLE mails (order_id TEXT)`
+        const seen: Array<string> = []
+        const cuts = yield* Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          const sql = yield* SqlClient.SqlClient
+          yield* outbox.on("OrderPlaced", ({ order }) => sql`INSERT INTO mails (order_id) VALUES (${order})`, {
+            consumer: "mailer",
+            transactional: true,
+            retry: often
+          })
+          yield* outbox.on("OrderPlaced", ({ order }) => Effect.sync(() => seen.push(order)), {
+            consumer: "watcher",
+            retry: often
+          })
+          const positions = Effect.map(
+            direct<{ pos: number }>`SELECT CAST(MIN(pos) AS int) AS pos FROM cut_positions`,
+            ([row]) => row!.pos
+          )
+          for (let cut = 1;; cut++) {
+            const order = String(cut)
+            yield* outbox.awaitIdle
+            yield* proxy.cutAfter(cut)
+            // A failure that is no OutboxError, or none that passes, fails the test.
+            yield* Effect.retry(outbox.publish(placed(order), { id: order }), {
+              while: ({ isRetryable }) => isRetryable,
+              schedule: often
+            })
+            const [stored] = yield* direct<
+              { seq: number }
+            >`SELECT CAST(seq AS int) AS seq FROM cut_events WHERE id = ${order}`
+            yield* Effect.repeat(positions, { until: (pos) => pos >= stored!.seq, schedule: often })
+            if (!(yield* proxy.relent)) return cut
+          }
+        }).pipe(
+          Effect.provide(
+            shop("cut_", { pollInterval: "200 millis", lease: "20 seconds" }).pipe(
+              Layer.provideMerge(PgClient.layer({ url: urlOf(proxy.port) }))
+            )
+          ),
+          Effect.scoped
+        )
+        const orders = Array.from({ length: cuts }, (_, i) => String(i + 1))
+        const events = yield* direct<{ id: string }>`SELECT id FROM cut_events ORDER BY seq`
+        assert.deepStrictEqual(events.map(({ id }) => id), orders)
+        const mails = yield* direct<{ order_id: string }>`SELECT order_id FROM mails`
+        assert.deepStrictEqual(mails.map(({ order_id }) => order_id).toSorted(), orders.toSorted())
+        assert.deepStrictEqual(Array.from(new Set(seen)), orders)
+        // What an INSERT, a transaction and two marks take, at least.
+        assert.isAtLeast(cuts, 30)
+        console.log(`cuts: after each of ${cuts - 1} messages`)
+      }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, Logger.layer([])])),
+    300_000
+  )
+})
