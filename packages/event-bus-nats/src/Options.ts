@@ -107,7 +107,7 @@ export interface Options<Kind extends string = string, in out Event extends Even
   readonly outbox?: ExportOutbox<Event> | undefined
   /**
    * With `outbox`: `"all"` sends one event after the other. `"key"` sends the events of one key one after the other, and keys
-   * side by side; every kind needs a key in the outbox. It is fixed at the first start. Default `"all"`.
+   * side by side; every kind needs a key in the outbox. Default `"all"`.
    */
   readonly exportOrder?: "all" | "key" | undefined
   /**
