@@ -6,7 +6,16 @@
  * due. It fails when more file descriptors were open than probes are allowed in flight.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Host, hostIdFromName, HostStates, LivenessLoop, Probe, Storage, SystemEventBus } from "@openwatch/openwatch"
+import {
+  Host,
+  hostIdFromName,
+  HostStates,
+  LivenessLoop,
+  Outboxes,
+  Probe,
+  Storage,
+  SystemEventBus
+} from "@openwatch/openwatch"
 import { Console, Data, Effect, FileSystem, Layer, Schedule } from "effect"
 import { fork } from "node:child_process"
 import { readdirSync } from "node:fs"
@@ -115,7 +124,14 @@ const program = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* fs.makeTempDirectoryScoped()
   yield* Effect.flatMap(HostStates.HostStates, (hostStates) => measure("with SQLite", hosts, { hostStates })).pipe(
-    Effect.provide([services, HostStates.layer.pipe(Layer.provide(Storage.layer({ _tag: "DataFolder", path })))])
+    Effect.provide([
+      Probe.Probe.layerTcp(),
+      HostStates.layer.pipe(
+        Layer.provideMerge(Outboxes.system()),
+        Layer.provideMerge(SystemEventBus.layer),
+        Layer.provide(Storage.layer({ _tag: "DataFolder", path }))
+      )
+    ])
   )
 })
 

@@ -593,7 +593,9 @@ export class Consumer implements Host {
       for (const entry of entries) entry.isCommitted = true
       partition.storedPos = to.pos
     }))
-    return retryCollisions(Effect.suspend(() => {
+    // SQLite has one connection: whoever waits for it comes first, or a long row of events would keep it from everybody else.
+    const turn = database.isPostgres ? Effect.void : Effect.yieldNow
+    return retryCollisions(Effect.flatMap(turn, () => {
       mark(false)
       return database.transact(Effect.andThen(
         handling,

@@ -1,10 +1,11 @@
 /**
  * A channel: a way by which alerts reach people or their programs.
  *
- * A channel only knows how to send one alert once. Time-outs, retries and counting are the router's.
+ * A channel only knows how to send once. Time-outs, retries and counting are the router's.
  */
 import { Context, Data, type Duration, Effect, Layer } from "effect"
 import type { Alert } from "./Alert.ts"
+import type { AlertEnded } from "./AlertOutbox.ts"
 
 /** An alert could not be sent. The message is stored and shown: it holds no secret. */
 export class ChannelError extends Data.TaggedError("ChannelError")<{
@@ -23,6 +24,11 @@ export interface AlertChannel {
   readonly requiredTags: Readonly<Record<string, string>>
   /** Sends the alert once. May be interrupted when it takes too long. */
   readonly send: (alert: Alert) => Effect.Effect<void, ChannelError>
+  /**
+   * Sends once that an alert is over of which no other alert tells, as when its host is not watched any more. A channel without
+   * it does not tell.
+   */
+  readonly sendEnding?: (ending: AlertEnded) => Effect.Effect<void, ChannelError>
 }
 
 /** Whether a channel wants an alert. */

@@ -1,7 +1,7 @@
 /**
  * The alert store: every alert there was, and what became of sending it.
  */
-import { Context, Data, type Duration, type Effect, type Option } from "effect"
+import { Context, Data, type Duration, type Effect } from "effect"
 import type { DateTime } from "effect"
 import type { Alert, AlertState, Consequence, Event } from "../alert-router/Alert.ts"
 
@@ -16,38 +16,43 @@ export class AlertStoreError extends Data.TaggedError("AlertStoreError")<{
 /** What the store is asked to take in: an event, and what follows from it. */
 export interface Submission extends Consequence {
   readonly event: Event
-  /** The names of the channels that the alert is for. */
+  /** The names of the channels that want the alert. */
   readonly channels: ReadonlyArray<string>
   /** For how long the alert's repeats are muted. */
   readonly timeToLive: Duration.Duration
 }
 
-/**
- * What became of a submission: the alert is stored; it only repeats one that is (which now counts one more repeat); its
- * event was submitted before; there was none.
- */
-export type Outcome = "stored" | "repeat" | "duplicate" | "none"
-
-/** `pending` until it is `delivered` or, after too many attempts or a final refusal, `given_up`. */
-export type DeliveryState = "pending" | "delivered" | "given_up"
-
-/** An alert that a channel is still to get. */
-export interface PendingDelivery {
+/** An alert, and the names of the channels that are to have it, or have it. */
+export interface Routed {
   readonly alert: Alert
-  readonly channel: string
-  /** Attempts that failed so far. */
-  readonly attempts: number
+  readonly channels: ReadonlyArray<string>
 }
 
-/** What became of one more attempt. */
-export interface Attempted {
-  readonly alertId: string
+/** What became of a submission. */
+export interface Submitted {
+  /** The alert is stored; it only repeats one that is (which now counts one more repeat); there was none. */
+  readonly outcome: "stored" | "repeat" | "none"
+  /** As it is stored. What ends an alert is for the channels of that one, too. */
+  readonly raised: Routed | undefined
+  readonly ended: ReadonlyArray<Routed>
+}
+
+/** `pending` until it is `delivered` or, after too long a time or a final refusal, `given_up`. */
+export type DeliveryState = "pending" | "delivered" | "given_up"
+
+/** What is known of an alert's way to a channel. */
+export interface Delivery {
   readonly channel: string
   readonly state: DeliveryState
   /** All attempts so far. */
   readonly attempts: number
   /** Why the last one failed. */
   readonly lastError: string | undefined
+}
+
+/** What became of one more attempt. */
+export interface Attempted extends Omit<Delivery, "attempts"> {
+  readonly alertId: string
 }
 
 /** An alert, and what became of it. */
@@ -58,21 +63,25 @@ export interface StoredAlert {
   /** How many times it was raised again within its time to live. */
   readonly repeats: number
   /** In the order of the channels' names. */
-  readonly deliveries: ReadonlyArray<Omit<Attempted, "alertId">>
+  readonly deliveries: ReadonlyArray<Delivery>
 }
 
 /** Keeps alerts. Once an operation has succeeded, what it stored survives the process and the machine's power. */
 export class AlertStore extends Context.Service<AlertStore, {
   /**
-   * In one transaction: resolves what ends; decides whether the alert is a repeat, which one that ends another never is;
-   * stores it if not, with its deliveries pending; and records that the event needs no announcing any more. An event that
-   * was decided on before changes nothing, whatever came since.
+   * Resolves what ends; decides whether the alert is a repeat, which one that ends another never is; stores it if not, with
+   * its deliveries pending. To be run in a transaction, once for an event.
    */
-  readonly submit: (submission: Submission) => Effect.Effect<Outcome, AlertStoreError>
-  /** The oldest alert that the channel is still to get. */
-  readonly nextDelivery: (channel: string) => Effect.Effect<Option.Option<PendingDelivery>, AlertStoreError>
-  /** Records an attempt. */
+  readonly submit: (submission: Submission) => Effect.Effect<Submitted, AlertStoreError>
+  /** Since when a channel is to have an alert that it does not have, in milliseconds since 1970; `undefined` where it is not. */
+  readonly dueSince: (alertId: string, channel: string) => Effect.Effect<number | undefined, AlertStoreError>
+  /** Records one more attempt. */
   readonly recordAttempt: (attempted: Attempted) => Effect.Effect<void, AlertStoreError>
+  /** Gives up what is due since a time or earlier to other channels than these. */
+  readonly giveUpOthers: (
+    channels: ReadonlyArray<string>,
+    dueUntil: DateTime.Utc
+  ) => Effect.Effect<void, AlertStoreError>
   /** The alerts, newest first, that have this state and did not occur before this time. */
   readonly list: (
     filter?: { readonly state?: AlertState | undefined; readonly since?: DateTime.Utc | undefined }

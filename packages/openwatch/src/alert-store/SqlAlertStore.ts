@@ -1,23 +1,21 @@
 /**
  * The alert store in the database of OpenWatch.
  */
-import { DateTime, Duration, Effect, Layer, Option } from "effect"
+import { Clock, DateTime, Duration, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { Alert, initialState, isRepeat } from "../alert-router/Alert.ts"
 import type { AlertState, AlertType, Ending, Event, Severity } from "../alert-router/Alert.ts"
-import { eventIdOf } from "../events/EventId.ts"
 import type { HostId } from "../events/HostId.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import { inTransaction } from "../storage/Outage.ts"
-import * as Outbox from "../storage/Outbox.ts"
 import { AlertStore, AlertStoreError } from "./AlertStore.ts"
-import type { DeliveryState, StoredAlert, Submission } from "./AlertStore.ts"
+import type { DeliveryState, Routed, StoredAlert, Submission, Submitted } from "./AlertStore.ts"
 
 // PostgreSQL gives 64-bit numbers as `bigint`, SQLite as `number`.
 type Integer = number | bigint
 
-interface AlertRow {
+/** A row of `alerts`. */
+export interface AlertRow {
   readonly seq: Integer
   readonly id: string
   readonly type: AlertType
@@ -49,7 +47,8 @@ type Details = Pick<Alert, "host" | "reason" | "drift" | "resolves" | "supersede
 const detailsOf = ({ drift, host, reason, resolves, supersedes }: Alert): string =>
   JSON.stringify({ host, reason, drift, resolves, supersedes })
 
-const alertOf = (row: AlertRow): Alert =>
+/** The alert in a row. */
+export const alertOf = (row: AlertRow): Alert =>
   new Alert({
     id: row.id,
     type: row.type,
@@ -79,22 +78,8 @@ const toStoreError = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Eff
     (error) => new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
   )
 
-/**
- * An event that is delivered once more comes soon after, counted in events: what was on its way when a process was killed.
- * For one that comes later still, its alert is unique.
- */
-const rememberedEvents = 100_000
-
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
-  const transaction = inTransaction(sql)
-  const outbox = yield* Outbox.Outbox
-
-  const isStored = (key: string, occurredAt: number) =>
-    Effect.map(
-      sql`SELECT seq FROM alerts WHERE dedup_key = ${key} AND occurred_at = ${occurredAt}`,
-      (rows) => rows.length > 0
-    )
 
   const matching = (hostId: HostId, { rule, types }: Ending) =>
     sql.and([
@@ -126,15 +111,22 @@ const make = Effect.gen(function*() {
     }
   )
 
-  /** Resolves what an event ends. Returns the id of the newest alert of it. */
+  /** Resolves what an event ends, and returns it, the newest first, with the channels that have it or were to have it. */
   const end = Effect.fnUntraced(function*(event: Event, ends: Ending) {
-    const rows = yield* sql<Pick<AlertRow, "seq" | "id">>`UPDATE alerts
+    const rows = yield* sql<AlertRow>`UPDATE alerts
       SET state = 'resolved', resolved_at = ${DateTime.toEpochMillis(event.occurredAt)}
-      WHERE ${matching(event.hostId, ends)} AND state = 'active' RETURNING seq, id`
-    return rows.toSorted((a, b) => Number(b.seq) - Number(a.seq))[0]?.id
+      WHERE ${matching(event.hostId, ends)} AND state = 'active' RETURNING *`
+    if (rows.length === 0) return []
+    const deliveries = yield* sql<Pick<DeliveryRow, "alert_seq" | "channel">>`SELECT alert_seq, channel FROM deliveries
+      WHERE ${sql.in("alert_seq", rows.map(({ seq }) => seq))} ORDER BY channel`
+    const bySeq = Map.groupBy(deliveries, ({ alert_seq }) => Number(alert_seq))
+    return rows.toSorted((a, b) => Number(b.seq) - Number(a.seq)).map((row): Routed => ({
+      alert: alertOf(row),
+      channels: (bySeq.get(Number(row.seq)) ?? []).map(({ channel }) => channel)
+    }))
   })
 
-  const insert = Effect.fnUntraced(function*(alert: Alert, rule: string, channels: ReadonlyArray<string>) {
+  const insert = Effect.fnUntraced(function*({ alert, channels }: Routed, rule: string) {
     const state = initialState(alert.severity)
     const occurredAt = DateTime.toEpochMillis(alert.occurredAt)
     const [row] = yield* sql<Pick<AlertRow, "seq">>`INSERT INTO alerts ${
@@ -153,65 +145,62 @@ const make = Effect.gen(function*() {
         state,
         resolved_at: state === "resolved" ? occurredAt : null
       })
-    } ON CONFLICT (dedup_key, occurred_at) DO NOTHING RETURNING seq`
-    if (row === undefined) return false
+    } RETURNING seq`
+    const due_since = yield* Clock.currentTimeMillis
     for (const channel of channels) {
-      yield* sql`INSERT INTO deliveries ${sql.insert({ alert_seq: row.seq, channel, state: "pending", attempts: 0 })}`
+      yield* sql`INSERT INTO deliveries ${
+        sql.insert({ alert_seq: row!.seq, channel, state: "pending", attempts: 0, due_since })
+      }`
     }
-    return true
   })
 
-  /** Remembers an event. False when it is one of the last that were: then all that follows from it is done. */
-  const remember = Effect.fnUntraced(function*(event: Event) {
-    const [row] = yield* sql<Pick<AlertRow, "seq">>`INSERT INTO taken_events ${
-      sql.insert({ event_id: eventIdOf(event) })
-    } ON CONFLICT (event_id) DO NOTHING RETURNING seq`
-    if (row === undefined) return false
-    yield* sql`DELETE FROM taken_events WHERE seq <= ${Number(row.seq) - rememberedEvents}`
-    return true
-  })
-
-  const take = Effect.fnUntraced(function*(submission: Submission) {
+  const submit = Effect.fnUntraced(function*(submission: Submission) {
     const { alert, channels, ends, event, isWorse, rule } = submission
-    yield* outbox.acknowledge([event])
-    if (alert === undefined && ends === undefined) return "none"
-    if (!(yield* remember(event))) return "duplicate"
-    // An old recovery that comes twice must not resolve what was raised since.
-    if (alert !== undefined && (yield* isStored(alert.dedupKey, DateTime.toEpochMillis(alert.occurredAt)))) {
-      return "duplicate"
-    }
-    const ended = ends === undefined ? undefined : yield* end(event, ends)
-    if (alert === undefined) return "none"
-    if (ended === undefined) {
+    const ended = ends === undefined ? [] : yield* end(event, ends)
+    const done = (outcome: Submitted["outcome"], raised?: Routed): Submitted => ({ outcome, raised, ended })
+    if (alert === undefined) return done("none")
+    const [last] = ended
+    if (last === undefined) {
       const repeated = yield* findRepeated(alert, submission)
       if (repeated !== undefined) {
         yield* sql`UPDATE alerts SET repeats = repeats + 1 WHERE seq = ${repeated}`
-        return "repeat"
+        return done("repeat")
       }
-      return (yield* insert(alert, rule, channels)) ? "stored" : "duplicate"
     }
-    const ending = new Alert(Object.assign({}, alert, isWorse ? { supersedes: ended } : { resolves: ended }))
-    return (yield* insert(ending, rule, channels)) ? "stored" : "duplicate"
+    const raised: Routed = {
+      alert: last === undefined
+        ? alert
+        : new Alert(Object.assign({}, alert, isWorse ? { supersedes: last.alert.id } : { resolves: last.alert.id })),
+      channels: Array.from(new Set([...channels, ...ended.flatMap(({ channels }) => channels)]))
+    }
+    yield* insert(raised, rule)
+    return done("stored", raised)
   })
 
-  return AlertStore.of({
-    submit: (submission) => take(submission).pipe(transaction, toStoreError),
+  const isOf = (alertId: string, channel: string) =>
+    sql`channel = ${channel} AND alert_seq = (SELECT seq FROM alerts WHERE id = ${alertId})`
 
-    nextDelivery: (channel) =>
-      sql<AlertRow & Pick<DeliveryRow, "attempts">>`
-        SELECT a.*, d.attempts FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
-        WHERE d.channel = ${channel} AND d.state = 'pending' ORDER BY d.alert_seq LIMIT 1`.pipe(
-        Effect.map(([row]) =>
-          row === undefined
-            ? Option.none()
-            : Option.some({ alert: alertOf(row), channel, attempts: Number(row.attempts) })
-        ),
+  return AlertStore.of({
+    submit: (submission) => toStoreError(submit(submission)),
+
+    dueSince: (alertId, channel) =>
+      sql<{ due_since: Integer }>`SELECT due_since FROM deliveries
+        WHERE ${isOf(alertId, channel)} AND state = 'pending'`.pipe(
+        Effect.map(([row]) => row === undefined ? undefined : Number(row.due_since)),
         toStoreError
       ),
 
-    recordAttempt: ({ alertId, attempts, channel, lastError, state }) =>
-      sql`UPDATE deliveries SET state = ${state}, attempts = ${attempts}, last_error = ${lastError ?? null}
-        WHERE channel = ${channel} AND alert_seq = (SELECT seq FROM alerts WHERE id = ${alertId})`.pipe(
+    recordAttempt: ({ alertId, channel, lastError, state }) =>
+      sql`UPDATE deliveries SET state = ${state}, attempts = attempts + 1, last_error = ${lastError ?? null}
+        WHERE ${isOf(alertId, channel)}`.pipe(
+        Effect.asVoid,
+        toStoreError
+      ),
+
+    giveUpOthers: (channels, dueUntil) =>
+      sql`UPDATE deliveries SET state = 'given_up', last_error = COALESCE(last_error, 'the channel is not there any more')
+        WHERE state = 'pending' AND due_since <= ${DateTime.toEpochMillis(dueUntil)}
+          AND NOT ${channels.length === 0 ? sql`1 = 0` : sql.in("channel", channels)}`.pipe(
         Effect.asVoid,
         toStoreError
       ),
@@ -239,6 +228,4 @@ const make = Effect.gen(function*() {
 })
 
 /** The alert store in the database. */
-export const layer: Layer.Layer<AlertStore, never, SqlClient.SqlClient> = Layer.effect(AlertStore, make).pipe(
-  Layer.provide(Outbox.layer)
-)
+export const layer: Layer.Layer<AlertStore, never, SqlClient.SqlClient> = Layer.effect(AlertStore, make)

@@ -21,7 +21,7 @@ const signs: { readonly [S in Severity]: string } = {
 const escape = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
 
 /** The body of the request. The date is shown in the reader's own zone. */
-export const format = (alert: Alert): string => {
+export const format = (alert: Pick<Alert, "severity" | "title" | "occurredAt">): string => {
   const seconds = Math.floor(DateTime.toEpochMillis(alert.occurredAt) / 1_000)
   const at = `<!date^${seconds}^{date_short_pretty} {time_secs}|${DateTime.formatIso(alert.occurredAt)}>`
   return JSON.stringify({ text: `${signs[alert.severity]} *${alert.severity}* ${escape(alert.title)} (${at})` })
@@ -31,9 +31,14 @@ export const format = (alert: Alert): string => {
 export const make = (
   options: Pick<AlertChannel, "name" | "requiredTags"> & { readonly url: Redacted.Redacted }
 ) =>
-  Effect.map(HttpClient.HttpClient, (client): AlertChannel => ({
-    name: options.name,
-    requiredTags: options.requiredTags,
-    send: (alert) =>
+  Effect.map(HttpClient.HttpClient, (client): AlertChannel => {
+    const send = (alert: Parameters<typeof format>[0]) =>
       postJson({ url: options.url, body: format(alert) }).pipe(Effect.provideService(HttpClient.HttpClient, client))
-  }))
+    return {
+      name: options.name,
+      requiredTags: options.requiredTags,
+      send,
+      sendEnding: ({ alert, occurredAt, why }) =>
+        send({ severity: "info", title: `${why}: over is "${alert.title}"`, occurredAt })
+    }
+  })

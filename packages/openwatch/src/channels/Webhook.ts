@@ -18,12 +18,18 @@ import * as HttpClient from "effect/http/HttpClient"
 import { createHmac } from "node:crypto"
 import { Alert } from "../alert-router/Alert.ts"
 import type { AlertChannel } from "../alert-router/AlertChannel.ts"
+import { AlertEnded } from "../alert-router/AlertOutbox.ts"
 import { postJson } from "./http.ts"
 
 /** An alert as text, the body of the request. */
 export const AlertText = Schema.fromJsonString(Schema.toCodecJson(Alert))
 
 const encode = Schema.encodeSync(AlertText)
+
+/** The end of an alert of which no other alert tells, as text: its `_tag` is `AlertEnded`, and `alert` the alert. */
+export const EndingText = Schema.fromJsonString(Schema.toCodecJson(AlertEnded))
+
+const encodeEnding = Schema.encodeSync(EndingText)
 
 /** The value of the signature header. */
 export const signatureOf = (body: string, secret: Redacted.Redacted): string =>
@@ -36,18 +42,20 @@ export const make = (
     readonly secret: Redacted.Redacted | undefined
   }
 ) =>
-  Effect.map(HttpClient.HttpClient, (client): AlertChannel => ({
-    name: options.name,
-    requiredTags: options.requiredTags,
-    send: (alert) => {
-      const body = encode(alert)
-      return postJson({
+  Effect.map(HttpClient.HttpClient, (client): AlertChannel => {
+    const send = (alertId: string, body: string) =>
+      postJson({
         url: options.url,
         body,
         headers: {
-          "x-openwatch-alert-id": alert.id,
+          "x-openwatch-alert-id": alertId,
           ...(options.secret === undefined ? {} : { "x-openwatch-signature": signatureOf(body, options.secret) })
         }
       }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+    return {
+      name: options.name,
+      requiredTags: options.requiredTags,
+      send: (alert) => send(alert.id, encode(alert)),
+      sendEnding: (ending) => send(ending.alert.id, encodeEnding(ending))
     }
-  }))
+  })

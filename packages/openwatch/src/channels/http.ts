@@ -18,10 +18,13 @@ const parseRetryAfter = (text: string | undefined, now: number): Duration.Durati
   return date._tag === "None" ? undefined : Duration.millis(Math.max(0, DateTime.toEpochMillis(date.value) - now))
 }
 
+/** What no later attempt would change: the receiver takes what it was sent for wrong. */
+const refused: ReadonlySet<number> = new Set([400, 413, 422])
+
 const refusal = ({ headers, status }: HttpClientResponse.HttpClientResponse, now: number): ChannelError =>
   new ChannelError({
     message: `the receiver answered with status ${status}`,
-    isRetryable: status === 429 || status >= 500,
+    isRetryable: !refused.has(status),
     retryAfter: parseRetryAfter(headers["retry-after"], now)
   })
 
@@ -45,8 +48,9 @@ const withoutCredentials = (text: string): { readonly url: string; readonly head
 }
 
 /**
- * Posts a body. Succeeds on a 2xx answer. May work later: network errors, 429 and 5xx; any other status is final, a
- * redirection too, as what is meant for one receiver is not for another to see.
+ * Posts a body. Succeeds on a 2xx answer. What a receiver refuses as wrong (400, 413, 422) is final; everything else may work
+ * later, also a wrong address or secret, which somebody may set right. A redirection is not followed, as what is meant for one
+ * receiver is not for another to see.
  *
  * The status is all that is read. Whatever the answer's body does, the connection is given back: a receiver that never ends
  * one would otherwise take a connection for each alert.

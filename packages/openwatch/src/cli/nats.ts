@@ -1,15 +1,20 @@
 /**
  * The bridge of `openwatch run` to other processes: see `NatsConfiguration`.
  */
+import { EventBus } from "@openwatch/event-bus"
 import { NatsBridge } from "@openwatch/event-bus-nats"
-import { Console, Effect, FileSystem, Layer, Redacted } from "effect"
-import * as AlertRouter from "../alert-router/AlertRouter.ts"
+import { Console, Deferred, Duration, Effect, FileSystem, Layer, Option, Redacted, Stream } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
 import * as Configuration from "../configuration/Configuration.ts"
 import type * as NatsConfiguration from "../configuration/NatsConfiguration.ts"
+import { DriftDetected } from "../events/DriftDetected.ts"
 import { eventIdOf } from "../events/EventId.ts"
-import { SystemEventBus } from "../events/SystemEventBus.ts"
+import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
+import { AllEventKinds, type SystemEventBus } from "../events/SystemEventBus.ts"
+import { isForeignId, storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import * as Outbox from "../storage/Outbox.ts"
+import * as Outage from "../storage/Outage.ts"
+import * as Outboxes from "../storage/Outboxes.ts"
 
 const credentialsOf = (
   credentials: NatsConfiguration.NatsCredentials,
@@ -22,57 +27,108 @@ const credentialsOf = (
   return Effect.map(fs.readFileString(credentials.file), (creds) => ({ creds: Redacted.make(creds) }))
 }
 
-const describe = ({ export: out, import: into }: NatsBridge.Health, areKept: boolean): string => {
+const describe = ({ export: out, import: into }: NatsBridge.Health): string => {
   const left = out.dropped + out.rejected + out.lost
-  return `NATS: ${out.exported} sent, ${left} not sent${areKept && left > 0 ? " (the next run sends them)" : ""}; ` +
+  return `NATS: ${out.exported} sent, ${left} not sent${left > 0 ? " (the next run sends them)" : ""}; ` +
     `${into.imported} taken in, ${into.rejected} rejected`
 }
+
+/** What goes out to the server, and what comes in. It is not the bus of this process: both are stored first. */
+class NatsBus extends EventBus.Service<NatsBus>()("@openwatch/NatsBus", { events: [HeartbeatPulse, DriftDetected] }) {}
+
+type Event = typeof SystemEventBus.Event.Type
+
+/** The name under which it is kept which events the server has. */
+const consumerName = "nats"
+
+/** The subscription that stores what comes in. */
+const subscriptionName = "outbox"
+
+/** How many events may be on their way to the server, and how many that have come may wait for the database. */
+const bufferSize = 512
 
 /**
  * Sends and takes in events while it is built, and prints a last line of counters. Without `nats` in the configuration it
  * does nothing.
  *
- * With JetStream, an event that is taken in is acknowledged when the alert router has stored what follows from it. Where
- * this process raises no alerts, its outbox keeps each event until the server has it.
+ * What comes in is stored, and with JetStream acknowledged only then. From there it is handled like what was noticed here, but is
+ * not sent on. What was noticed here is sent until the server has it, if need be by the next run.
  */
 export const layer = (configuration: Configuration.Configuration) => {
   const { file, nats, routesAlerts } = configuration
   if (nats === undefined) return Layer.empty
   return Layer.effectDiscard(Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    const outbox = yield* Outbox.Outbox
+    const bus = yield* NatsBus
+    const outbox = yield* SystemOutbox
     const { credentials, mode, ...options } = nats
+
+    const transaction = Outage.inTransaction(yield* SqlClient.SqlClient)
+    const store = storeIn(outbox)
+    const isForeign = (event: Event) => Option.isSome(NatsBridge.originOf(event))
+    // As many at a time as there are: a disk takes so many commits a second.
+    yield* bus.consume(
+      AllEventKinds,
+      Stream.runForEachArray((events) => {
+        const stored = Effect.forEach(events.filter(isForeign), (event) => store(event, { isForeign: true }), {
+          discard: true
+        })
+        return Effect.orDie(Outage.untilItPasses(transaction(stored), describeSqlError))
+      }),
+      { name: subscriptionName, bufferSize, drain: "5 seconds" }
+    )
+
+    const onTheirWay = new Map<Event, Deferred.Deferred<void>>()
     let bridge: NatsBridge.NatsBridge | undefined
     yield* Effect.addFinalizer(() =>
-      bridge === undefined
-        ? Effect.void
-        : Effect.flatMap(bridge.health, (health) => Console.log(describe(health, !routesAlerts)))
+      bridge === undefined ? Effect.void : Effect.flatMap(bridge.health, (health) => Console.log(describe(health)))
     )
-    bridge = yield* NatsBridge.make(SystemEventBus, {
+    bridge = yield* NatsBridge.make(NatsBus, {
       ...options,
       mode,
       credentials: credentials === undefined ? undefined : credentialsOf(credentials, fs),
-      // As much as is published again at the start.
-      bufferSize: AlertRouter.defaultBufferSize,
+      bufferSize,
       idOf: eventIdOf,
-      onExported: routesAlerts ?
-        undefined :
-        (events) =>
-          Effect.catch(outbox.acknowledge(events), (error) =>
-            Effect.logWarning(
-              `${events.length} events that NATS has will be sent once more by the next run: ${describeSqlError(error)}`
-            )),
-      handledBy: routesAlerts && mode === "jetstream" && nats.import.length > 0
-        ? AlertRouter.subscriptionName
-        : undefined,
-      // What the router was at when it was killed comes again after this. One that is only slow says that it is at it.
+      onExported: (events) =>
+        Effect.sync(() => {
+          for (const event of events) {
+            const isSent = onTheirWay.get(event)
+            if (isSent !== undefined) Deferred.doneUnsafe(isSent, Effect.void)
+          }
+        }),
+      handledBy: mode === "jetstream" && nats.import.length > 0 ? subscriptionName : undefined,
+      // What was at hand when this process was killed comes again after this. One that is only slow says that it is at it.
       ackWait: mode === "jetstream" ? "10 seconds" : undefined
+    })
+
+    const { export: kinds } = nats
+    if (kinds === undefined || kinds.length === 0) return yield* Effect.ignore(outbox.removeConsumer(consumerName))
+    const send = (event: Event) =>
+      Effect.suspend(() => {
+        const isSent = Deferred.makeUnsafe<void>()
+        onTheirWay.set(event, isSent)
+        return Effect.ensuring(
+          Effect.andThen(bus.publish(event), Deferred.await(isSent)),
+          Effect.sync(() => onTheirWay.delete(event))
+        )
+      })
+    return yield* outbox.on(kinds, (event, { id }) => isForeignId(id) ? Effect.void : send(event), {
+      consumer: consumerName,
+      // Who has alerts of its own does not send what it was told before.
+      from: routesAlerts ? "now" : "beginning",
+      order: "none",
+      concurrency: bufferSize,
+      retires: AllEventKinds.filter((kind) => !kinds.includes(kind)),
+      // The server may be away for long.
+      timeout: Duration.infinity,
+      drain: "5 seconds"
     })
   })).pipe(
     Layer.catchTag("NatsBridgeError", ({ message }) =>
       Layer.effectDiscard(
         Effect.fail(new Configuration.ConfigurationError({ file, problems: [`nats: ${message}`] }))
       )),
-    Layer.provide(Outbox.layer)
+    Layer.catchTag("OutboxError", (error) => Layer.effectDiscard(Effect.fail(Outboxes.toStorageError(error)))),
+    Layer.provide(NatsBus.layer)
   )
 }

@@ -23,7 +23,7 @@ import * as StoredFleet from "../live-page/StoredFleet.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as HostStates from "../storage/HostStates.ts"
-import * as Outbox from "../storage/Outbox.ts"
+import * as Outboxes from "../storage/Outboxes.ts"
 import * as RunLock from "../storage/RunLock.ts"
 import * as Scans from "../storage/Scans.ts"
 import * as Nats from "./nats.ts"
@@ -47,16 +47,12 @@ const fleetOf = (hosts: ReadonlyArray<Host>): Fleet => ({
   hostOf: TargetHosts.make(hosts)
 })
 
-/**
- * Works while it is built: publishes what was stored and not announced, then what probes, scans and other processes bring.
- */
+/** Works while it is built: probes hosts, and takes in scans. */
 const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
   Layer.effectDiscard(Effect.gen(function*() {
     const { changesPerHour, driftThresholds: thresholds, failureThreshold, interval, inventory, probesHosts } =
       configuration
     const { retryInterval, scans } = configuration
-    const republished = yield* Outbox.republish(AlertRouter.defaultBufferSize)
-    if (republished > 0) yield* Effect.logInfo(`${republished} events of an earlier run are published again`)
     const { hosts } = fleet
     yield* Effect.logInfo(
       probesHosts ? `Watching ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}` : "Watching no hosts"
@@ -80,10 +76,9 @@ const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
         })
         : Stream.runDrain(changes),
       scans === undefined ? Effect.never : DriftDetector.watch(scans, { hostOf, thresholds }),
-      Outbox.relay(AlertRouter.defaultBufferSize),
       (yield* RunLock.RunLock).keep
     ], { concurrency: "unbounded", discard: true })
-  })).pipe(Layer.provide([Probe.layerTcp(), HostStates.layer, Scans.layer, Outbox.layer]))
+  })).pipe(Layer.provide([Probe.layerTcp(), HostStates.layer, Scans.layer]))
 
 const describe = (
   router: AlertRouter.RouterMetrics,
@@ -110,13 +105,16 @@ const livePage = Effect.fnUntraced(function*(fleet: Fleet, { http }: Configurati
 })
 
 /** The router, which prints a last line of counters once it has stopped; nothing where another process has one. */
-const router = ({ routesAlerts, timeToLive }: Configuration.Configuration) =>
+const router = ({ retryFor, routesAlerts, timeToLive }: Configuration.Configuration) =>
   routesAlerts ?
     Layer.unwrap(Effect.map(SystemEventBus, (bus) =>
       AlertRouter.layer({
         timeToLive,
+        retryFor,
         onStop: (router) => Effect.flatMap(bus.metrics, (bus) => Console.log(describe(router, bus)))
-      }))) :
+      }))).pipe(
+        Layer.catchTag("OutboxError", (error) => Layer.effectContext(Effect.fail(Outboxes.toStorageError(error))))
+      ) :
     Layer.empty
 
 const tasksOf = ({ probesHosts, routesAlerts, scans }: Configuration.Configuration): ReadonlyArray<RunLock.Task> => [
@@ -142,16 +140,18 @@ export const run = Command.make(
       )
     )
 
-    // Each layer starts after those below it and stops before them: publishers and page, bridge, router, bus, channels,
-    // store.
+    // Each layer starts after those below it and stops before them: publishers and page, bridge, router, channels, outboxes,
+    // bus, database.
     yield* Layer.mergeAll(publishers(fleet, configuration), page).pipe(
       Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),
       Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => fleet.names.get(hostId) ?? hostId)),
-      Layer.provide(SystemEventBus.layerWith({ drain: "10 seconds" })),
       Layer.provide(AlertChannels.layer(Channels.make(configuration.channels))),
       Layer.provide([ReceiverClient.layer, DateTime.layerCurrentZoneLocal]),
       Layer.provide(SqlAlertStore.layer),
+      // Nobody else has these tasks while this one runs.
+      Layer.provide(Outboxes.layer({ process: tasks.join("-") })),
+      Layer.provide(SystemEventBus.layerWith({ drain: "10 seconds" })),
       Layer.provide(RunLock.layer(location, tasks)),
       Layer.provide(StorageOptions.layer(data)),
       Layer.build

@@ -15,6 +15,7 @@ import { clean } from "../events/PlainText.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
+import * as Outboxes from "../storage/Outboxes.ts"
 import * as Scans from "../storage/Scans.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
@@ -116,7 +117,11 @@ export const scanImport = Command.make(
 
     yield* importAll.pipe(
       Effect.provide(
-        Layer.mergeAll(Scans.layer, SystemEventBus.layer).pipe(Layer.provide(StorageOptions.layer(data)))
+        Scans.layer.pipe(
+          Layer.provide(Outboxes.system()),
+          Layer.provide(SystemEventBus.layer),
+          Layer.provide(StorageOptions.layer(data))
+        )
       )
     )
   })

@@ -15,6 +15,7 @@
  *   improvement: 5
  * alerts:
  *   time_to_live: 60m              # how long repeats of an alert are muted: 1m to 24h
+ *   retry_for: 24h                 # how long a channel is tried for an alert: 1m to 30d
  * channels:
  *   - type: console
  *   - type: webhook
@@ -38,7 +39,7 @@ import { Duration, Effect, Option, Redacted, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
 import { dirname, isAbsolute, join } from "node:path"
 import { AllAlertTypes, AllSeverities } from "../alert-router/Alert.ts"
-import { timeToLiveRange } from "../alert-router/AlertRouter.ts"
+import { retryForRange, timeToLiveRange } from "../alert-router/AlertRouter.ts"
 import * as Drift from "../drift-detector/Drift.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
 import * as HttpSettings from "../live-page/HttpSettings.ts"
@@ -82,6 +83,7 @@ export interface Configuration {
   /** Whether alerts are made of events. */
   readonly routesAlerts: boolean
   readonly timeToLive: Duration.Duration | undefined
+  readonly retryFor: Duration.Duration | undefined
   readonly channels: ReadonlyArray<ChannelConfiguration>
   readonly nats: NatsConfiguration.NatsConfiguration | undefined
   /** How the live page is served; not at all where it is `undefined`. */
@@ -183,10 +185,11 @@ const ConfigurationFile = Schema.Struct({
     })
   ),
   alerts: orFalse(
-    Schema.Struct({ time_to_live: Schema.optionalKey(timeSpanBetween(timeToLiveRange)) }).annotate({
-      messageUnexpectedKey: "Unknown key: alerts have `time_to_live`"
-    }),
-    "Expected a mapping with the key `time_to_live`, or false"
+    Schema.Struct({
+      time_to_live: Schema.optionalKey(timeSpanBetween(timeToLiveRange)),
+      retry_for: Schema.optionalKey(timeSpanBetween(retryForRange))
+    }).annotate({ messageUnexpectedKey: "Unknown key: alerts have `time_to_live` and `retry_for`" }),
+    "Expected a mapping with the keys `time_to_live` and `retry_for`, or false"
   ),
   channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" })),
   nats: Schema.optionalKey(NatsConfiguration.NatsEntry),
@@ -346,6 +349,7 @@ export const parse = (
     driftThresholds: Result.getOrElse(driftThresholds, () => Drift.defaultThresholds),
     routesAlerts: alerts !== false,
     timeToLive: timeSpan(alerts === false ? undefined : alerts?.time_to_live),
+    retryFor: timeSpan(alerts === false ? undefined : alerts?.retry_for),
     channels,
     nats,
     http: Result.getOrUndefined(http)

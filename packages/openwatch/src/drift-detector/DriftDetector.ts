@@ -1,18 +1,16 @@
 /**
  * The drift detector: takes in the results of scans, compares each with what was told of its series (host, benchmark and
- * profile), and publishes a `DriftDetected` when the score has moved far enough: see `Drift`.
+ * profile), and tells of it with a `DriftDetected` when the score has moved far enough: see `Drift`.
  *
  * Scans count by when they ended, not by when they come. One that is older than the newest of its series is kept for the
  * history, and changes nothing else.
  *
- * A scan is stored before its drift is published. What a crash in between leaves unpublished is in the outbox, and is
- * published at the next start.
+ * A scan and its event are stored in one step: there is none without the other.
  */
 import { DateTime, Effect, Option } from "effect"
 import { DriftDetected } from "../events/DriftDetected.ts"
 import { clean } from "../events/PlainText.ts"
 import { describe as describeSeries } from "../events/Series.ts"
-import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outage from "../storage/Outage.ts"
 import { type Compared, Scans } from "../storage/Scans.ts"
@@ -41,7 +39,7 @@ export interface Import {
   /** In percent. */
   readonly score: number
   /**
-   * `"known"` when this scan was stored already: then nothing was stored, nothing published; `"history"` when it was stored
+   * `"known"` when this scan was stored already: then nothing was stored, nothing told; `"history"` when it was stored
    * and not compared.
    */
   readonly outcome: "known" | "history" | "first" | Drift.Drift
@@ -49,7 +47,6 @@ export interface Import {
 
 /** Takes in a scan that was read. */
 export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, options: Options) {
-  const bus = yield* SystemEventBus
   const scans = yield* Scans
   const thresholds = options.thresholds ?? Drift.defaultThresholds
   const host = options.hostOf(scan.target)
@@ -87,13 +84,7 @@ export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, option
     return { outcome: drift, event: eventOf(drift), known: next }
   }
   const recorded = yield* (options.isHistory === true ? scans.recordHistory(stored) : scans.record(stored, compare))
-    .pipe(
-      Effect.tap(({ event }) => event === undefined ? Effect.void : bus.publish(event)),
-      // What is stored is published, unless the process dies in between.
-      Effect.uninterruptible
-    )
-
-  const imported: Import = { scanId, host, scan, score: stored.score, outcome: recorded.outcome }
+  const imported: Import = { scanId, host, scan, score: stored.score, outcome: recorded }
   return imported
 })
 

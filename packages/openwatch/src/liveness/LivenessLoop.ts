@@ -33,7 +33,7 @@ export interface Options {
   readonly maxInFlight?: number | undefined
   /**
    * Where verdicts and the schedule outlast the process: the loop goes on from what is stored there, and stores each
-   * transition before it publishes it. Without it every host is unknown at first, and probed at once.
+   * transition there, which publishes it. Without it every host is unknown at first, and probed at once.
    */
   readonly hostStates?: HostStates["Service"] | undefined
 }
@@ -208,10 +208,8 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
         host: { name: host.name, address: host.endpoint },
         occurredAt: yield* DateTime.now
       })
-      if (options?.hostStates !== undefined) {
-        yield* untilStored(options.hostStates.record(pulse, isTold))
-      }
-      if (isTold) yield* bus.publish(pulse)
+      if (options?.hostStates !== undefined) yield* untilStored(options.hostStates.record(pulse, isTold))
+      else if (isTold) yield* bus.publish(pulse)
     }
     const checked: Checked = { reachability, elapsed, localFault: undefined }
     return checked
@@ -295,7 +293,6 @@ export const watch = Effect.fnUntraced(function*(
     readonly changes?: Stream.Stream<ReadonlyArray<Host>> | undefined
   }
 ) {
-  const bus = yield* SystemEventBus
   const check = yield* makeCheck(options)
   const interval = yield* inRange(options?.interval ?? defaultInterval)
   const retryInterval = Duration.toMillis(
@@ -303,14 +300,12 @@ export const watch = Effect.fnUntraced(function*(
   )
   const hostStates = options?.hostStates
 
-  /** Tells of those that are not watched any more. */
-  const compare = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
-    if (hostStates === undefined) return new Map<HostId, HostId>()
-    const { removed, renamed } = yield* untilStored(hostStates.takeInventory(hosts))
-    yield* bus.publishAll(removed)
-    return renamed
-  })
-  yield* compare(hosts)
+  /** Those that have another id now, by their former one. */
+  const renamedIn = (hosts: ReadonlyArray<Host>) =>
+    hostStates === undefined
+      ? Effect.succeed<ReadonlyMap<HostId, HostId>>(new Map())
+      : untilStored(hostStates.takeInventory(hosts))
+  yield* renamedIn(hosts)
 
   const schedule = yield* makeSchedule(hostStates)
   const known = new Map<HostId, Watched>()
@@ -417,7 +412,7 @@ export const watch = Effect.fnUntraced(function*(
   })
 
   const takeChange = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
-    const { come, go, move, rename } = yield* take(hosts, yield* compare(hosts))
+    const { come, go, move, rename } = yield* take(hosts, yield* renamedIn(hosts))
     if (come + go + move + rename === 0) return
     yield* Effect.logInfo(
       `The inventory has changed: ${come} hosts are new, ${go} are gone, ${move} have another address, ` +

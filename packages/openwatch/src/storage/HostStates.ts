@@ -8,9 +8,9 @@ import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { changeOf, HeartbeatPulse, type Reason } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
+import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
 import type { Host } from "../inventory/Host.ts"
 import { inTransaction } from "./Outage.ts"
-import * as Outbox from "./Outbox.ts"
 
 /** What the last transition of a host has found. */
 export interface Verdict {
@@ -38,14 +38,6 @@ export interface ProbeRecord {
   readonly probedAt: number
   /** Whether this machine can judge the host, or has failed to for too long. */
   readonly isJudged: boolean
-}
-
-/** What became of the hosts that were watched before. */
-export interface InventoryChange {
-  /** Those that are not watched any more: events that were stored to be announced, and are to be published. */
-  readonly removed: ReadonlyArray<HeartbeatPulse>
-  /** Those that have another id now, by their former one: all that is stored about them has moved along. */
-  readonly renamed: ReadonlyMap<HostId, HostId>
 }
 
 interface VerdictRow {
@@ -79,17 +71,18 @@ const batchSize = 500
 export class HostStates extends Context.Service<HostStates, {
   /** The last verdict on each host that has one. */
   readonly verdicts: Effect.Effect<ReadonlyMap<HostId, Verdict>, SqlError.SqlError>
-  /**
-   * Stores the verdict of a transition and, unless `isTold` is false, that its event is to be announced, before it is
-   * published.
-   */
+  /** Stores the verdict of a transition and, unless `isTold` is false, its event: both or none. */
   readonly record: (pulse: HeartbeatPulse, isTold?: boolean) => Effect.Effect<void, SqlError.SqlError>
   /**
    * Stores which hosts are watched now, in one step with what follows for those that were: a host under another id that has
-   * the address of exactly one that is gone is that one, renamed. What is known of an unreachable host that is gone is
-   * forgotten: should it come back, it is news again.
+   * the address of exactly one that is gone is that one, renamed; that the others are gone is an event. What is known of an
+   * unreachable host that is gone is forgotten: should it come back, it is news again.
+   *
+   * Returns the ids of those that were renamed, by their former ones: all that is stored about them has moved along.
    */
-  readonly takeInventory: (hosts: ReadonlyArray<Host>) => Effect.Effect<InventoryChange, SqlError.SqlError>
+  readonly takeInventory: (
+    hosts: ReadonlyArray<Host>
+  ) => Effect.Effect<ReadonlyMap<HostId, HostId>, SqlError.SqlError>
   /** The last probe of each host that was probed. */
   readonly probes: Effect.Effect<ReadonlyMap<HostId, ProbeRecord>, SqlError.SqlError>
   /** Stores the last probes of some hosts, in one step. */
@@ -97,12 +90,12 @@ export class HostStates extends Context.Service<HostStates, {
 }>()("@openwatch/openwatch/storage/HostStates") {}
 
 /** The host states in the database. */
-export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.effect(
+export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemOutbox> = Layer.effect(
   HostStates,
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const transaction = inTransaction(sql)
-    const outbox = yield* Outbox.Outbox
+    const publish = storeIn(yield* SystemOutbox)
 
     const move = Effect.fnUntraced(function*(from: HostId, to: HostId) {
       for (const table of ["host_states", "host_probes"]) {
@@ -119,17 +112,17 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
 
     const remove = Effect.fnUntraced(function*({ endpoint, host_id, name }: InventoryRow) {
       yield* sql`DELETE FROM host_states WHERE host_id = ${host_id} AND (reachable = 0 OR flapping = 1)`
-      const pulse = new HeartbeatPulse({
-        hostId: host_id,
-        reachable: false,
-        priorReachable: null,
-        responseTimeMs: 0,
-        change: "removed",
-        ...(name === "" ? {} : { host: { name, address: endpoint } }),
-        occurredAt: yield* DateTime.now
-      })
-      yield* outbox.append(pulse)
-      return pulse
+      yield* publish(
+        new HeartbeatPulse({
+          hostId: host_id,
+          reachable: false,
+          priorReachable: null,
+          responseTimeMs: 0,
+          change: "removed",
+          ...(name === "" ? {} : { host: { name, address: endpoint } }),
+          occurredAt: yield* DateTime.now
+        })
+      )
     })
 
     const takeInventory = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
@@ -146,14 +139,13 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
         if (!idsBefore.has(host.id)) renamed.set(host_id, host.id)
       }
       for (const [from, to] of renamed) yield* move(from, to)
-      const removed = yield* Effect.forEach(gone.filter(({ host_id }) => !renamed.has(host_id)), remove)
+      for (const row of gone) if (!renamed.has(row.host_id)) yield* remove(row)
       yield* sql`DELETE FROM inventory`
       for (const batch of Array.chunksOf(hosts, batchSize)) {
         const rows = Array.map(batch, ({ endpoint, id, name }) => ({ host_id: id, name, endpoint }))
         yield* sql`INSERT INTO inventory ${sql.insert(rows)}`
       }
-      const change: InventoryChange = { removed, renamed }
-      return change
+      return renamed
     })
 
     const verdictOf = (pulse: HeartbeatPulse) => ({
@@ -194,7 +186,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
               ? Effect.asVoid(sql`UPDATE host_probes SET failures = 0 WHERE host_id = ${pulse.hostId}`)
               : Effect.void
           ),
-          Effect.andThen(isTold ? outbox.append(pulse) : Effect.void),
+          Effect.andThen(isTold ? publish(pulse) : Effect.void),
           transaction
         ),
       probes: Effect.map(
@@ -228,4 +220,4 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient> = Layer.
         ).pipe(transaction)
     })
   })
-).pipe(Layer.provide(Outbox.layer))
+)

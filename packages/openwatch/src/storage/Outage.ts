@@ -2,9 +2,11 @@
  * The database is away: stopped, restarted, out of reach, or its disk is full. What would be stored waits, and is tried
  * again with growing pauses. Many wait at once; one line of the log tells of the outage, and one of its end.
  */
-import { Clock, Context, Duration, Effect, Random } from "effect"
+import type { Outbox } from "@openwatch/event-bus-sql"
+import { Cause, Clock, Context, Duration, Effect, Exit, Option, Random } from "effect"
 import type * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
+import { describeSqlError } from "./describeSqlError.ts"
 
 /** What is known of outages. */
 export interface Outages {
@@ -73,6 +75,30 @@ const worked = Effect.fnUntraced(function*() {
   ))
 })
 
+/** Tells what the outboxes meet, so that all that fails of one outage has the same two lines. */
+export const listener: Effect.Effect<Outbox.OutageListener> = Effect.map(CurrentOutages, (outages) => {
+  const here = Effect.provideService(CurrentOutages, outages)
+  return { failed: (problem) => here(failed(problem)), worked: here(worked()) }
+})
+
+/** What `withTransaction` makes of a ROLLBACK or COMMIT that fails, with or without the failure that came before it. */
+const databaseDefect = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
+  if (Cause.hasInterrupts(cause)) return undefined
+  for (const reason of cause.reasons) {
+    if (Cause.isDieReason(reason) && SqlError.isSqlError(reason.defect)) return reason.defect
+  }
+  return undefined
+}
+
+/** What is wrong, where it is an outage. */
+const problemIn = <E>(cause: Cause.Cause<E>, problemOf: (error: E) => string | undefined): string | undefined => {
+  const defect = databaseDefect(cause)
+  if (defect !== undefined) return describeSqlError(defect)
+  return Cause.hasDies(cause) || Cause.hasInterrupts(cause)
+    ? undefined
+    : Option.getOrUndefined(Option.map(Cause.findErrorOption(cause), problemOf))
+}
+
 /** Tells of an outage where an effect fails with one: `problemOf` says what, or nothing where it is something else. */
 export const noted = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
@@ -80,45 +106,41 @@ export const noted = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   effect.pipe(
     Effect.tap(worked),
-    Effect.tapError((error) => {
-      const problem = problemOf(error)
+    Effect.tapCause((cause) => {
+      const problem = problemIn(cause, problemOf)
       return problem === undefined ? Effect.void : failed(problem)
     })
   )
 
-/** Runs an effect until it does not fail with an outage. `onFailure` runs for each attempt that does. */
+/** Runs an effect until it does not fail with an outage. */
 export const untilItPasses = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  problemOf: (error: E) => string | undefined,
-  onFailure: Effect.Effect<void> = Effect.void
+  problemOf: (error: E) => string | undefined
 ): Effect.Effect<A, E, R> =>
-  Effect.gen(function*() {
-    const first = yield* Effect.result(noted(effect, problemOf))
-    if (first._tag === "Success") return first.success
-    if (problemOf(first.failure) === undefined) return yield* Effect.fail(first.failure)
-    const outages = yield* CurrentOutages
-    return yield* Effect.acquireUseRelease(
-      Effect.sync(() => outages.waiting++),
-      () => again(effect, problemOf, onFailure),
-      () => Effect.sync(() => outages.waiting--)
-    )
-  })
+  Effect.catchCause(
+    noted(effect, problemOf),
+    (cause) =>
+      problemIn(cause, problemOf) === undefined
+        ? Effect.failCause(cause)
+        : Effect.flatMap(CurrentOutages, (outages) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => outages.waiting++),
+            () => again(effect, problemOf),
+            () => Effect.sync(() => outages.waiting--)
+          ))
+  )
 
-const again = <A, E, R>(
+const again = Effect.fnUntraced(function*<A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  problemOf: (error: E) => string | undefined,
-  onFailure: Effect.Effect<void>
-): Effect.Effect<A, E, R> =>
-  Effect.gen(function*() {
-    for (let failures = 0;; failures++) {
-      yield* onFailure
-      const factor = yield* Random.nextBetween(0.8, 1.2)
-      yield* Effect.sleep(Math.round(Math.min(firstPause * 2 ** Math.min(failures, 20), longestPause) * factor))
-      const result = yield* Effect.result(noted(effect, problemOf))
-      if (result._tag === "Success") return result.success
-      if (problemOf(result.failure) === undefined) return yield* Effect.fail(result.failure)
-    }
-  })
+  problemOf: (error: E) => string | undefined
+) {
+  for (let failures = 0;; failures++) {
+    const factor = yield* Random.nextBetween(0.8, 1.2)
+    yield* Effect.sleep(Math.round(Math.min(firstPause * 2 ** Math.min(failures, 20), longestPause) * factor))
+    const exit = yield* Effect.exit(noted(effect, problemOf))
+    if (Exit.isSuccess(exit) || problemIn(exit.cause, problemOf) === undefined) return yield* exit
+  }
+})
 
 /**
  * Runs an effect in a transaction. That its COMMIT or ROLLBACK fails, as they do when the connection is gone, is a failure of
@@ -127,7 +149,7 @@ const again = <A, E, R>(
  */
 export const inTransaction =
   (sql: SqlClient.SqlClient) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
-    Effect.catchDefect(
-      sql.withTransaction(effect),
-      (defect) => SqlError.isSqlError(defect) ? Effect.fail(defect) : Effect.die(defect)
-    )
+    Effect.catchCause(sql.withTransaction(effect), (cause) => {
+      const defect = databaseDefect(cause)
+      return defect === undefined ? Effect.failCause(cause) : Effect.fail(defect)
+    })

@@ -9,8 +9,8 @@ import { Outcome } from "../drift-detector/Scan.ts"
 import type { DriftDetected } from "../events/DriftDetected.ts"
 import type { HostId } from "../events/HostId.ts"
 import { keyOf, type Series } from "../events/Series.ts"
+import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
 import { inTransaction } from "./Outage.ts"
-import * as Outbox from "./Outbox.ts"
 
 /** A scan as it is stored. */
 export interface StoredScan {
@@ -33,19 +33,15 @@ export interface NewScan extends StoredScan {
 /** What a scan came to. */
 export type Score = Omit<StoredScan, "hostId">
 
-/** What a comparison gives: the drift to be announced, if there is one, and what the next scan is compared with. */
+/** What a comparison gives: the drift to be told, if there is one, and what the next scan is compared with. */
 export interface Compared<A> {
   readonly outcome: A
   readonly event: DriftDetected | undefined
   readonly known: Known
 }
 
-/** What became of a scan. */
-export interface Recorded<A> {
-  readonly outcome: A | "known" | "history"
-  /** Stored, and to be published now. */
-  readonly event: DriftDetected | undefined
-}
+/** What became of a scan: what its comparison gave, or why it was not compared. */
+export type Recorded<A> = A | "known" | "history"
 
 /** How many scores of a host are given at most: three years of a scan a day. */
 const scoresAtMost = 1_000
@@ -59,7 +55,7 @@ export class Scans extends Context.Service<Scans, {
   /** The scores of a host's scans by the time of the scan, oldest first: the last 1,000. */
   readonly scores: (hostId: HostId) => Effect.Effect<ReadonlyArray<Score>, SqlError.SqlError>
   /**
-   * Stores a scan and, as an event to be announced, the drift that `compare` finds. One that is stored already is
+   * Stores a scan and, as an event, the drift that `compare` finds: both or none. One that is stored already is
    * `"known"`, and one that is older than the newest of its series is kept for the `"history"`: neither is compared.
    *
    * All of it happens in one step, also among processes: no two scans are compared with the same one.
@@ -108,12 +104,12 @@ const sharesHalf = (before: Outcome, now: Outcome): boolean => {
 }
 
 /** The scans in the database. */
-export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effect(
+export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox> = Layer.effect(
   Scans,
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const transaction = inTransaction(sql)
-    const outbox = yield* Outbox.Outbox
+    const publish = storeIn(yield* SystemOutbox)
 
     const find = (hostId: HostId, { benchmark, profile }: Series) =>
       Effect.map(
@@ -208,21 +204,18 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient> = Layer.effec
         ),
       record: (scan, compare) =>
         Effect.gen(function*() {
-          if (!(yield* insert(scan))) return { outcome: "known", event: undefined } as const
+          if (!(yield* insert(scan))) return "known" as const
           const row = (yield* find(scan.hostId, scan.series)) ?? (yield* adopt(scan))
           if (row !== undefined && Number(row.ended_at) > DateTime.toEpochMillis(scan.scannedAt)) {
-            return { outcome: "history", event: undefined } as const
+            return "history" as const
           }
           const { event, known, outcome } = compare(Option.map(Option.fromUndefinedOr(row), knownOf))
           yield* remember(scan, known)
-          if (event !== undefined) yield* outbox.append(event)
-          return { outcome, event }
+          if (event !== undefined) yield* publish(event)
+          return outcome
         }).pipe(transaction),
       recordHistory: (scan) =>
-        insert(scan).pipe(
-          Effect.map((isNew): Recorded<never> => ({ outcome: isNew ? "history" : "known", event: undefined })),
-          transaction
-        )
+        Effect.map(transaction(insert(scan)), (isNew): Recorded<never> => isNew ? "history" : "known")
     })
   })
-).pipe(Layer.provide(Outbox.layer))
+)

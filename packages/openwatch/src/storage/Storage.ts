@@ -2,7 +2,7 @@
  * The database of OpenWatch: SQLite in a data folder, or PostgreSQL.
  *
  * Opening it brings its tables up to date, in one transaction: two processes that start at once both find them so. What
- * uses the database is behind a small service for each concern: `AlertStore`, `HostStates`, `Scans`, `Outbox`.
+ * uses the database is behind a small service for each concern: `AlertStore`, `HostStates`, `Scans`; its events are kept by `Outboxes`.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
@@ -136,7 +136,8 @@ export const clientLayer = (location: Location, mustExist = false) =>
       url: location.url,
       applicationName: "openwatch",
       connectTimeout: "10 seconds",
-      maxConnections: 4
+      // Each outbox listens on one, and the router holds one.
+      maxConnections: 8
     })
     : Layer.unwrap(Effect.map(sqliteFile(location, mustExist), NodeSqlite.layer))
 

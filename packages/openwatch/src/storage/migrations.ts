@@ -86,7 +86,7 @@ const livePage = Effect.gen(function*() {
   yield* sql`CREATE INDEX scans_by_time ON scans (host_id, scanned_at, seq)`
 })
 
-/** Which events the alert store has decided on: see `SqlAlertStore`. */
+/** Which events the alert store has decided on. */
 const takenEvents = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   yield* sql`CREATE TABLE taken_events (
@@ -151,13 +151,68 @@ const inventory = Effect.gen(function*() {
   yield* sql`INSERT INTO inventory (host_id, name, endpoint) SELECT host_id, '', endpoint FROM host_probes`
 })
 
+/**
+ * Events are kept by `Outboxes` now, which empties `unannounced_events` and takes over what is to be sent: it is what has no
+ * `due_since`. Two drifts of one key may be of the same millisecond.
+ */
+const durableEvents = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`DROP TABLE taken_events`
+  yield* sql`ALTER TABLE deliveries ADD COLUMN due_since BIGINT`
+  yield* sql.onDialectOrElse({
+    pg: () => Effect.asVoid(sql`ALTER TABLE alerts DROP CONSTRAINT alerts_dedup_key_occurred_at_key`),
+    // SQLite drops no constraints: https://sqlite.org/lang_altertable.html, section 7.
+    orElse: () =>
+      Effect.gen(function*() {
+        yield* sql`CREATE TABLE new_alerts (
+          seq INTEGER PRIMARY KEY AUTOINCREMENT,
+          id TEXT NOT NULL UNIQUE,
+          type TEXT NOT NULL,
+          severity TEXT NOT NULL,
+          host_id TEXT NOT NULL,
+          dedup_key TEXT NOT NULL,
+          title TEXT NOT NULL,
+          tags TEXT NOT NULL,
+          occurred_at BIGINT NOT NULL,
+          state TEXT NOT NULL,
+          resolved_at BIGINT,
+          repeats INTEGER NOT NULL DEFAULT 0,
+          rule TEXT NOT NULL DEFAULT '',
+          details TEXT NOT NULL DEFAULT '{}',
+          fell_from DOUBLE PRECISION
+        )`
+        yield* sql`CREATE TABLE new_deliveries (
+          alert_seq BIGINT NOT NULL REFERENCES new_alerts (seq),
+          channel TEXT NOT NULL,
+          state TEXT NOT NULL,
+          attempts INTEGER NOT NULL,
+          last_error TEXT,
+          due_since BIGINT,
+          PRIMARY KEY (alert_seq, channel)
+        )`
+        yield* sql`INSERT INTO new_alerts SELECT * FROM alerts`
+        yield* sql`INSERT INTO new_deliveries SELECT * FROM deliveries`
+        yield* sql`DROP TABLE deliveries`
+        yield* sql`DROP TABLE alerts`
+        yield* sql`ALTER TABLE new_alerts RENAME TO alerts`
+        yield* sql`ALTER TABLE new_deliveries RENAME TO deliveries`
+        yield* sql`CREATE INDEX alerts_by_key ON alerts (dedup_key, seq)`
+        yield* sql`CREATE INDEX alerts_by_time ON alerts (occurred_at, seq)`
+        yield* sql`CREATE INDEX alerts_by_host ON alerts (host_id, type, seq)`
+        yield* sql`CREATE INDEX alerts_open ON alerts (host_id, type, rule) WHERE state = 'active'`
+        yield* sql`CREATE INDEX deliveries_by_state ON deliveries (channel, state, alert_seq)`
+      })
+  })
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
   "2_live_page": livePage,
   "3_taken_events": takenEvents,
   "4_identity": identity,
-  "5_inventory": inventory
+  "5_inventory": inventory,
+  "6_durable_events": durableEvents
 }
 
 /** The version of the schema after the last step. */

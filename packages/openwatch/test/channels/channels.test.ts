@@ -14,7 +14,7 @@ import {
   SlackChannel,
   SqlAlertStore,
   Storage,
-  SystemEventBus,
+  SystemOutbox,
   WebhookChannel
 } from "@openwatch/openwatch"
 import { Console, DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Queue, Redacted, Schema } from "effect"
@@ -22,6 +22,8 @@ import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import { storeIn } from "../../src/events/SystemOutbox.ts"
+import { outboxes } from "../storage/Database.ts"
 import { type Answer, closing, receiver, stalling, status } from "./Receiver.ts"
 
 const web = hostIdFromName("web")
@@ -90,10 +92,20 @@ describe("webhook", () => {
     }).pipe(Effect.scoped))
 
   for (
-    const [code, isRetryable] of [[301, false], [400, false], [401, false], [404, false], [429, true], [500, true], [
-      503,
-      true
-    ]] as const
+    const [code, isRetryable] of [
+      [301, true],
+      [400, false],
+      [401, true],
+      [404, true],
+      [413, false],
+      [422, false],
+      [429, true],
+      [500, true],
+      [
+        503,
+        true
+      ]
+    ] as const
   ) {
     it.effect(`status ${code} is a failure that ${isRetryable ? "may pass" : "is final"}`, () =>
       Effect.gen(function*() {
@@ -228,15 +240,15 @@ describe("channels under the router", () => {
   const withRouter = <A, E>(
     channel: AlertChannel,
     logs: Array<string>,
-    effect: Effect.Effect<A, E, SystemEventBus | AlertStore.AlertStore | AlertRouter.AlertRouter>
+    effect: Effect.Effect<A, E, SystemOutbox | AlertStore.AlertStore | AlertRouter.AlertRouter>
   ) =>
     Effect.gen(function*() {
       const path = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
       return yield* effect.pipe(Effect.provide(
         AlertRouter.layer().pipe(
-          Layer.provideMerge(SystemEventBus.layer),
           Layer.provide(AlertChannels.layer([channel])),
           Layer.provideMerge(SqlAlertStore.layer),
+          Layer.provideMerge(outboxes),
           Layer.provide(Storage.layer({ _tag: "DataFolder", path })),
           Layer.provide(
             Logger.layer([Logger.make(({ cause, message }) => void logs.push(`${String(message)} ${String(cause)}`))])
@@ -252,6 +264,8 @@ describe("channels under the router", () => {
     responseTimeMs: 0,
     occurredAt: DateTime.makeUnsafe(0)
   })
+
+  const awaitRouted = Effect.flatMap(SystemOutbox, (outbox) => outbox.awaitIdle)
 
   const deliveries = Effect.map(
     Effect.flatMap(AlertStore.AlertStore, (store) => store.list()),
@@ -282,7 +296,8 @@ describe("channels under the router", () => {
         channel,
         logs,
         Effect.gen(function*() {
-          yield* (yield* SystemEventBus).publish(down)
+          yield* storeIn(yield* SystemOutbox)(down)
+          yield* awaitRouted
           const ids = new Set<unknown>()
           for (let n = 0; n < 3; n++) {
             const waiting = yield* Effect.forkChild(Queue.take(received))
@@ -315,7 +330,8 @@ describe("channels under the router", () => {
         yield* webhook(url),
         logs,
         Effect.gen(function*() {
-          yield* (yield* SystemEventBus).publish(down)
+          yield* storeIn(yield* SystemOutbox)(down)
+          yield* awaitRouted
           yield* Queue.take(received)
           assert.strictEqual((yield* untilEnded)[0]!.attempts, 2)
           assert.include(logs.join("\n"), "no end after 10s")
@@ -325,15 +341,16 @@ describe("channels under the router", () => {
 
   it.effect("a final refusal is given up at once, and the store says why", () =>
     Effect.gen(function*() {
-      const { count, received, url } = yield* receiver(status(404))
+      const { count, received, url } = yield* receiver(status(400))
       yield* withRouter(
         yield* webhook(url),
         [],
         Effect.gen(function*() {
-          yield* (yield* SystemEventBus).publish(down)
+          yield* storeIn(yield* SystemOutbox)(down)
+          yield* awaitRouted
           yield* Queue.take(received)
           assert.deepStrictEqual(yield* untilEnded, [
-            { channel: "ops", state: "given_up", attempts: 1, lastError: "the receiver answered with status 404" }
+            { channel: "ops", state: "given_up", attempts: 1, lastError: "the receiver answered with status 400" }
           ])
           yield* TestClock.adjust("1 hour")
           assert.strictEqual(count(), 1)

@@ -20,7 +20,7 @@ inventory: hosts.yaml
 liveness: { interval: 5m, failure_threshold: 3 }
 scans: results
 drift: { major: 12.5, improvement: 3 }
-alerts: { time_to_live: 90m }
+alerts: { time_to_live: 90m, retry_for: 2d }
 channels:
   - type: console
   - { type: webhook, name: ops, url: "https://ops/x", secret_env: OPS, tags: { severity: high, host_id: abc } }
@@ -35,6 +35,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
     assert.strictEqual(configuration.scans, "conf/results")
     assert.deepStrictEqual(configuration.driftThresholds, { major: 12.5, minor: 5, improvement: 3 })
     assert.deepStrictEqual(configuration.timeToLive, Duration.minutes(90))
+    assert.deepStrictEqual(configuration.retryFor, Duration.days(2))
     const [console, webhook, slack] = configuration.channels
     assert.deepStrictEqual(console, { type: "console", name: "console", requiredTags: {} })
     assert.deepInclude(webhook, { type: "webhook", name: "ops", requiredTags: { severity: "high", host_id: "abc" } })
@@ -66,6 +67,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       driftThresholds: { major: 10, minor: 5, improvement: 5 },
       routesAlerts: true,
       timeToLive: undefined,
+      retryFor: undefined,
       channels: [{ type: "console", name: "console", requiredTags: {} }],
       nats: undefined,
       http: { host: "127.0.0.1", port: 7420, token: undefined, hosts: [] }
@@ -257,6 +259,11 @@ nats:
         "a time to live that is too long",
         "alerts: { time_to_live: 25h }",
         "alerts.time_to_live: Expected 1m to 1d, got \"25h\""
+      ],
+      [
+        "a channel that is tried for too short a time",
+        "alerts: { retry_for: 30s }",
+        "alerts.retry_for: Expected 1m to 30d, got \"30s\""
       ],
       [
         "a time span without a unit",

@@ -1,7 +1,8 @@
 import { NodeServices } from "@effect/platform-node"
-import { Scans, Storage, SystemEventBus } from "@openwatch/openwatch"
+import { Scans, Storage } from "@openwatch/openwatch"
 import { Effect, FileSystem, Layer } from "effect"
 import { fileURLToPath } from "node:url"
+import { outboxes } from "../storage/Database.ts"
 
 /** A real scan by OpenSCAP, and one of the same host after three permission faults. */
 export const base = fileURLToPath(new URL("../xccdf/base.xml", import.meta.url))
@@ -46,11 +47,15 @@ export const file = (text: string | Uint8Array) =>
     return path
   })
 
-/** The tables in a data folder. */
+/** The tables in a data folder, and the bus. */
 export const stored = (path: string) =>
-  Scans.layer.pipe(Layer.provideMerge(Storage.layer({ _tag: "DataFolder", path })))
+  Scans.layer.pipe(
+    Layer.provideMerge(outboxes),
+    Layer.provideMerge(Storage.layer({ _tag: "DataFolder", path })),
+    Layer.fresh
+  )
 
-/** A bus, and a database of its own. */
+/** A database of its own, and the bus. */
 export const layer = Layer.unwrap(
   Effect.flatMap(FileSystem.FileSystem, (fs) => Effect.map(fs.makeTempDirectoryScoped(), stored))
-).pipe(Layer.merge(SystemEventBus.layer), Layer.provideMerge(NodeServices.layer))
+).pipe(Layer.provideMerge(NodeServices.layer))

@@ -20,7 +20,7 @@ import {
 import { Array, DateTime, Duration, Effect, Exit, Layer, Logger } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { migrations } from "../../src/storage/migrations.ts"
-import { Database, databases } from "../storage/Database.ts"
+import { Database, databases, outboxes } from "../storage/Database.ts"
 
 const host = (name: string, id: HostId = hostIdFromName(name), port = 22) =>
   new Host({ id, name, address: "192.0.2.1", port })
@@ -71,7 +71,9 @@ const raise = (event: HeartbeatPulse, host: string) =>
 const fleet = (hosts: () => ReadonlyArray<Host>, location: Storage.Location) =>
   StoredFleet.layer(hosts).pipe(
     Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Scans.layer)),
-    Layer.provideMerge(Storage.layer(location))
+    Layer.provideMerge(outboxes),
+    Layer.provideMerge(Storage.layer(location)),
+    Layer.fresh
   )
 
 const withFleet = (hosts: () => ReadonlyArray<Host>) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -81,9 +83,12 @@ const withFleet = (hosts: () => ReadonlyArray<Host>) => <A, E, R>(effect: Effect
       Effect.flatMap(empty, (location) => effect.pipe(Effect.provide(fleet(hosts, location)), Effect.scoped))
   )
 
-for (const { isSkipped, layer, name } of databases) {
+for (const { isPostgres, isSkipped, layer, name } of databases) {
   describe.skipIf(isSkipped)(`the fleet on ${name}`, () => {
-    it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), { timeout: "60 seconds" })((it) => {
+    it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), {
+      timeout: "60 seconds",
+      excludeTestServices: isPostgres
+    })((it) => {
       it.effect("a host is in the state of its last transition, since then", () =>
         Effect.gen(function*() {
           const view = yield* FleetView

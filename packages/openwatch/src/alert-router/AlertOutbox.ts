@@ -1,0 +1,53 @@
+/**
+ * What becomes of alerts, as events that must not be lost: each is stored in the transaction that raises or ends an alert.
+ * Every channel is a consumer of them.
+ */
+import { EventBus } from "@openwatch/event-bus"
+import { Outbox } from "@openwatch/event-bus-sql"
+import { Schema } from "effect"
+import { Alert } from "./Alert.ts"
+
+/** The names of the channels that an event is for: decided when it is stored. */
+const Channels = Schema.Array(Schema.String)
+
+/** An alert was raised. */
+export class AlertRaised extends Schema.TaggedClass<AlertRaised>()("AlertRaised", {
+  alert: Alert,
+  channels: Channels,
+  occurredAt: Schema.DateTimeUtc
+}) {}
+
+/**
+ * How an alert ended: the host, or the score, recovered; another alert of the same problem has taken its place; its host is
+ * no longer watched.
+ */
+export const How = Schema.Literals(["recovered", "superseded", "removed"])
+
+/** How an alert ended. */
+export type How = typeof How.Type
+
+/** An alert is over. */
+export class AlertEnded extends Schema.TaggedClass<AlertEnded>()("AlertEnded", {
+  alert: Alert,
+  how: How,
+  /** Who has ended it. */
+  who: Schema.String,
+  /** In words. */
+  why: Schema.String,
+  /** The id of the alert that tells of it, if there is one. */
+  toldBy: Schema.optionalKey(Schema.String),
+  /** Those that have the alert, or were to have it; none where another alert tells them. */
+  channels: Channels,
+  occurredAt: Schema.DateTimeUtc
+}) {}
+
+/** The bus of what becomes of alerts. */
+export class AlertBus extends EventBus.Service<AlertBus>()("@openwatch/AlertBus", {
+  events: [AlertRaised, AlertEnded]
+}) {}
+
+/** What is stored for the events of `AlertBus`. Those of one host keep their order. */
+export class AlertOutbox extends Outbox.Service<AlertOutbox>()("@openwatch/AlertOutbox", {
+  bus: AlertBus,
+  keys: { AlertRaised: ({ alert }) => alert.hostId, AlertEnded: ({ alert }) => alert.hostId }
+}) {}

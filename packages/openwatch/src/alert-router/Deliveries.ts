@@ -1,0 +1,159 @@
+/**
+ * A channel as a consumer of the alerts: it sends each alert that is for it, in order for each host, whatever is killed in
+ * between.
+ *
+ * What fails is tried again, with growing pauses, for a day by default. What a receiver refuses as wrong is given up at once.
+ * One line of the log tells that a channel takes nothing, and one that it does again: many alerts meet the same fault.
+ */
+import { Outbox } from "@openwatch/event-bus-sql"
+import { Cause, Clock, Duration, Effect, Random, References } from "effect"
+import { AlertStore, type AlertStoreError, type DeliveryState } from "../alert-store/AlertStore.ts"
+import * as Outage from "../storage/Outage.ts"
+import { type AlertChannel, ChannelError } from "./AlertChannel.ts"
+import { type AlertEnded, AlertOutbox, type AlertRaised } from "./AlertOutbox.ts"
+
+/** For how long a channel is tried for one alert where nothing else is said. */
+export const defaultRetryFor: Duration.Duration = Duration.hours(24)
+
+const prefix = "channel/"
+
+/** The name under which the position of a channel is kept. */
+export const consumerOf = (channel: string): string => `${prefix}${channel}`
+
+/** Whether a consumer is a channel. */
+export const isChannel = (consumer: string): boolean => consumer.startsWith(prefix)
+
+/** One attempt to send may take this long. */
+const sendTimeout = Duration.seconds(10)
+
+const firstPause = 1_000
+const longestPause = 600_000
+
+/** However long a receiver asks for, it is tried again after this. */
+const longestRetryAfter = Duration.hours(1)
+
+/** How many alerts, of several hosts, a channel is sent at a time. */
+const concurrency = 4
+
+const untilStored = <A>(request: Effect.Effect<A, AlertStoreError>): Effect.Effect<A, AlertStoreError> =>
+  Outage.untilItPasses(request, ({ isRetryable, message }) => isRetryable ? message : undefined)
+
+/** The pause after so many attempts: doubling, a fifth more or less so that none keep step. */
+const pauseAfter = (attempts: number): Effect.Effect<Duration.Duration> =>
+  Effect.map(
+    Random.nextBetween(0.8, 1.2),
+    (factor) =>
+      Duration.millis(Math.round(Math.min(firstPause * 2 ** Math.min(attempts - 1, 30), longestPause) * factor))
+  )
+
+/** Serves a channel until the scope closes. */
+export const serve = Effect.fnUntraced(function*(
+  channel: AlertChannel,
+  options: { readonly retryFor: Duration.Duration; readonly onFailure: Effect.Effect<void> }
+) {
+  const { name } = channel
+  const { onFailure, retryFor } = options
+  const outbox = yield* AlertOutbox
+  const store = yield* AlertStore
+  const level = yield* References.MinimumLogLevel
+  let isFailing = false
+
+  const attempt = (sending: () => Effect.Effect<void, ChannelError>): Effect.Effect<void, ChannelError> =>
+    Effect.suspend(sending).pipe(
+      Effect.timeoutOrElse({
+        duration: sendTimeout,
+        orElse: () =>
+          Effect.fail(new ChannelError({ message: `no end after ${Duration.format(sendTimeout)}`, isRetryable: true }))
+      }),
+      Effect.catchDefect((defect) =>
+        Effect.logError(`The channel "${name}" died`, Cause.die(defect)).pipe(
+          Effect.andThen(Effect.fail(new ChannelError({ message: "the channel died", isRetryable: false })))
+        )
+      )
+    )
+
+  /** Tries once; fails as the consumer is to go on. */
+  const send = Effect.fnUntraced(function*(
+    what: string,
+    dueSince: number,
+    { attempt: attempts }: Outbox.Delivery,
+    sending: () => Effect.Effect<void, ChannelError>,
+    record: (state: DeliveryState, lastError?: string) => Effect.Effect<void, AlertStoreError>
+  ) {
+    const failure = yield* Effect.match(attempt(sending), {
+      onFailure: (error) => error,
+      onSuccess: () => undefined
+    })
+    if (failure === undefined) {
+      yield* record("delivered")
+      const wasFailing = isFailing
+      isFailing = false
+      if (wasFailing) yield* Effect.logInfo(`The channel "${name}" takes alerts again`)
+      return undefined
+    }
+    yield* onFailure
+    const isOver = !failure.isRetryable || (yield* Clock.currentTimeMillis) - dueSince >= Duration.toMillis(retryFor)
+    yield* record(isOver ? "given_up" : "pending", failure.message)
+    const problem = `${what} is not delivered to "${name}": ${failure.message}`
+    if (isOver) {
+      yield* Effect.logError(`${problem}; it is given up after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`)
+      return yield* Outbox.giveUp(failure)
+    }
+    const wasFailing = isFailing
+    isFailing = true
+    if (!wasFailing) {
+      yield* Effect.logWarning(
+        `${problem}; it is tried again for ${Duration.format(retryFor)}, and so is what comes after it`
+      )
+    }
+    const pause = Duration.max(
+      yield* pauseAfter(attempts),
+      Duration.min(failure.retryAfter ?? Duration.zero, longestRetryAfter)
+    )
+    return yield* Outbox.retryAfter(pause, failure)
+  })
+
+  const raised = Effect.fnUntraced(function*({ alert }: AlertRaised, delivery: Outbox.Delivery) {
+    // What was sent and not marked is known here, unless the process died in between.
+    const dueSince = yield* untilStored(store.dueSince(alert.id, name))
+    if (dueSince === undefined) return
+    yield* send(
+      `Alert ${alert.id}`,
+      dueSince,
+      delivery,
+      () => channel.send(alert),
+      (state, lastError) => untilStored(store.recordAttempt({ alertId: alert.id, channel: name, state, lastError }))
+    )
+  })
+
+  const ended = (event: AlertEnded, delivery: Outbox.Delivery) => {
+    const { sendEnding } = channel
+    return sendEnding === undefined ? Effect.void : send(
+      `The end of alert ${event.alert.id}`,
+      delivery.publishedAt.epochMilliseconds,
+      delivery,
+      () => sendEnding(event),
+      () => Effect.void
+    )
+  }
+
+  yield* outbox.on(["AlertRaised", "AlertEnded"], (event, delivery) => {
+    if (!event.channels.includes(name)) return Effect.void
+    const handling: Effect.Effect<void, unknown> = event._tag === "AlertRaised"
+      ? raised(event, delivery)
+      : ended(event, delivery)
+    return Effect.provideService(handling, References.MinimumLogLevel, level)
+  }, {
+    consumer: consumerOf(name),
+    // Who an event is for is part of it, so a channel that is new gets nothing that is old.
+    from: "beginning",
+    order: "key",
+    concurrency,
+    // How often and how long, each failure says for itself.
+    maxAttempts: Number.MAX_SAFE_INTEGER,
+    timeout: Duration.infinity
+  }).pipe(
+    // What the consumer says of each failure is for programmers; an operator is told above.
+    Effect.provideService(References.MinimumLogLevel, "None")
+  )
+})
