@@ -381,6 +381,61 @@ describe("awaitIdle", () => {
       yield* Fiber.join(idle)
     }))
 
+  it.effect("waits for a handler that has given up waiting for the others, also where it was asked before", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const gate = yield* Latch.make()
+      yield* bus.on("Pong", () => gate.await)
+      yield* bus.publish(pong(1))
+      yield* settle
+      const idle = yield* Effect.forkChild(bus.awaitIdle, { startImmediately: true })
+      yield* bus.on("Ping", () =>
+        Effect.gen(function*() {
+          const waiting = yield* Effect.forkChild(bus.awaitIdle, { startImmediately: true })
+          yield* Fiber.interrupt(waiting)
+          yield* Effect.sleep("1 minute")
+        }))
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* gate.open
+      yield* settle
+      assert.isUndefined(idle.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(idle)
+    }))
+
+  it.effect("inside of a handler is there once the others wait too, though one beside it in its subscription does not", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      let isRested = false
+      yield* bus.on("Pong", () => Effect.andThen(settle, bus.awaitIdle))
+      yield* bus.on("Ping", ({ n }) =>
+        n === 2 ? Effect.sleep("1 hour") : Effect.map(bus.awaitIdle, () => {
+          isRested = true
+        }), { concurrency: 2 })
+      yield* bus.publishAll([pong(1), ping(1), ping(2)])
+      yield* settle
+      yield* settle
+      assert.isTrue(isRested)
+    }))
+
+  it.effect("inside of two bodies is there in both, also with something pending behind them", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const gate = yield* Latch.make()
+      let handled = 0
+      const wait = () => Effect.andThen(bus.awaitIdle, Effect.sync(() => handled++))
+      for (const name of ["one", "other"]) yield* bus.consume("Ping", Stream.runForEach(wait), { name })
+      yield* bus.on("Pong", () => gate.await)
+      yield* settle
+      yield* bus.publishAll([pong(1), ping(1)])
+      yield* settle
+      yield* bus.publish(ping(2))
+      yield* gate.open
+      yield* settle
+      assert.strictEqual(handled, 4)
+    }))
+
   it.effect("inside of a handler waits for a body", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()

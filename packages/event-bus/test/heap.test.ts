@@ -1,7 +1,7 @@
 /** Nothing stays behind in a scope that lives long. */
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Deferred, Effect, Exit, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, PubSub, Scope, Stream } from "effect"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { Ping, ping, Pong } from "./fixture.ts"
@@ -71,6 +71,13 @@ describe("in a scope that lives long, nothing is left of", () => {
       const bus = yield* makeBus
       const round = Effect.flatMap(bus.subscribe({ kinds: ["Ping"] }), (subscription) => subscription.unsubscribe)
       assert.isBelow(yield* leftBehind(round), nothing)
+    }), 60_000)
+
+  it.live("subscriptions to a PubSub of the bus that were left", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const hub = yield* bus.asPubSub({ kinds: ["Ping"] })
+      assert.isBelow(yield* leftBehind(Effect.scoped(PubSub.subscribe(hub))), nothing)
     }), 60_000)
 
   it.live("streams and losses that were read for a while", () =>

@@ -72,6 +72,18 @@ describe("a subscription is a PubSub.Subscription", () => {
       assert.deepStrictEqual(numbers(yield* Fiber.joinAll(takers)), [1, 2, 3])
     }))
 
+  it.effect("what is there for one who waits already is not for one who comes later", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const first = yield* Effect.forkChild(s.take, { startImmediately: true })
+      yield* bus.publish(a(1))
+      assert.deepStrictEqual(yield* PubSub.takeUpTo(s, 1), [])
+      const second = yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
+      yield* bus.publish(a(2))
+      assert.deepStrictEqual(numbers(yield* Fiber.joinAll([first, second])), [1, 2])
+    }))
+
   it.effect("a taker of PubSub that is interrupted holds nothing up", () =>
     Effect.gen(function*() {
       const bus = yield* make
@@ -83,6 +95,7 @@ describe("a subscription is a PubSub.Subscription", () => {
       const again = yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
       yield* Fiber.interrupt(again)
       yield* bus.publish(a(2))
+      yield* turns
       assert.deepStrictEqual(numbers(yield* PubSub.takeUpTo(s, 1)), [2])
       const last = yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
       yield* bus.publish(a(3))
@@ -259,6 +272,31 @@ describe("the bus as a PubSub", () => {
       const late = yield* PubSub.subscribe(hub)
       yield* bus.publish(a(4))
       assert.deepStrictEqual(numbers([yield* PubSub.take(late), yield* PubSub.take(late)]), [3, 99])
+    }))
+
+  it.effect("PubSub.end is what those get who wait, and have nothing pending", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const hub = yield* bus.asPubSub({ kinds: ["A"] })
+      const s = yield* PubSub.subscribe(hub)
+      const takers = [
+        yield* Effect.forkChild(PubSub.take(s), { startImmediately: true }),
+        yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
+      ]
+      yield* PubSub.end(hub, a(99))
+      assert.deepStrictEqual(numbers(yield* Fiber.joinAll(takers)), [99, 99])
+    }))
+
+  it.effect("the last event before the end goes to who waits for it, and with it the subscription is closed", () =>
+    Effect.gen(function*() {
+      const bus = yield* make
+      const s = yield* bus.subscribe({ kinds: ["A"] })
+      const taker = yield* Effect.forkChild(PubSub.take(s), { startImmediately: true })
+      yield* bus.publish(a(1))
+      yield* bus.shutdown
+      assert.strictEqual((yield* Fiber.join(taker)).n, 1)
+      yield* turns
+      assert.strictEqual((yield* s.snapshot).state, "closed")
     }))
 
   it.effect("the last events come first, in the buffer", () =>

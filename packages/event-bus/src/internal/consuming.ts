@@ -67,7 +67,6 @@ export class Consuming extends Supervision {
         this.start()
       } else {
         this.isActive = false
-        this.subscription.closeUnsafe()
         this.end()
       }
     })
@@ -129,7 +128,6 @@ export class Consuming extends Supervision {
 
   private readonly intakeClosed: Effect.Effect<void> = Effect.callback((resume) => {
     const { cursor } = this.subscription
-    if (!cursor.isOpen) return resume(Effect.void)
     // More than can ever be pending: it is woken by the end alone.
     const waiter: Waiter = { count: Number.POSITIVE_INFINITY, run: () => resume(Effect.void) }
     cursor.wait(waiter)

@@ -24,8 +24,8 @@ export const makeSchedule = (dispatcher: Scheduler.SchedulerDispatcher): (task: 
 const fallback = new Scheduler.MixedScheduler()
 
 /**
- * The context with a scheduler that outlives the caller: the one of `Effect.runSync` runs tasks only while it runs, and
- * what is woken through it later would wait for ever.
+ * The context with a scheduler that takes turns with the rest of the process. That of `Effect.runSync` has microtasks: handlers
+ * that publish for one another would let nothing else run.
  */
 export const withAsyncScheduler = <R>(
   context: Context.Context<R>,
