@@ -19,6 +19,8 @@ export class Place extends Context.Service<Place, {
   readonly client: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>
   /** A new database that several clients can open, as processes do. */
   readonly shared: Effect.Effect<Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>, never, Scope.Scope>
+  /** The same, without tables of an outbox. */
+  readonly empty: Effect.Effect<Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>, never, Scope.Scope>
   /** For each test another, so that its outbox is its own. */
   readonly nextPrefix: Effect.Effect<string>
 }>()("test/Place") {}
@@ -31,23 +33,27 @@ const prefixes = () => {
 /** SQLite: in memory, where every client is a database of its own, or in a file. */
 const sqlite = Layer.effect(
   Place,
-  Effect.map(FileSystem.FileSystem, (fs) => ({
-    client: NodeSqlite.layer(":memory:"),
-    shared: Effect.map(
+  Effect.map(FileSystem.FileSystem, (fs) => {
+    const shared = Effect.map(
       Effect.orDie(fs.makeTempDirectoryScoped()),
       (folder) => Layer.fresh(NodeSqlite.layer(`${folder}/shop.sqlite`, { busyTimeout: 0 }))
-    ),
-    nextPrefix: prefixes()
-  }))
+    )
+    return { client: NodeSqlite.layer(":memory:"), shared, empty: shared, nextPrefix: prefixes() }
+  })
 ).pipe(Layer.provide(NodeServices.layer))
 
 const postgres = Layer.effect(
   Place,
-  Effect.map(cluster, ({ port }) => {
-    const client = Layer.fresh(
-      PgClient.layer({ url: Redacted.make(`postgresql://openwatch@127.0.0.1:${port}/postgres`) })
-    )
-    return { client, shared: Effect.succeed(client), nextPrefix: prefixes() }
+  Effect.map(cluster, ({ createDatabase, port }) => {
+    const clientOf = (database: string) =>
+      Layer.fresh(PgClient.layer({ url: Redacted.make(`postgresql://openwatch@127.0.0.1:${port}/${database}`) }))
+    const client = clientOf("postgres")
+    let count = 0
+    const empty = Effect.suspend(() => {
+      const name = `empty_${++count}`
+      return Effect.as(createDatabase(name), clientOf(name))
+    })
+    return { client, shared: Effect.succeed(client), empty, nextPrefix: prefixes() }
   })
 ).pipe(Layer.provide(NodeServices.layer))
 

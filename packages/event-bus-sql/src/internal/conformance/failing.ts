@@ -1,0 +1,97 @@
+import { Effect, Schedule, Stream } from "effect"
+import * as Outbox from "../../Outbox.ts"
+import { expect, paid, placed, Shop, situation, until, wordOf } from "./stage.ts"
+
+const topic = "Failures"
+
+const soon = Schedule.spaced("10 millis")
+
+const letters = Effect.flatMap(Shop, (shop) => Stream.runCollect(shop.deadLetters()))
+
+export const failing = [
+  situation(
+    topic,
+    "a poison event is a dead letter after its attempts, and is requeued or discarded",
+    ({ inProcess }) =>
+      inProcess(Effect.gen(function*() {
+        const shop = yield* Shop
+        const log: Array<string> = []
+        let isMended = false
+        yield* shop.on("Placed", ({ order }, { attempt, isRequeued }) => {
+          log.push(`${order} ${attempt}${isRequeued ? " requeued" : ""}`)
+          return order === "good" || isMended ? Effect.void : Effect.fail("no")
+        }, { consumer: "ledger", retry: soon, maxAttempts: 2 })
+        yield* shop.publishAll([placed("bad"), placed("worse"), placed("good")])
+        yield* until(Effect.sync(() => log.includes("good 1")))
+        yield* shop.awaitIdle
+        yield* expect("attempts", log, ["bad 1", "bad 2", "worse 1", "worse 2", "good 1"])
+        const [bad, worse] = yield* letters
+        yield* expect("dead", [bad?.event?.order, worse?.event?.order, bad?.attempts], ["bad", "worse", 2])
+        isMended = true
+        yield* expect("requeued", yield* shop.requeue([bad!]), 1)
+        yield* expect("discarded", yield* shop.discard([worse!]), 1)
+        yield* until(Effect.sync(() => log.includes("bad 1 requeued")))
+        yield* until(Effect.map(letters, (letters) => letters.length === 0))
+      }))
+  ),
+
+  situation(
+    topic,
+    "attempts and pauses outlive the process, and an interruption is no attempt",
+    ({ inProcess }) =>
+      Effect.gen(function*() {
+        const attempts: Array<number> = []
+        const serve = (handling: (attempt: number) => Effect.Effect<unknown, unknown>) =>
+          Effect.flatMap(Shop, (shop) =>
+            shop.on("Placed", (_, { attempt }) =>
+              Effect.suspend(() => {
+                attempts.push(attempt)
+                return handling(attempt)
+              }), { consumer: "mailer" }))
+        yield* inProcess(Effect.gen(function*() {
+          yield* serve(() => Outbox.retryAfter("300 millis", "no"))
+          yield* (yield* Shop).publish(placed("1"))
+          yield* until(Effect.sync(() => attempts.length === 1))
+          yield* (yield* Shop).awaitIdle
+        }))
+        yield* inProcess(Effect.gen(function*() {
+          yield* serve(() => Effect.never)
+          yield* until(Effect.sync(() => attempts.length === 2))
+        }))
+        yield* inProcess(Effect.gen(function*() {
+          yield* serve(() => Effect.void)
+          yield* until(Effect.sync(() => attempts.length === 3))
+        }))
+        yield* expect("attempts", attempts, [1, 2, 2])
+      })
+  ),
+
+  situation(
+    topic,
+    "with afterDeath \"hold\" what comes behind a dead letter of its key waits, also over a restart",
+    ({ inProcess }) =>
+      Effect.gen(function*() {
+        const log: Array<string> = []
+        const serve = Effect.flatMap(Shop, (shop) =>
+          shop.on(["Placed", "Paid"], (event) => {
+            if (event._tag === "Placed" && event.order === "bad") return Outbox.giveUp("no")
+            return Effect.sync(() => log.push(wordOf(event)))
+          }, { consumer: "ledger", order: "key", afterDeath: "hold" }))
+        yield* inProcess(Effect.gen(function*() {
+          const shop = yield* Shop
+          yield* serve
+          yield* shop.publishAll([placed("bad"), paid("bad"), placed("good"), paid("good")])
+          yield* shop.awaitIdle
+        }))
+        yield* expect("not held", log, ["Placed good", "Paid good"])
+        yield* inProcess(Effect.gen(function*() {
+          const shop = yield* Shop
+          yield* serve
+          yield* shop.awaitIdle
+          yield* expect("still not held", log.length, 2)
+          yield* shop.discard(yield* letters)
+          yield* until(Effect.sync(() => log.includes("Paid bad")))
+        }))
+      })
+  )
+]
