@@ -1,5 +1,5 @@
 /**
- * `npm run soak:openwatch [-- MINUTES]`: `openwatch run` for a while, two minutes by default, while hosts go down and come up,
+ * `npm run soak:openwatch [-- MINUTES]`, or for what `storm.ts` says `npm run soak:openwatch -- storm [MINUTES]`: `openwatch run` for a while, two minutes by default, while hosts go down and come up,
  * scans get worse and better, the process is paused, its receiver fails and drips, and files cannot be read.
  *
  * The script knows what is true at each moment. In the end, and whenever things have been as they are for long enough, exactly
@@ -14,6 +14,8 @@ import { tmpdir } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+
+if (process.argv[2] === "storm") await import("./storm.ts")
 
 const minutes = Number(process.argv[2] ?? 2)
 if (!(minutes > 0)) {
