@@ -76,6 +76,52 @@ for (const place of places) {
         })))
 
       for (const order of ["all", "key", "none"] as const) {
+        it.effect(`an event that ends its process each time is given up after its attempts, too (order ${order})`, () =>
+          Effect.gen(function*() {
+            const { inProcess, prefix } = yield* processes
+            // The time of a lease does not pass.
+            const named = { lease: "1 hour", process: "shop" } as const
+            const handled = yield* Queue.unbounded<string>()
+            const serve = Effect.flatMap(
+              ShopOutbox,
+              (outbox) =>
+                outbox.on("OrderPlaced", (event) => Queue.offer(handled, event.order), {
+                  consumer: "mailer",
+                  order,
+                  maxAttempts: 2
+                })
+            )
+            // What a process leaves that was killed in the second attempt.
+            const killed = Effect.gen(function*() {
+              yield* Effect.scoped(serve)
+              yield* (yield* ShopOutbox).publishAll([placed("deadly"), placed("harmless")])
+              const sql = yield* SqlClient.SqlClient
+              const table = (name: string) => sql(`${prefix}${name}`)
+              yield* sql`INSERT INTO ${table("processes")} (id, lease_until, beat) VALUES ('shop/1', ${
+                sql.literal("9999999999999")
+              }, 0)`
+              yield* sql`INSERT INTO ${table("members")} (process, consumer) VALUES ('shop/1', 'mailer')`
+              yield* sql`UPDATE ${table("positions")} SET owner = 'shop/1'`
+              yield* sql`INSERT INTO ${table("parked")} (consumer, seq, part, key_hash, state, attempts, due_at)
+                SELECT 'mailer', seq, slot % (SELECT count(*) FROM ${table("positions")}), key_hash, 'retrying', 2, 0
+                FROM ${table("events")} ORDER BY seq LIMIT 1`
+            })
+            yield* inProcess(killed, named)
+            yield* inProcess(
+              Effect.gen(function*() {
+                yield* serve
+                yield* until(Effect.map(letters, ({ length }) => length > 0))
+                assert.strictEqual(yield* Queue.take(handled), "harmless")
+                const [letter] = yield* letters
+                assert.deepInclude(letter, { event: placed("deadly"), attempts: 2 })
+                assert.include(letter!.cause, "The process died while it handled the event")
+              }),
+              named
+            )
+          }))
+      }
+
+      for (const order of ["all", "key", "none"] as const) {
         it.effect(`a requeued event is handled out of its place, and says so (order ${order})`, () =>
           inShop(Effect.gen(function*() {
             const outbox = yield* ShopOutbox

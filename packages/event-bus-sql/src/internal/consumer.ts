@@ -26,7 +26,7 @@ import { describe, isCollision, isOutage } from "./outage.ts"
 import { type Entry, type Host, type Order, Partition } from "./partition.ts"
 import { retryPause } from "./retryPause.ts"
 import { inTurn, Signal } from "./signal.ts"
-import { Fenced, GiveUp, PartlyFailed, RetryAfter, TimedOut, Undecodable } from "./verdict.ts"
+import { EndedItsProcess, Fenced, GiveUp, PartlyFailed, RetryAfter, TimedOut, Undecodable } from "./verdict.ts"
 
 const pageSize = 500
 
@@ -464,10 +464,21 @@ export class Consumer implements Host {
     }
   }
 
+  /**
+   * The last attempt was written before it ran, and nothing came of it: it ended its process. What is written now for the next one
+   * is one too many.
+   */
+  private hasEndedItsProcess(entry: Entry): boolean {
+    if (!entry.isAttemptSaved || entry.attempts <= this.settings.maxAttempts) return false
+    entry.attempts--
+    return true
+  }
+
   private attempt(entry: Entry): Effect.Effect<Outcome, unknown> {
     const row = entry.row!
     const outcome = this.withoutHandler(row)
     if (outcome !== undefined) return Effect.succeed(outcome)
+    if (this.hasEndedItsProcess(entry)) return Effect.fail(new EndedItsProcess())
     const handling = Effect.suspend(() => this.settings.handle(this.decode(row), this.deliveryOf(entry, row)))
     const traced = row.trace === null ? handling : this.traced(`process ${row.kind}`, [row], handling)
     return Effect.as(this.settings.isTransactional ? this.inTransaction([entry], traced) : traced, handled)
@@ -484,6 +495,10 @@ export class Consumer implements Host {
         const outcome = this.withoutHandler(row)
         if (outcome !== undefined) {
           outcomes.set(entry, outcome)
+          continue
+        }
+        if (this.hasEndedItsProcess(entry)) {
+          causes.set(entry, Cause.fail(new EndedItsProcess()))
           continue
         }
         let event: EventBus.AnyEvent

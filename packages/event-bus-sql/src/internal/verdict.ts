@@ -19,6 +19,13 @@ export class TimedOut extends Data.TaggedError("TimedOut")<{ readonly millis: nu
   }
 }
 
+/** Its process died with the event in hand, in its last attempt. */
+export class EndedItsProcess extends Data.TaggedError("EndedItsProcess")<{}> {
+  override get message(): string {
+    return "The process died while it handled the event, in the last attempt"
+  }
+}
+
 /** The event cannot be read by this version of the application. */
 export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly kind: string; readonly cause: unknown }> {
   override get message(): string {
