@@ -3,14 +3,16 @@
  */
 import { assert, describe, layer, vi } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import { spawnSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { existsSync, globSync, readFileSync, statSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { extname, join } from "node:path"
+import { promisify } from "node:util"
 import type { Page } from "playwright-core"
 import { Browser, isMissing, openPage } from "../../packages/inspector/test/browser/browser.ts"
 
+const execute = promisify(execFile)
 const site = join(import.meta.dirname, "..")
 const built = join(site, "dist/site")
 
@@ -18,7 +20,7 @@ const built = join(site, "dist/site")
 const isWithoutTools = !existsSync(join(site, "node_modules")) && (process.env["CI"] ?? "") === ""
 if (isWithoutTools) console.log("skipped: the site's tests need VitePress: npm run docs")
 
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 600_000 })
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 })
 
 const types: Record<string, string> = { ".css": "text/css", ".html": "text/html", ".js": "text/javascript" }
 
@@ -27,8 +29,8 @@ class Site extends Context.Service<Site, string>()("test/Site") {
   static readonly layer = Layer.effect(
     Site,
     Effect.gen(function*() {
-      const { status, stderr } = spawnSync(process.execPath, [join(site, "src/main.ts")], { encoding: "utf8" })
-      if (status !== 0) throw new Error(`the site could not be built: ${stderr}`)
+      // If it fails, the error has what it printed.
+      yield* Effect.promise(() => execute(process.execPath, [join(site, "src/main.ts")]))
       const server = yield* Effect.acquireRelease(
         Effect.callback<ReturnType<typeof createServer>>((resume) => {
           const server = createServer((request, response) => {
@@ -79,6 +81,8 @@ const readAll = (page: Page, files: ReadonlyArray<string>): Effect.Effect<Readon
 /** The paths of the first results of a search. */
 const search = (page: Page, words: string) =>
   Effect.promise(async () => {
+    // From then on it listens to keys.
+    await page.waitForFunction(`document.querySelector("#app").__vue_app__ !== undefined`)
     await page.keyboard.press("Control+k")
     await page.locator("#localsearch-input").fill(words)
     const results = page.locator("#localsearch-list a.result")
