@@ -61,4 +61,8 @@ describe("Tarball", () => {
       assert.deepStrictEqual(links.filter((target) => !documents.has(target)), [], place)
     }
   })
+
+  it.each(packages)("of $name has a changelog of its version", ({ path, version }) => {
+    assert.include(readFileSync(join(root, path, "CHANGELOG.md"), "utf8"), `\n## ${version}\n`)
+  })
 })
