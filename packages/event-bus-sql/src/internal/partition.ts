@@ -207,6 +207,8 @@ export class Partition {
       const entry = this.ready[index]!
       // What a transaction leaves behind is a position and nothing beyond it.
       if (this.host.isTransactional && !(entry.isPassed ? entry.seq <= this.storedPos : this.isNextToPass(entry))) {
+        // It may wait for nothing but a position that is not written yet.
+        if (entry.isPassed) this.touch()
         return undefined
       }
       this.ready.splice(index, 1)
