@@ -8,7 +8,9 @@ import * as CliError from "effect/cli/CliError"
 import { HttpRouter, HttpServer } from "effect/http"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
+import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
+import { SystemOutbox } from "../events/SystemOutbox.ts"
 import type { HttpSettings } from "./HttpSettings.ts"
 
 /** The page cannot be served at the address of the settings. */
@@ -29,7 +31,7 @@ export interface LivePage {
    * Answers requests until its scope closes. The address is given back then, and pages that are open are cut off rather
    * than waited for.
    */
-  readonly layer: Layer.Layer<never, never, SystemEventBus | FleetView>
+  readonly layer: Layer.Layer<never, never, SystemEventBus | FleetView | SystemOutbox | AlertOutbox>
 }
 
 const urlOf = (host: string, port: number): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}/`
@@ -82,10 +84,11 @@ export const listen = Effect.fn("LivePage.listen")(
     const { address, port: boundPort } = server.address() as AddressInfo
     const url = urlOf(reachableAt[address] ?? address, boundPort)
     const routes = Layer.unwrap(
-      Effect.map(
-        FleetView,
-        (fleet) => Inspector.layer(SystemEventBus, { title: "OpenWatch", token, hosts, fleet, isAlone: true })
-      )
+      Effect.gen(function*() {
+        const fleet = yield* FleetView
+        const outboxes = [yield* SystemOutbox, yield* AlertOutbox]
+        return Inspector.layer(SystemEventBus, { title: "OpenWatch", token, hosts, fleet, outboxes, isAlone: true })
+      })
     )
     const served = HttpRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(
       Layer.provide([Layer.succeed(HttpServer.HttpServer, http), NodeHttpServer.layerHttpServices]),

@@ -1,10 +1,11 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { FleetView } from "@openwatch/inspector"
-import { type HttpSettings, LivePage, SystemEventBus } from "@openwatch/openwatch"
+import { type HttpSettings, LivePage, Storage } from "@openwatch/openwatch"
 import { Effect, FileSystem, Layer, Schedule, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import { outboxes } from "../storage/Database.ts"
 import * as OpenWatch from "./openwatchRun.ts"
 
 const token = "correct horse battery staple"
@@ -131,9 +132,35 @@ describe("the live page of openwatch run", () => {
   )
 })
 
+describe("durable events on the live page of openwatch run", () => {
+  live(
+    "are those of what is noticed, and of what becomes of alerts",
+    Effect.gen(function*() {
+      const folder = yield* OpenWatch.makeFolder({ port: 0 }, [nobody])
+      const { url } = yield* OpenWatch.start(folder)
+      const answer = yield* get(`${yield* url}api/outboxes`)
+      const outboxes = JSON.parse(answer!.text) as ReadonlyArray<{
+        readonly name: string
+        readonly problem: unknown
+        readonly consumers: ReadonlyArray<{ readonly name: string; readonly dead: number }>
+      }>
+      assert.deepStrictEqual(
+        outboxes.map(({ consumers, name, problem }) => [name, problem, consumers.map(({ name }) => name)]),
+        [
+          ["@openwatch/SystemOutbox", null, ["alert-router"]],
+          ["@openwatch/AlertOutbox", null, ["channel/console"]]
+        ]
+      )
+    })
+  )
+})
+
 describe("an address that is taken before there is anything to show", () => {
   const nothing = Layer.mergeAll(
-    SystemEventBus.layer,
+    outboxes.pipe(Layer.provide(Layer.unwrap(Effect.map(
+      Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped()),
+      (path) => Storage.layer({ _tag: "DataFolder", path })
+    )))),
     Layer.succeed(
       FleetView,
       FleetView.of({ hosts: Effect.succeed([]), openAlerts: Effect.succeed([]), scores: () => Effect.succeed([]) })
@@ -148,7 +175,7 @@ describe("an address that is taken before there is anything to show", () => {
       const served = get(`${url}health`).pipe(Effect.provide(Layer.provide(layer, nothing)))
       assert.strictEqual((yield* served)?.status, 200)
       assert.isUndefined(yield* get(url))
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("is given back where the page is never served", () =>
     Effect.gen(function*() {
