@@ -1,8 +1,10 @@
 import { useMemo, useState } from "preact/hooks"
 import { clock, count } from "./format.ts"
 import type { Entry, HostState } from "./Live.ts"
+import { More } from "./More.tsx"
 
-const shownAtMost = 200
+/** Each of a hundred events a second moves all that are shown. */
+const shownAtMost = 60
 
 /** What hosts are called, by their ids. */
 type Names = ReadonlyMap<string, string>
@@ -47,6 +49,7 @@ export const Events = (
 ) => {
   const names = useMemo(() => new Map(hosts.map(({ id, name }) => [id, name])), [hosts])
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set())
+  const [isAll, setIsAll] = useState(false)
   const [paused, setPaused] = useState<ReadonlyArray<Entry>>()
   const toggle = (kind: string) => {
     const next = new Set(hidden)
@@ -55,8 +58,9 @@ export const Events = (
   }
   const wanted = (paused ?? entries).filter((entry) => entry.notice !== undefined || !hidden.has(entry.kind))
   // A thousand events may follow what is said of those before them.
-  const notice = wanted.slice(shownAtMost).find((entry) => entry.notice !== undefined)
-  const shown = [...wanted.slice(0, shownAtMost), ...(notice === undefined ? [] : [notice])]
+  const most = isAll ? wanted.length : shownAtMost
+  const notice = wanted.slice(most).find((entry) => entry.notice !== undefined)
+  const shown = [...wanted.slice(0, most), ...(notice === undefined ? [] : [notice])]
   const newest = paused?.[0]?.key ?? -1
   const waiting = paused === undefined ? 0 : entries.filter(({ key }) => key > newest).length
 
@@ -88,6 +92,7 @@ export const Events = (
             {shown.map((entry) => <Line key={entry.key} entry={entry} names={names} />)}
           </ol>
         )}
+      <More of={wanted.length} most={shownAtMost} isAll={isAll} onChange={setIsAll} />
     </section>
   )
 }

@@ -88,7 +88,7 @@ const fleetEvery = 5_000
 /** An event may change the fleet. A hundred a second do not have it read more often than this. */
 const fleetAtMostEvery = 2_000
 /** How long events are gathered, for one change of the page. */
-const gathered = 250
+const gathered = 300
 const outboxesEvery = 3_000
 const slowestRetry = 10_000
 
