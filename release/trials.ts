@@ -63,6 +63,7 @@ export const trials: Readonly<Record<string, Trial>> = {
     oldestNode: 24
   },
   "@openwatch/event-bus-nats": {
+    besides: ["@openwatch/event-bus-sql"],
     // It needs a server. Its layers are made, which imports all of it.
     commands: [{ what: "the program of its README is loaded", args: ["program-0.js"], expected: "" }],
     // Those of the NATS client, under exactOptionalPropertyTypes.
