@@ -101,12 +101,15 @@ interface Watched {
 
 class Unauthorized extends Error {}
 
-const getJson = async <A>(path: string): Promise<A> => {
-  const response = await fetch(path, { signal: AbortSignal.timeout(5_000), cache: "no-store" })
+/** A response that has what was asked for, or says that it has not changed. */
+const get = async (path: string, headers: Record<string, string> = {}): Promise<Response> => {
+  const response = await fetch(path, { signal: AbortSignal.timeout(5_000), cache: "no-store", headers })
   if (response.status === 401) throw new Unauthorized()
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`)
-  return response.json() as Promise<A>
+  if (!response.ok && response.status !== 304) throw new Error(`${path} answered ${response.status}`)
+  return response
 }
+
+const getJson = async <A>(path: string): Promise<A> => (await get(path)).json() as Promise<A>
 
 /** What was read of a path, and by which the server knows that it is the same still. */
 interface Known {
@@ -117,14 +120,8 @@ interface Known {
 /** The very same value as the last time, if nothing has changed. */
 const getChanged = async <A>(path: string, known: Map<string, Known>): Promise<A> => {
   const before = known.get(path)
-  const response = await fetch(path, {
-    signal: AbortSignal.timeout(5_000),
-    cache: "no-store",
-    headers: before === undefined ? {} : { "if-none-match": before.etag }
-  })
+  const response = await get(path, before === undefined ? {} : { "if-none-match": before.etag })
   if (response.status === 304) return before!.value as A
-  if (response.status === 401) throw new Unauthorized()
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`)
   const value = await response.json() as A
   known.set(path, { etag: response.headers.get("etag") ?? "", value })
   return value
