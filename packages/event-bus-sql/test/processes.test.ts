@@ -329,18 +329,24 @@ for (const place of places) {
           assert.deepStrictEqual(yield* Queue.takeAll(begun), ["2"])
         }))
 
+      /** A process in which a payment has failed, and is tried again, whoever serves its consumer next. */
+      const withFailedPayment = Effect.gen(function*() {
+        const { process } = yield* processes
+        const services = yield* process(quick)
+        const outbox = Context.get(services, ShopOutbox)
+        const failing = { consumer: "ledger", order: "none", retry: Schedule.spaced("10 millis") } as const
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* outbox.on(["OrderPlaced", "OrderPaid"], () => Effect.fail("no"), failing)
+          yield* outbox.publish(paid("1", 5))
+          yield* until(Effect.map(outbox.consumers, ([ledger]) => ledger!.retrying === 1))
+        }))
+        return { failing, outbox, services }
+      })
+
       it.effect("an event of a kind that a process does not serve stays parked for those that do", () =>
         Effect.gen(function*() {
-          const { process } = yield* processes
+          const { failing, outbox, services } = yield* withFailedPayment
           const handled = yield* Queue.unbounded<string>()
-          const services = yield* process(quick)
-          const outbox = Context.get(services, ShopOutbox)
-          const failing = { consumer: "ledger", order: "none", retry: Schedule.spaced("10 millis") } as const
-          yield* Effect.scoped(Effect.gen(function*() {
-            yield* outbox.on(["OrderPlaced", "OrderPaid"], () => Effect.fail("no"), failing)
-            yield* outbox.publish(paid("1", 5))
-            yield* until(Effect.map(outbox.consumers, ([ledger]) => ledger!.retrying === 1))
-          }))
           yield* Effect.scoped(Effect.gen(function*() {
             yield* outbox.on("OrderPlaced", ({ order }) => Queue.offer(handled, order), failing)
             yield* until(Effect.map(Effect.provide(shares, services), (counts) => counts.join() === "15"))
@@ -353,16 +359,8 @@ for (const place of places) {
 
       it.effect("what was parked of a kind that has been retired since is forgotten", () =>
         Effect.gen(function*() {
-          const { process } = yield* processes
+          const { failing, outbox, services } = yield* withFailedPayment
           const handled = yield* Queue.unbounded<string>()
-          const services = yield* process(quick)
-          const outbox = Context.get(services, ShopOutbox)
-          const failing = { consumer: "ledger", order: "none", retry: Schedule.spaced("10 millis") } as const
-          yield* Effect.scoped(Effect.gen(function*() {
-            yield* outbox.on(["OrderPlaced", "OrderPaid"], () => Effect.fail("no"), failing)
-            yield* outbox.publish(paid("1", 5))
-            yield* until(Effect.map(outbox.consumers, ([ledger]) => ledger!.retrying === 1))
-          }))
           yield* Effect.provide(ledger(["OrderPlaced"], handled, { ...failing, retires: ["OrderPaid"] }), services)
           yield* until(Effect.map(outbox.consumers, ([ledger]) => ledger!.retrying === 0))
           assert.deepStrictEqual(yield* Queue.clear(handled), [])

@@ -1,12 +1,8 @@
 import { DateTime, Effect, Schedule } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
-import { expect, paid, placed, Shop, situation, until, wordOf } from "./stage.ts"
+import { expect, numbers, paid, placed, Shop, situation, soon, until, wordOf } from "./stage.ts"
 
 const topic = "Consumers"
-
-const numbers = (count: number) => Array.from({ length: count }, (_, i) => String(i))
-
-const soon = Schedule.spaced("10 millis")
 
 const ordered = (order: "all" | "key") =>
   situation(

@@ -1,10 +1,8 @@
-import { Effect, Schedule, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import * as Outbox from "../../Outbox.ts"
-import { expect, paid, placed, Shop, situation, until, wordOf } from "./stage.ts"
+import { expect, paid, placed, Shop, situation, soon, until, wordOf } from "./stage.ts"
 
 const topic = "Failures"
-
-const soon = Schedule.spaced("10 millis")
 
 const letters = Effect.flatMap(Shop, (shop) => Stream.runCollect(shop.deadLetters()))
 

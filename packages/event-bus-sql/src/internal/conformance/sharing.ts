@@ -1,9 +1,7 @@
 import { Context, Effect, Exit, Scope } from "effect"
-import { expect, paid, placed, type Process, Shop, situation, until, wordOf } from "./stage.ts"
+import { expect, numbers, paid, placed, type Process, Shop, situation, until, wordOf } from "./stage.ts"
 
 const topic = "Several processes"
-
-const numbers = (count: number) => Array.from({ length: count }, (_, i) => String(i))
 
 const serve = (services: Process, log: Array<string>, kinds: ReadonlyArray<"Placed" | "Paid"> = ["Placed", "Paid"]) =>
   Context.get(services, Shop).on(kinds, (event) => Effect.sync(() => log.push(wordOf(event))), {

@@ -33,6 +33,12 @@ export const placed = (order: string): Placed => new Placed({ order, occurredAt 
 
 export const paid = (order: string): Paid => new Paid({ order, occurredAt })
 
+/** So many orders, from 0. */
+export const numbers = (count: number): ReadonlyArray<string> => Array.from({ length: count }, (_, i) => String(i))
+
+/** Tries again without making a test wait. */
+export const soon = Schedule.spaced("10 millis")
+
 /** An event in one word. */
 export const wordOf = (event: Placed | Paid): string => `${event._tag} ${event.order}`
 
@@ -73,7 +79,7 @@ export const expect = (what: string, found: unknown, expected: unknown): Effect.
 
 /** Waits until something holds. */
 export const until = <E, R>(holds: Effect.Effect<boolean, E, R>): Effect.Effect<unknown, E, R> =>
-  Effect.repeat(holds, { until: (holds) => holds, schedule: Schedule.spaced("10 millis") })
+  Effect.repeat(holds, { until: (holds) => holds, schedule: soon })
 
 const patience = "30 seconds"
 
