@@ -9,7 +9,6 @@ export type Files = ReadonlyMap<string, string>
 
 export interface Manifest {
   readonly name: string
-  readonly private?: boolean
   readonly exports?: Readonly<Record<string, Readonly<Record<string, string>>>>
   readonly scripts?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>

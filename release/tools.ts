@@ -1,9 +1,9 @@
 /**
- * The tools of releases. They are many and large, so `npm ci` in the repository leaves them out, and who needs one installs all.
+ * The tools of releases. They are large: whoever needs one installs all of them, about 900 MB.
  */
-import { execFileSync, spawn } from "node:child_process"
-import { existsSync } from "node:fs"
+import { spawn } from "node:child_process"
 import { join } from "node:path"
+import { install } from "./install.ts"
 
 export const root = join(import.meta.dirname, "..")
 
@@ -11,10 +11,7 @@ const installed = join(import.meta.dirname, "node_modules")
 
 /** Where a tool's executable is. */
 export const tool = (name: string): string => {
-  if (!existsSync(join(installed, ".package-lock.json"))) {
-    console.log("Installing the tools of releases (about 900 MB, once)")
-    execFileSync("npm", ["ci"], { cwd: import.meta.dirname, stdio: "inherit" })
-  }
+  install(import.meta.dirname)
   return join(installed, ".bin", name)
 }
 

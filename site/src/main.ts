@@ -7,6 +7,7 @@
 import { spawnSync } from "node:child_process"
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { install } from "../../release/install.ts"
 import { type Page, repositoryPages, withoutTags } from "./pages.ts"
 import { referencePages } from "./reference.ts"
 
@@ -17,15 +18,6 @@ const staged = join(site, "dist/pages")
 const run = (command: string, args: ReadonlyArray<string>, cwd: string): void => {
   const { status } = spawnSync(command, args, { cwd, stdio: "inherit" })
   if (status !== 0) process.exit(status ?? 1)
-}
-
-/** Installs what the lock file says, if that is not what is there. */
-const install = (): void => {
-  const lock = readFileSync(join(site, "package-lock.json"), "utf8")
-  const installed = join(site, "node_modules/.installed.json")
-  if (existsSync(installed) && readFileSync(installed, "utf8") === lock) return
-  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], site)
-  writeFileSync(installed, lock)
 }
 
 const write = (page: Page): void => {
@@ -47,7 +39,7 @@ const stage = (): void => {
 }
 
 const [command = "build", ...rest] = process.argv.slice(2)
-install()
+install(site, "--ignore-scripts")
 rmSync(staged, { recursive: true, force: true })
 // The reference shows the types that the compiler found where the sources leave them out.
 const packages = globSync("packages/*/tsconfig.json", { cwd: root })
