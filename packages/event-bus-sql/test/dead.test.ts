@@ -216,7 +216,7 @@ for (const place of places) {
             Effect.flatMap(ShopOutbox, (outbox) => Effect.flatMap(letters, outbox.requeue)),
             other
           )
-          yield* until(Effect.sync(() => state.log.length === 3))
+          yield* until(Effect.sync(() => state.log.length >= 3))
         }))
 
       it.effect("consumers tells the lag, what is tried again, held and dead, and who serves", () =>

@@ -66,7 +66,7 @@ for (const place of places) {
           yield* until(Effect.map(Effect.provide(shares, a), (counts) => counts.join() === "8,8"))
           const numbers = Array.from({ length: 100 }, (_, i) => String(i))
           yield* Context.get(a, ShopOutbox).publishAll(numbers.map(placed))
-          yield* until(Effect.map(Queue.size(handled), (size) => size === 100))
+          yield* until(Effect.map(Queue.size(handled), (size) => size >= 100))
           const all = yield* Queue.takeN(handled, 100)
           assert.sameMembers(all.map(([, order]) => order), numbers)
           assert.deepStrictEqual(new Set(all.map(([by]) => by)), new Set(["a", "b"]))
@@ -102,7 +102,7 @@ for (const place of places) {
           const b = yield* process(quick)
           yield* Effect.provide(serve((event) => Queue.offer(log, `${event._tag} ${event.order}`)), b)
           yield* mayEnd.open
-          yield* until(Effect.map(Queue.size(log), (size) => size === 40))
+          yield* until(Effect.map(Queue.size(log), (size) => size >= 40))
           const order = yield* Queue.takeN(log, 40)
           assert.strictEqual(new Set(order).size, 40)
           for (const number of numbers) {
@@ -131,7 +131,7 @@ for (const place of places) {
                   attempts.push(rows.map(({ attempts }) => attempts))
                 }))
               )
-              yield* until(Effect.sync(() => attempts.length === 2))
+              yield* until(Effect.sync(() => attempts.length >= 2))
               yield* (yield* ShopOutbox).awaitIdle
               assert.deepStrictEqual(attempts, [[1], [1]])
               assert.deepStrictEqual(yield* sql`SELECT * FROM ${sql(`${prefix}parked`)}`, [])
@@ -275,10 +275,10 @@ for (const place of places) {
           yield* Effect.scoped(serveBoth)
           const outbox = Context.get(old, ShopOutbox)
           yield* outbox.publishAll([placed("1"), paid("1", 5), placed("2")])
-          yield* until(Effect.map(Queue.size(handled), (size) => size === 1))
+          yield* until(Effect.map(Queue.size(handled), (size) => size >= 1))
           yield* until(Effect.map(Effect.provide(shares, old), (counts) => counts.length === 0))
           yield* serveBoth
-          yield* until(Effect.map(Queue.size(handled), (size) => size === 3))
+          yield* until(Effect.map(Queue.size(handled), (size) => size >= 3))
           assert.deepStrictEqual(yield* Queue.takeN(handled, 3), ["OrderPlaced 1", "OrderPaid 1", "OrderPlaced 2"])
         }))
 
@@ -324,7 +324,7 @@ for (const place of places) {
           yield* Effect.provide(ledger(["OrderPlaced", "OrderPaid"], handled), fresh)
           yield* mayEnd.open
           yield* outbox.publishAll([placed("2"), paid("1", 5)])
-          yield* until(Effect.map(Queue.size(handled), (size) => size === 3))
+          yield* until(Effect.map(Queue.size(handled), (size) => size >= 3))
           assert.deepStrictEqual(yield* Queue.takeAll(handled), ["OrderPlaced 1", "OrderPlaced 2", "OrderPaid 1"])
           assert.deepStrictEqual(yield* Queue.takeAll(begun), ["2"])
         }))
@@ -353,7 +353,7 @@ for (const place of places) {
           }))
           assert.deepStrictEqual(yield* Queue.clear(handled), [])
           yield* Effect.provide(ledger(["OrderPlaced", "OrderPaid"], handled, failing), services)
-          yield* until(Effect.map(Queue.size(handled), (size) => size === 1))
+          yield* until(Effect.map(Queue.size(handled), (size) => size >= 1))
           assert.deepStrictEqual(yield* Queue.takeAll(handled), ["OrderPaid 1"])
         }))
 
@@ -397,7 +397,7 @@ for (const place of places) {
             yield* Fiber.join(publishing)
             yield* Fiber.join(serving)
             yield* outbox.publishAll([placed("1"), paid("late", 5)])
-            yield* until(Effect.map(Queue.size(handled), (size) => size === 2))
+            yield* until(Effect.map(Queue.size(handled), (size) => size >= 2))
             assert.deepStrictEqual(yield* Queue.takeAll(handled), ["OrderPlaced 1", "OrderPaid late"])
           })
       )

@@ -128,12 +128,19 @@ describe("a process that was paused", () => {
   // @ac AC-10
   it.live("[system-liveness-loop/AC-10] in the middle of its probes takes them for void", () =>
     Effect.gen(function*() {
-      // Slow enough that all of them wait when the process stops.
-      let connections = 0
+      // Greets nobody before the pause: all of them wait when the process stops.
+      const waiting = new Set<Net.Socket>()
+      let isGreeting = false
+      let greeted = 0
       const server = Net.createServer((socket) => {
-        connections++
         socket.on("error", () => {})
-        setTimeout(() => socket.end("SSH-2.0-test\r\n"), 1_500)
+        if (isGreeting) {
+          socket.on("close", () => void greeted++)
+          socket.end("SSH-2.0-test\r\n")
+          return
+        }
+        waiting.add(socket)
+        socket.on("close", () => waiting.delete(socket))
       })
       yield* Effect.acquireRelease(
         Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
@@ -147,14 +154,17 @@ describe("a process that was paused", () => {
         Effect.gen(function*() {
           while (!isSo()) yield* Effect.sleep("20 millis")
         })
-      yield* until(() => connections === 23)
+      yield* until(() => waiting.size === hosts.length)
       process.kill(pid, "SIGSTOP")
+      const before = lines.length
+      // Longer than a probe may take.
       yield* Effect.sleep("6500 millis")
+      isGreeting = true
       process.kill(pid, "SIGCONT")
+      const unreachable = () => lines.slice(before).filter((line) => line.includes("unreachable"))
       // All are probed again.
-      yield* until(() => connections === 46)
-      yield* Effect.sleep("2 seconds")
+      yield* until(() => greeted >= hosts.length || unreachable().length > 0)
       yield* stop
-      assert.deepStrictEqual(lines.filter((line) => line.includes("unreachable")), [])
+      assert.deepStrictEqual(unreachable(), [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 90_000)
 })
