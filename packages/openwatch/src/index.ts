@@ -8,6 +8,7 @@ export { type AlertChannel, AlertChannels, ChannelError } from "./alert-router/A
 export { AlertBus, AlertEnded, AlertOutbox, AlertRaised } from "./alert-router/AlertOutbox.ts"
 export * as AlertRouter from "./alert-router/AlertRouter.ts"
 export { HostLabel } from "./alert-router/HostLabel.ts"
+export { HostTags } from "./alert-router/HostTags.ts"
 export * as AlertStore from "./alert-store/AlertStore.ts"
 export * as SqlAlertStore from "./alert-store/SqlAlertStore.ts"
 export * as ConsoleChannel from "./channels/Console.ts"

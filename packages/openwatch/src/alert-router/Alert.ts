@@ -47,6 +47,9 @@ export const severityOf: { readonly [T in AlertType]: Severity } = {
   drift_improvement: "info"
 }
 
+/** The tags that alerts have by themselves, beside those of their host: a drift alone has `score_delta`. */
+export const AllAlertTags = ["severity", "alert_type", "host_id", "host", "score_delta"] as const
+
 /**
  * Whether an alert needs somebody until it is resolved. An alert of severity `info` does not: it is never open, and is
  * stored as resolved.
@@ -92,7 +95,10 @@ export class Alert extends Schema.Class<Alert>("Alert")({
   resolves: Schema.optionalKey(Schema.String),
   /** The id of the alert whose place this one takes: of the same problem, which has become worse. */
   supersedes: Schema.optionalKey(Schema.String),
-  /** What channels are chosen by: `severity`, `alert_type`, `host_id`, `host`, and for drift `score_delta`, in points. */
+  /**
+   * What channels are chosen by: the host's own of the inventory, `severity`, `alert_type`, `host_id`, `host`, and for drift
+   * `score_delta`, in points.
+   */
   tags: Schema.Record(Schema.String, Schema.String),
   /** When what it tells of happened, by the event. */
   occurredAt: Schema.DateTimeUtc
@@ -197,11 +203,15 @@ const tellDrift = (event: DriftDetected, host: string): Told => {
 
 /**
  * What follows from an event. `hostLabel` is what people call its host where the event, of an earlier version, does not
- * say.
+ * say; `hostTags` are the tags of its host.
  */
 export const fromEvent = (
   event: Event,
-  options: { readonly id: string; readonly hostLabel: string }
+  options: {
+    readonly id: string
+    readonly hostLabel: string
+    readonly hostTags?: Readonly<Record<string, string>> | undefined
+  }
 ): Consequence => {
   const label = event.host === undefined ? options.hostLabel : describeHost(event.host)
   const told = event._tag === "HeartbeatPulse" ? tellPulse(event, label) : tellDrift(event, label)
@@ -220,6 +230,7 @@ export const fromEvent = (
       ? event.reason === undefined ? {} : { reason: event.reason }
       : { drift: driftOf(event) }),
     tags: {
+      ...options.hostTags,
       severity,
       alert_type: type,
       host_id: event.hostId,

@@ -20,6 +20,7 @@ import { AlertChannels, wants } from "./AlertChannel.ts"
 import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
 import * as Deliveries from "./Deliveries.ts"
 import { HostLabel } from "./HostLabel.ts"
+import { HostTags } from "./HostTags.ts"
 
 /** How the router judges and how long it tries. */
 export interface Options {
@@ -122,6 +123,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   const store = yield* AlertStore
   const channels = yield* AlertChannels
   const hostLabel = yield* HostLabel
+  const hostTags = yield* HostTags
 
   const timeToLive = options?.timeToLive ?? defaultTimeToLive
   if (!Duration.between(timeToLive, timeToLiveRange)) return yield* new InvalidTimeToLive({ timeToLive })
@@ -168,7 +170,8 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   const handle = Effect.fnUntraced(function*(event: Event) {
     const consequence = fromEvent(event, {
       id: v7({ msecs: yield* Clock.currentTimeMillis }),
-      hostLabel: hostLabel(event.hostId)
+      hostLabel: hostLabel(event.hostId),
+      hostTags: hostTags(event.hostId)
     })
     const { alert } = consequence
     const wanting = alert === undefined ? [] : channels.filter((channel) => wants(channel, alert))

@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import { AlertChannels } from "../alert-router/AlertChannel.ts"
 import * as AlertRouter from "../alert-router/AlertRouter.ts"
 import { HostLabel } from "../alert-router/HostLabel.ts"
+import { HostTags } from "../alert-router/HostTags.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import * as Channels from "../channels/Channels.ts"
 import * as ReceiverClient from "../channels/ReceiverClient.ts"
@@ -37,13 +38,13 @@ const configuration = Argument.String("CONFIG.yaml").pipe(
 /** The hosts that the inventory has now, and what is found by them. */
 interface Fleet {
   hosts: ReadonlyArray<Host>
-  names: ReadonlyMap<HostId, string>
+  byId: ReadonlyMap<HostId, Host>
   hostOf: (target: Scan.ScanTarget) => TargetHosts.TargetHost
 }
 
 const fleetOf = (hosts: ReadonlyArray<Host>): Fleet => ({
   hosts,
-  names: new Map(hosts.map(({ id, name }) => [id, name])),
+  byId: new Map(hosts.map((host) => [host.id, host])),
   hostOf: TargetHosts.make(hosts)
 })
 
@@ -145,7 +146,10 @@ export const run = Command.make(
     yield* Layer.mergeAll(publishers(fleet, configuration), page).pipe(
       Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),
-      Layer.provide(Layer.succeed(HostLabel, (hostId: HostId) => fleet.names.get(hostId) ?? hostId)),
+      Layer.provide([
+        Layer.succeed(HostLabel, (hostId: HostId) => fleet.byId.get(hostId)?.name ?? hostId),
+        Layer.succeed(HostTags, (hostId: HostId) => fleet.byId.get(hostId)?.tags ?? {})
+      ]),
       Layer.provide(AlertChannels.layer(Channels.make(configuration.channels))),
       Layer.provide([ReceiverClient.layer, DateTime.layerCurrentZoneLocal]),
       Layer.provide(SqlAlertStore.layer),

@@ -1,7 +1,7 @@
 /**
  * A host of the inventory: what is watched, and where it answers.
  */
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { v5 } from "uuid"
 import { HostId } from "../events/HostId.ts"
 
@@ -25,7 +25,9 @@ export class Host extends Schema.Class<Host>("Host")({
   /** An IPv4 or IPv6 address, or a name that resolves to one. */
   address: Schema.String,
   /** The TCP port of its SSH server. */
-  port: Schema.Int
+  port: Schema.Int,
+  /** What it is beside its name, like `site: berlin`. */
+  tags: Schema.Record(Schema.String, Schema.String).pipe(Schema.withConstructorDefault(Effect.succeed({})))
 }) {
   /** `address:port`, with an IPv6 address in brackets. */
   get endpoint(): string {

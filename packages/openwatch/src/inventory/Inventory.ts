@@ -10,14 +10,16 @@
  *     address: web-2.example.org
  *     port: 2222
  *     id: 0192d3a4-8f00-7cc0-9a51-3f6b8e0c1d2e
+ *     tags: { site: berlin, role: web }
  * ```
  *
  * `port` is 22 where it is not given. A host without an `id` has one derived from its name (see `hostIdFromName`), so to
- * rename such a host is to watch another; give it an `id` to keep its identity.
+ * rename such a host is to watch another; give it an `id` to keep its identity. Its `tags` are on each of its alerts.
  */
 import { Effect, FileSystem, Option, Result, Schedule, Schema, SchemaTransformation, Stream } from "effect"
 import { CliError } from "effect/cli"
 import * as NetHost from "effect/net/Host"
+import { AllAlertTags } from "../alert-router/Alert.ts"
 import * as YamlFile from "../configuration/YamlFile.ts"
 import { HostId } from "../events/HostId.ts"
 import { Host, hostIdFromName } from "./Host.ts"
@@ -75,14 +77,27 @@ const GivenHostId = Schema.String.pipe(
   Schema.decodeTo(HostId)
 )
 
+// What stands in for a host on a command line, `site=berlin`, has to be told apart from the name of one.
+const TagName = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/),
+  Schema.makeFilter((name: string) => !AllAlertTags.some((tag) => tag === name))
+)
+
+const HostTags = Schema.Record(TagName, HostName).annotate({
+  message: "Expected a mapping of names to texts, like { site: berlin }",
+  messageUnexpectedKey: "Expected the name of a tag, of letters, digits, `_`, `.` and `-`, other than " +
+    `${AllAlertTags.join(", ")}, which alerts have by themselves`
+})
+
 const HostEntry = Schema.Struct({
   name: HostName,
   address: HostAddress,
   port: HostPort.pipe(Schema.withDecodingDefaultKey(Effect.succeed(22))),
-  id: Schema.optionalKey(GivenHostId)
+  id: Schema.optionalKey(GivenHostId),
+  tags: Schema.optionalKey(HostTags)
 }).annotate({
-  message: "Expected a host: a mapping with the keys `name` and `address`, and perhaps `port` and `id`",
-  messageUnexpectedKey: "Unknown key: a host has `name`, `address`, `port` and `id`"
+  message: "Expected a host: a mapping with the keys `name` and `address`, and perhaps `port`, `id` and `tags`",
+  messageUnexpectedKey: "Unknown key: a host has `name`, `address`, `port`, `id` and `tags`"
 })
 
 const InventoryFile = Schema.Struct({
@@ -123,8 +138,8 @@ export const parse = (file: string, text: string): Result.Result<Inventory, Inve
   const decoded = decodeFile(text)
   if (Result.isFailure(decoded)) return failWith(decoded.failure)
 
-  const hosts = decoded.success.hosts.map(({ address, id, name, port }) =>
-    new Host({ id: id ?? hostIdFromName(name), name, address, port })
+  const hosts = decoded.success.hosts.map(({ address, id, name, port, tags }) =>
+    new Host({ id: id ?? hostIdFromName(name), name, address, port, ...(tags === undefined ? {} : { tags }) })
   )
   const [duplicate, ...others] = findDuplicates(hosts)
   return duplicate === undefined ? Result.succeed({ file, hosts }) : failWith([duplicate, ...others])

@@ -14,6 +14,7 @@ import {
   HeartbeatPulse,
   type HostId,
   hostIdFromName,
+  HostTags,
   SqlAlertStore,
   Storage,
   type SystemEventBus,
@@ -235,6 +236,19 @@ describe("AlertRouter", () => {
       assert.deepStrictEqual(highOfDb.sent.map(({ hostId }) => hostId), [db])
       assert.deepStrictEqual(inherited.sent, [])
     }).pipe(running(router([all.channel, high.channel, highOfDb.channel, inherited.channel])))
+  })
+
+  it.effect("an alert has the tags of its host, and channels are chosen by them", () => {
+    const all = recording("all")
+    const berlin = recording("berlin", { site: "berlin" })
+    return Effect.gen(function*() {
+      yield* publish(pulse(web, false), pulse(db, false))
+      assert.deepStrictEqual(all.sent.map(({ tags }) => tags["site"]), ["berlin", undefined])
+      assert.deepStrictEqual(berlin.sent.map(({ hostId }) => hostId), [web])
+    }).pipe(
+      running(router([all.channel, berlin.channel])),
+      Effect.provideService(HostTags, (hostId) => hostId === web ? { site: "berlin" } : {})
+    )
   })
 
   // @spec system-alert-router

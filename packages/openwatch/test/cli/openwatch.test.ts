@@ -213,7 +213,7 @@ describe("check hosts with an inventory that is wrong says so, probes nothing, a
     "several things at once",
     withGoodHost(
       "  - { name: web, adress: 10.0.0.1 }\n",
-      " has 2 errors:\n  hosts[1].adress: Unknown key: a host has `name`, `address`, `port` and `id`\n  hosts[1].address: Missing"
+      " has 2 errors:\n  hosts[1].adress: Unknown key: a host has `name`, `address`, `port`, `id` and `tags`\n  hosts[1].address: Missing"
     )
   )
 })

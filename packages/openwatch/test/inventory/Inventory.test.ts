@@ -44,6 +44,22 @@ hosts:
     assert.deepStrictEqual(hostsOf("hosts: [{ name: a, address: '::1' }]").map(({ port }) => port), [22])
   })
 
+  it("has the tags that the file gives it", () => {
+    const hosts = hostsOf("hosts: [{ name: a, address: a, tags: { site: Berlin Mitte } }, { name: b, address: b }]")
+    assert.deepStrictEqual(hosts.map(({ tags }) => tags), [{ site: "Berlin Mitte" }, {}])
+  })
+
+  it.each([
+    ["severity: high", "hosts[0].tags.severity: Expected the name of a tag"],
+    ["a=b: c", "hosts[0].tags.a=b: Expected the name of a tag, of letters, digits"],
+    ["site: ''", "Expected a name without control characters or blanks around it"],
+    ["site: 5", "Expected string, got 5"]
+  ])("cannot have the tag %s", (tag, problem) => {
+    const [first, ...others] = problemsOf(`hosts: [{ name: a, address: a, tags: { ${tag} } }]`)
+    assert.deepStrictEqual(others, [])
+    assert.include(first, problem)
+  })
+
   it("keeps its id in lower case, however it is written", () => {
     const [host] = hostsOf("hosts: [{ name: a, address: a, id: 0192D3A4-8F00-7CC0-9A51-3F6B8E0C1D2E }]")
     assert.strictEqual(host?.id, "0192d3a4-8f00-7cc0-9a51-3f6b8e0c1d2e")
@@ -126,7 +142,7 @@ describe("an inventory is refused", () => {
     [
       "a key that is not known",
       "hosts: [{ name: a, address: a, prot: 22 }]",
-      "hosts[0].prot: Unknown key: a host has `name`, `address`, `port` and `id`"
+      "hosts[0].prot: Unknown key: a host has `name`, `address`, `port`, `id` and `tags`"
     ],
     [
       "a key beside hosts",
@@ -136,7 +152,7 @@ describe("an inventory is refused", () => {
     [
       "a host that is no mapping",
       "hosts: [web-1]",
-      "hosts[0]: Expected a host: a mapping with the keys `name` and `address`, and perhaps `port` and `id`"
+      "hosts[0]: Expected a host: a mapping with the keys `name` and `address`, and perhaps `port`, `id` and `tags`"
     ],
     ["hosts that are no list", "hosts: web-1", "hosts: Expected a list of hosts"],
     ["no hosts", "hosts: []", "hosts: Expected at least one host"],
@@ -177,7 +193,7 @@ hosts:
     assert.strictEqual(
       Result.isFailure(parsed) ? parsed.failure.message : "",
       "inventory fleet/hosts.yaml has 3 errors:\n" +
-        "  hosts[0].adress: Unknown key: a host has `name`, `address`, `port` and `id`\n" +
+        "  hosts[0].adress: Unknown key: a host has `name`, `address`, `port`, `id` and `tags`\n" +
         "  hosts[0].address: Missing\n" +
         "  hosts[1].port: Expected a port, 1 to 65535, got -1"
     )
