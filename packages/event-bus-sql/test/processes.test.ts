@@ -367,6 +367,39 @@ for (const place of places) {
         }))
 
       it.effect.skipIf(!place.isPostgres)(
+        "a partition that a transaction holds is waited for, and its consumer is not idle meanwhile",
+        () =>
+          Effect.gen(function*() {
+            const { prefix, process } = yield* processes
+            const services = yield* process(quick)
+            const outbox = Context.get(services, ShopOutbox)
+            const handled = yield* Queue.unbounded<string>()
+            yield* Effect.scoped(Effect.provide(ledger(["OrderPlaced"], handled), services))
+            yield* outbox.publish(placed("1"))
+            const sql = Context.get(yield* process(quick), SqlClient.SqlClient)
+            const isHeld = yield* Latch.make()
+            const mayEnd = yield* Latch.make()
+            const holding = yield* Effect.forkChild(sql.withTransaction(
+              Effect.andThen(
+                sql`SELECT 1 FROM ${sql(`${prefix}positions`)} FOR UPDATE`,
+                Effect.andThen(isHeld.open, mayEnd.await)
+              )
+            ))
+            yield* isHeld.await
+            yield* Effect.provide(ledger(["OrderPlaced"], handled), services)
+            yield* Effect.addFinalizer(() => mayEnd.open)
+            const idle = yield* Effect.forkChild(outbox.awaitIdle)
+            // Long enough for it to look several times.
+            for (let n = 0; n < 50; n++) yield* outbox.consumers
+            assert.isUndefined(idle.pollUnsafe())
+            yield* mayEnd.open
+            yield* Fiber.join(holding)
+            yield* Fiber.join(idle)
+            assert.deepStrictEqual(yield* Queue.clear(handled), ["OrderPlaced 1"])
+          })
+      )
+
+      it.effect.skipIf(!place.isPostgres)(
         "a kind that is added waits for transactions that have published, and starts behind them",
         () =>
           Effect.gen(function*() {

@@ -68,6 +68,8 @@ export class Engine implements ConsumerEngine {
   private hasChanged = false
   private isRebalancing = false
   private isUnsure = false
+  /** A partition that it wanted was held by a transaction. */
+  private isShort = false
   private isReading = false
   /** By the monotonic clock: until then nobody else takes what this process owns. */
   private validUntil = 0
@@ -430,9 +432,10 @@ export class Engine implements ConsumerEngine {
     }
     yield* this.lookAtDead
     this.isRebalancing = false
-    this.onProgress()
     // What a transaction still held is looked at again.
-    if (taken.length < wanted) yield* Effect.forkDetach(Effect.andThen(Effect.sleep(100), Effect.sync(this.onUnsure)))
+    this.isShort = taken.length < wanted
+    if (this.isShort) yield* Effect.forkDetach(Effect.andThen(Effect.sleep(100), Effect.sync(this.onUnsure)))
+    this.onProgress()
   })
 
   /** Finds out what was done with dead letters, in whichever process. */
@@ -608,7 +611,7 @@ export class Engine implements ConsumerEngine {
   }
 
   private get isIdle(): boolean {
-    if (this.isReading || this.isRebalancing || this.isUnsure) return false
+    if (this.isReading || this.isRebalancing || this.isUnsure || this.isShort) return false
     for (const consumer of this.consumers.values()) if (!consumer.isIdle) return false
     return true
   }
