@@ -102,10 +102,11 @@ export const HostState = Schema.Struct({
   name: Schema.String,
   /** Where it is probed. */
   endpoint: Schema.String,
-  state: Schema.Literals(["unknown", "reachable", "unreachable"]),
-  /** When it came into this state; `null` while unknown. */
+  /** `unjudged`: the machine that probes has not been able to look at it for too long. */
+  state: Schema.Literals(["unknown", "unjudged", "reachable", "unreachable"]),
+  /** When it came into this state; `null` while unknown. For `unjudged`, when it was last looked at. */
   since: Schema.NullOr(Time),
-  /** Why it is unreachable; `null` if it is reachable, or if the reason is not known. */
+  /** Why it is unreachable or unjudged; `null` if it is reachable, or if the reason is not known. */
   reason: Schema.NullOr(Schema.String),
   /** How long its reply took when it became reachable, in milliseconds; `null` while it is not. */
   responseTimeMs: Schema.NullOr(Schema.Finite),

@@ -4,8 +4,8 @@ import { count, day, moment, rate } from "./format.ts"
 import type { HostState, Live, OpenAlert, Score } from "./Live.ts"
 import { More } from "./More.tsx"
 
-const states = ["unreachable", "unknown", "reachable"] as const
-const sign = { unreachable: "▲", unknown: "?", reachable: "●" } as const
+const states = ["unreachable", "unjudged", "unknown", "reachable"] as const
+const sign = { unreachable: "▲", unjudged: "◇", unknown: "?", reachable: "●" } as const
 /** More than that are a wall, not a view: the rest is counted, and shown when asked for. */
 const shownAtMost = 240
 

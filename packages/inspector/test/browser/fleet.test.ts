@@ -8,7 +8,7 @@ import { Browser, isMissing, openPage, see } from "./browser.ts"
 
 vi.setConfig({ testTimeout: 60_000 })
 
-const hostsIn = (...states: ReadonlyArray<"reachable" | "unreachable" | "unknown">) =>
+const hostsIn = (...states: ReadonlyArray<"reachable" | "unreachable" | "unjudged" | "unknown">) =>
   states.map((state, n) => ({
     id: `host-${n}`,
     name: `web-${n}`,
@@ -67,6 +67,19 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
       }).pipe(
         Effect.scoped,
         Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unreachable", "reachable")) }))
+      ))
+
+    it.effect("counts and finds the hosts that could not be judged apart from all others", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".legend .unjudged", /1\s+unjudged/)
+        yield* see(page, ".grid button.unjudged", "web-1")
+        yield* find(page, "unjudged")
+        yield* see(page, ".said", "1 of 3 hosts found")
+        assert.deepStrictEqual(yield* violations(page), [])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unjudged", "unknown")) }))
       ))
 
     it.effect("says how much of a long list is not shown, and shows it", () =>

@@ -2,13 +2,13 @@
  * What the live page shows of the fleet: the hosts of the inventory, with what is stored about them.
  */
 import { FleetView, InspectorApi } from "@openwatch/inspector"
-import { Effect, Layer } from "effect"
+import { DateTime, Effect, Layer } from "effect"
 import * as SqlError from "effect/sql/SqlError"
 import { AlertStore, type AlertStoreError } from "../alert-store/AlertStore.ts"
 import { describe as describeSeries } from "../events/Series.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import { HostStates } from "../storage/HostStates.ts"
+import { HostStates, type ProbeRecord, type Verdict } from "../storage/HostStates.ts"
 import * as Outage from "../storage/Outage.ts"
 import { Scans } from "../storage/Scans.ts"
 
@@ -18,6 +18,26 @@ const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Ef
     (read) => Outage.noted(read, (error) => SqlError.isSqlError(error) ? describeSqlError(error) : error.message),
     Effect.orDie
   )
+
+const nameOf = ({ reachable }: Verdict) => reachable ? "reachable" as const : "unreachable" as const
+
+/** The state of a host. What this machine cannot judge is neither what it was nor unknown. */
+const stateOf = (verdict: Verdict | undefined, probe: ProbeRecord | undefined) => {
+  if (probe?.isJudged === false) {
+    return {
+      state: "unjudged" as const,
+      since: DateTime.makeUnsafe(probe.probedAt),
+      reason: `this machine cannot probe it${verdict === undefined ? "" : `; it was ${nameOf(verdict)} before`}`,
+      responseTimeMs: null
+    }
+  }
+  return {
+    state: verdict === undefined ? "unknown" as const : nameOf(verdict),
+    since: verdict?.since ?? null,
+    reason: verdict?.reason?.text ?? null,
+    responseTimeMs: verdict?.responseTimeMs ?? null
+  }
+}
 
 /** The fleet of the hosts that are watched when it is looked at. While the database fails, so does looking. */
 export const layer = (
@@ -34,24 +54,12 @@ export const layer = (
           const verdicts = yield* hostStates.verdicts
           const scores = yield* scans.lastScores
           const probes = yield* hostStates.probes
-          return hosts().map(({ endpoint, id, name }) => {
-            // Of a host that this machine cannot judge, nothing is known any more.
-            const verdict = probes.get(id)?.isJudged === false ? undefined : verdicts.get(id)
-            return {
-              id,
-              name,
-              endpoint,
-              state: verdict === undefined
-                ? "unknown" as const
-                : verdict.reachable
-                ? "reachable" as const
-                : "unreachable" as const,
-              since: verdict?.since ?? null,
-              reason: verdict?.reason?.text ?? null,
-              responseTimeMs: verdict?.responseTimeMs ?? null,
-              score: scores.get(id) ?? null
-            }
-          })
+          return hosts().map(({ endpoint, id, name }) =>
+            Object.assign(
+              { id, name, endpoint, score: scores.get(id) ?? null },
+              stateOf(verdicts.get(id), probes.get(id))
+            )
+          )
         }).pipe(orDie),
 
         openAlerts: Effect.map(alerts.list({ state: "active" }), (open) => open.map(({ alert }) => alert)).pipe(orDie),

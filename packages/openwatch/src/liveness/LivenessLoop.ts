@@ -59,7 +59,7 @@ const maxLocalFaults = 10
 /** A fault of this machine is over when there was none for so long, in milliseconds. */
 const localFaultEndsAfter = 60_000
 
-/** A host that could not be judged for so many intervals is shown as one of which nothing is known. */
+/** A host that could not be judged for so many intervals is shown as unjudged. */
 const unjudgedAfter = 3
 
 /** Milliseconds of the clock that cannot be set back. */

@@ -106,6 +106,31 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           ])
         }).pipe(withFleet(() => [web, db])))
 
+      // @spec system-liveness-loop
+      // @ac AC-10
+      it.effect("[system-liveness-loop/AC-10] a host that this machine cannot judge is unjudged, since it was last looked at", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          const states = yield* HostStates.HostStates
+          const probe = (hostId: HostId, isJudged: boolean) => ({
+            hostId,
+            endpoint: web.endpoint,
+            probes: 1,
+            failures: 0,
+            probedAt: 5_000,
+            isJudged
+          })
+          yield* states.record(pulse(web.id, true, 1_000))
+          yield* states.recordProbes([probe(web.id, false), probe(db.id, false)])
+          const unjudged = { state: "unjudged", since: at(5_000), responseTimeMs: null } as const
+          const [shownWeb, shownDb] = yield* view.hosts
+          assert.deepInclude(shownWeb, { ...unjudged, reason: "this machine cannot probe it; it was reachable before" })
+          assert.deepInclude(shownDb, { ...unjudged, reason: "this machine cannot probe it" })
+
+          yield* states.recordProbes([probe(web.id, true)])
+          assert.deepInclude((yield* view.hosts)[0], { state: "reachable", since: at(1_000), reason: null })
+        }).pipe(withFleet(() => [web, db])))
+
       it.effect("hosts come, go, move and are renamed with the inventory", () => {
         let hosts = [web, db]
         return Effect.gen(function*() {
