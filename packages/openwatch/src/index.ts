@@ -4,7 +4,7 @@
  * @module
  */
 export * as Alert from "./alert-router/Alert.ts"
-export { type AlertChannel, AlertChannels, ChannelError } from "./alert-router/AlertChannel.ts"
+export { type AlertChannel, AlertChannels, ChannelError, type Routing } from "./alert-router/AlertChannel.ts"
 export { AlertBus, AlertEnded, AlertOutbox, AlertRaised } from "./alert-router/AlertOutbox.ts"
 export * as AlertRouter from "./alert-router/AlertRouter.ts"
 export { HostLabel } from "./alert-router/HostLabel.ts"
@@ -15,6 +15,7 @@ export * as ConsoleChannel from "./channels/Console.ts"
 export * as ReceiverClient from "./channels/ReceiverClient.ts"
 export * as SlackChannel from "./channels/Slack.ts"
 export * as WebhookChannel from "./channels/Webhook.ts"
+export * as ChannelConfiguration from "./configuration/ChannelConfiguration.ts"
 export * as Configuration from "./configuration/Configuration.ts"
 export * as Drift from "./drift-detector/Drift.ts"
 export * as DriftDetector from "./drift-detector/DriftDetector.ts"

@@ -4,7 +4,7 @@
  * A channel only knows how to send once. Time-outs, retries and counting are the router's.
  */
 import { Context, Data, type Duration, Effect, Layer } from "effect"
-import type { Alert } from "./Alert.ts"
+import { type Alert, AllSeverities, type Severity } from "./Alert.ts"
 import type { AlertEnded } from "./AlertOutbox.ts"
 
 /** An alert could not be sent. The message is stored and shown: it holds no secret. */
@@ -16,12 +16,18 @@ export class ChannelError extends Data.TaggedError("ChannelError")<{
   readonly retryAfter?: Duration.Duration | undefined
 }> {}
 
-/** A way to send alerts. */
-export interface AlertChannel {
+/** Which alerts a channel gets. */
+export interface Routing {
   /** Unique among the channels; what was and was not delivered is stored under it. */
   readonly name: string
   /** Tags that an alert must have, all of them, with these values. None: every alert. */
   readonly requiredTags: Readonly<Record<string, string>>
+  /** How urgent an alert has to be; where there is none, any is urgent enough. */
+  readonly minSeverity?: Severity | undefined
+}
+
+/** A way to send alerts. */
+export interface AlertChannel extends Routing {
   /** Sends the alert once. May be interrupted when it takes too long. */
   readonly send: (alert: Alert) => Effect.Effect<void, ChannelError>
   /**
@@ -32,7 +38,8 @@ export interface AlertChannel {
 }
 
 /** Whether a channel wants an alert. */
-export const wants = ({ requiredTags }: AlertChannel, { tags }: Alert): boolean =>
+export const wants = ({ minSeverity = "info", requiredTags }: Routing, { severity, tags }: Alert): boolean =>
+  AllSeverities.indexOf(severity) <= AllSeverities.indexOf(minSeverity) &&
   Object.entries(requiredTags).every(([tag, value]) => Object.hasOwn(tags, tag) && tags[tag] === value)
 
 /** The channels that alerts are sent to. */

@@ -4,7 +4,7 @@
 import { type DateTime, Effect } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type { AlertChannel } from "../alert-router/AlertChannel.ts"
-import type { ChannelConfiguration } from "../configuration/Configuration.ts"
+import type { ChannelConfiguration } from "../configuration/ChannelConfiguration.ts"
 import * as Console from "./Console.ts"
 import * as Slack from "./Slack.ts"
 import * as Webhook from "./Webhook.ts"

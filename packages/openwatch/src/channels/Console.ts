@@ -4,7 +4,7 @@
 import { Console, DateTime, Effect } from "effect"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import type { Alert, Severity } from "../alert-router/Alert.ts"
-import type { AlertChannel } from "../alert-router/AlertChannel.ts"
+import type { AlertChannel, Routing } from "../alert-router/AlertChannel.ts"
 
 const colors: { readonly [S in Severity]: number } = { critical: 31, high: 31, medium: 33, low: 36, info: 32 }
 
@@ -17,7 +17,7 @@ const format = ({ occurredAt, severity, title }: Line, zone: DateTime.TimeZone, 
 }
 
 /** Prints each alert as one line, in the current time zone, in color where the terminal has it. */
-export const make = (options: Pick<AlertChannel, "name" | "requiredTags">) =>
+export const make = (options: Routing) =>
   Effect.gen(function*() {
     const zone = yield* DateTime.CurrentTimeZone
     const { canColor } = yield* TerminalCapabilities.TerminalCapabilities

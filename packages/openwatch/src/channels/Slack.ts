@@ -6,7 +6,7 @@ import { DateTime, Effect } from "effect"
 import type { Redacted } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { Alert, Severity } from "../alert-router/Alert.ts"
-import type { AlertChannel } from "../alert-router/AlertChannel.ts"
+import type { AlertChannel, Routing } from "../alert-router/AlertChannel.ts"
 import { postJson } from "./http.ts"
 
 const signs: { readonly [S in Severity]: string } = {
@@ -29,7 +29,7 @@ export const format = (alert: Pick<Alert, "severity" | "title" | "occurredAt">):
 
 /** Posts each alert to an incoming webhook. */
 export const make = (
-  options: Pick<AlertChannel, "name" | "requiredTags"> & { readonly url: Redacted.Redacted }
+  options: Routing & { readonly url: Redacted.Redacted }
 ) =>
   Effect.map(HttpClient.HttpClient, (client): AlertChannel => {
     const send = (alert: Parameters<typeof format>[0]) =>
@@ -37,6 +37,7 @@ export const make = (
     return {
       name: options.name,
       requiredTags: options.requiredTags,
+      minSeverity: options.minSeverity,
       send,
       sendEnding: ({ alert, occurredAt, why }) =>
         send({ severity: "info", title: `${why}: over is "${alert.title}"`, occurredAt })

@@ -17,7 +17,7 @@ import { Effect, Redacted, Schema } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import { createHmac } from "node:crypto"
 import { Alert } from "../alert-router/Alert.ts"
-import type { AlertChannel } from "../alert-router/AlertChannel.ts"
+import type { AlertChannel, Routing } from "../alert-router/AlertChannel.ts"
 import { AlertEnded } from "../alert-router/AlertOutbox.ts"
 import { postJson } from "./http.ts"
 
@@ -37,7 +37,7 @@ export const signatureOf = (body: string, secret: Redacted.Redacted): string =>
 
 /** Posts each alert to the URL. */
 export const make = (
-  options: Pick<AlertChannel, "name" | "requiredTags"> & {
+  options: Routing & {
     readonly url: Redacted.Redacted
     readonly secret: Redacted.Redacted | undefined
   }
@@ -55,6 +55,7 @@ export const make = (
     return {
       name: options.name,
       requiredTags: options.requiredTags,
+      minSeverity: options.minSeverity,
       send: (alert) => send(alert.id, encode(alert)),
       sendEnding: (ending) => send(ending.alert.id, encodeEnding(ending))
     }

@@ -131,6 +131,7 @@ export const run = Command.make(
   Effect.fnUntraced(function*({ configuration: file, data }) {
     const configuration = yield* Configuration.load(file, process.env)
     const fleet = fleetOf(yield* Inventory.hostsOf(configuration.inventory))
+    yield* Configuration.checkTags(configuration, fleet.hosts)
     const location = yield* StorageOptions.location(data)
     const tasks = tasksOf(configuration)
     const page = yield* livePage(fleet, configuration).pipe(

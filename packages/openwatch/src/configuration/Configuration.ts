@@ -22,7 +22,8 @@
  *     name: on-call                # the type where it is not given; unique
  *     url: https://on-call.example.org/alerts
  *     secret_env: ON_CALL_SECRET   # or secret: the secret itself
- *     tags: { severity: high }     # all must match; every alert where there are none
+ *     min_severity: high           # no alert that is less urgent; what ends one that was sent comes all the same
+ *     tags: { site: berlin }       # all must match; every alert where there are none
  *   - type: slack
  *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
  * http:                            # the live page, see `HttpSettings`; false for none
@@ -35,35 +36,19 @@
  * One process may leave to others what it does not do itself: with `liveness: false` no host is probed, and the inventory,
  * which then may be left out, only names hosts; with `alerts: false` no alert is raised.
  */
-import { Duration, Effect, Option, Redacted, Result, Schema } from "effect"
+import { Duration, Effect, Option, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
 import { dirname, isAbsolute, join } from "node:path"
-import { AllAlertTypes, AllSeverities } from "../alert-router/Alert.ts"
 import { retryForRange, timeToLiveRange } from "../alert-router/AlertRouter.ts"
 import * as Drift from "../drift-detector/Drift.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
+import type { Host } from "../inventory/Host.ts"
 import * as HttpSettings from "../live-page/HttpSettings.ts"
+import * as ChannelConfiguration from "./ChannelConfiguration.ts"
 import * as NatsConfiguration from "./NatsConfiguration.ts"
-import * as Secret from "./Secret.ts"
+import type * as Secret from "./Secret.ts"
 import * as TimeSpan from "./TimeSpan.ts"
 import * as YamlFile from "./YamlFile.ts"
-
-interface ChannelCommon {
-  /** Unique among the channels. */
-  readonly name: string
-  /** Tags that an alert must have to be sent there. */
-  readonly requiredTags: Readonly<Record<string, string>>
-}
-
-/** A channel that alerts are to be sent to. */
-export type ChannelConfiguration =
-  | ChannelCommon & { readonly type: "console" }
-  | ChannelCommon & {
-    readonly type: "webhook"
-    readonly url: Redacted.Redacted
-    readonly secret: Redacted.Redacted | undefined
-  }
-  | ChannelCommon & { readonly type: "slack"; readonly url: Redacted.Redacted }
 
 /** What to run. Where something is `undefined`, its user has a default. */
 export interface Configuration {
@@ -84,7 +69,7 @@ export interface Configuration {
   readonly routesAlerts: boolean
   readonly timeToLive: Duration.Duration | undefined
   readonly retryFor: Duration.Duration | undefined
-  readonly channels: ReadonlyArray<ChannelConfiguration>
+  readonly channels: ReadonlyArray<ChannelConfiguration.ChannelConfiguration>
   readonly nats: NatsConfiguration.NatsConfiguration | undefined
   /** How the live page is served; not at all where it is `undefined`. */
   readonly http: HttpSettings.HttpSettings | undefined
@@ -129,29 +114,6 @@ const intervalRange = { minimum: Duration.minutes(1), maximum: Duration.hours(1)
 /** The shortest and the longest time after which a host that has failed can be looked at again. */
 const retryIntervalRange = { minimum: Duration.seconds(5), maximum: Duration.hours(1) }
 
-const channelTypes = ["console", "webhook", "slack"] as const
-
-const ChannelEntry = Schema.Struct({
-  type: Schema.Literals(channelTypes),
-  name: Schema.optionalKey(
-    Schema.String.check(
-      Schema.isPattern(/^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$/u, {
-        expected: "a name without control characters or blanks around it"
-      })
-    )
-  ),
-  tags: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
-  url: Schema.optionalKey(Secret.Secret),
-  url_env: Schema.optionalKey(Secret.EnvironmentVariable),
-  secret: Schema.optionalKey(Secret.Secret),
-  secret_env: Schema.optionalKey(Secret.EnvironmentVariable)
-}).annotate({
-  message: "Expected a channel: a mapping with the key `type`",
-  messageUnexpectedKey: "Unknown key: a channel has `type`, `name`, `tags`, `url`, `url_env`, `secret` and `secret_env`"
-})
-
-type ChannelEntry = typeof ChannelEntry.Type
-
 /** Something that a process may leave to another one. */
 const orFalse = <S extends Schema.Constraint>(schema: S, message: string) =>
   Schema.optionalKey(Schema.Union([Schema.Literal(false), schema]).annotate({ message }))
@@ -191,7 +153,7 @@ const ConfigurationFile = Schema.Struct({
     }).annotate({ messageUnexpectedKey: "Unknown key: alerts have `time_to_live` and `retry_for`" }),
     "Expected a mapping with the keys `time_to_live` and `retry_for`, or false"
   ),
-  channels: Schema.optionalKey(Schema.Array(ChannelEntry).annotate({ message: "Expected a list of channels" })),
+  channels: Schema.optionalKey(ChannelConfiguration.ChannelEntries),
   nats: Schema.optionalKey(NatsConfiguration.NatsEntry),
   http: Schema.optionalKey(HttpSettings.HttpEntry)
 }).annotate({
@@ -207,77 +169,6 @@ const decodeFile = YamlFile.decode(ConfigurationFile, {
 
 /** The variables of the environment, by name. */
 export type Environment = Secret.Environment
-
-/** What each type of channel can be told besides its name and tags. */
-const settingsOf: { readonly [T in ChannelEntry["type"]]: ReadonlyArray<"url" | "secret"> } = {
-  console: [],
-  webhook: ["url", "secret"],
-  slack: ["url"]
-}
-
-const tagValues: Readonly<Record<string, ReadonlyArray<string>>> = {
-  severity: AllSeverities,
-  alert_type: AllAlertTypes
-}
-
-const isHttpUrl = (text: string): boolean => {
-  const protocol = URL.parse(text)?.protocol
-  return protocol === "http:" || protocol === "https:"
-}
-
-/** Makes a channel of its entry, and adds what is wrong with it to `problems`. */
-const readChannel = (
-  entry: ChannelEntry,
-  at: string,
-  environment: Environment,
-  problems: Array<string>
-): ChannelConfiguration | undefined => {
-  const before = problems.length
-
-  const read = (setting: "url" | "secret"): Redacted.Redacted | undefined => {
-    if (!settingsOf[entry.type].includes(setting)) {
-      for (const key of [setting, `${setting}_env`] as const) {
-        if (entry[key] !== undefined) {
-          problems.push(`${at}.${key}: Unknown key: a ${entry.type} channel has no ${setting}`)
-        }
-      }
-      return undefined
-    }
-    return Secret.read(
-      `${at}.${setting}`,
-      { given: entry[setting], variable: entry[`${setting}_env`] },
-      environment,
-      problems
-    )
-  }
-
-  const url = read("url")
-  const secret = read("secret")
-  const urlKey = entry.url === undefined ? "url_env" : "url"
-  if (settingsOf[entry.type].includes("url") && entry.url === undefined && entry.url_env === undefined) {
-    problems.push(`${at}.url: Missing: a ${entry.type} channel has \`url\` or \`url_env\``)
-  }
-  if (url !== undefined && !isHttpUrl(Redacted.value(url))) {
-    // The scheme is no secret, all else may be.
-    const scheme = URL.parse(Redacted.value(url))?.protocol
-    problems.push(
-      `${at}.${urlKey}: Expected a URL that begins with https:// or http://` +
-        (scheme === undefined ? "" : `, got one that begins with ${scheme}`)
-    )
-  }
-  for (const [tag, value] of Object.entries(entry.tags ?? {})) {
-    const allowed = tagValues[tag]
-    if (allowed !== undefined && !allowed.includes(value)) {
-      problems.push(`${at}.tags.${tag}: Expected one of ${allowed.join(", ")}, got ${JSON.stringify(value)}`)
-    }
-  }
-  if (problems.length > before) return undefined
-
-  const common = { name: entry.name ?? entry.type, requiredTags: entry.tags ?? {} }
-  if (entry.type === "console") return { ...common, type: "console" }
-  if (url === undefined) return undefined
-  return entry.type === "webhook" ? { ...common, type: "webhook", url, secret } : { ...common, type: "slack", url }
-}
 
 /** Reads a configuration from the text of its file. `file` is named in errors, and relative paths begin at its folder. */
 export const parse = (
@@ -315,23 +206,15 @@ export const parse = (
     }
     if (given !== undefined) problems.push("channels: Unknown key where `alerts` is false: no alerts are sent")
   }
-  const entries: ReadonlyArray<ChannelEntry> = given ?? (alerts === false ? [] : [{ type: "console" }])
   const driftThresholds = Drift.makeThresholds(drift ?? {})
   if (Result.isFailure(driftThresholds)) problems.push(`drift: ${driftThresholds.failure.message}`)
   const http = HttpSettings.read(httpEntry, environment)
   if (Result.isFailure(http)) problems.push(...http.failure)
-  const channels: Array<ChannelConfiguration> = []
-  const indexes = new Map<string, number>()
-  for (const [index, entry] of entries.entries()) {
-    const channel = readChannel(entry, `channels[${index}]`, environment, problems)
-    if (channel !== undefined) channels.push(channel)
-    const name = entry.name ?? entry.type
-    const same = indexes.get(name)
-    if (same !== undefined) {
-      problems.push(`channels[${index}].name: ${JSON.stringify(name)} is already the name of channels[${same}]`)
-    }
-    indexes.set(name, same ?? index)
-  }
+  const channels = ChannelConfiguration.read(
+    given ?? (alerts === false ? [] : [{ type: "console" }]),
+    environment,
+    problems
+  )
   const [problem, ...others] = problems
   if (problem !== undefined) return Result.fail(new ConfigurationError({ file, problems: [problem, ...others] }))
 
@@ -363,3 +246,18 @@ export const load = Effect.fn("Configuration.load")(function*(file: string, envi
   )
   return yield* Effect.fromResult(parse(file, text, environment))
 })
+
+/**
+ * Fails where a channel requires a tag that no alert of these hosts can have. Where events come from another process, hosts that
+ * this one does not know have tags of their own, and nothing is known to be wrong.
+ */
+export const checkTags = (
+  { channels, file, nats }: Configuration,
+  hosts: ReadonlyArray<Host>
+): Effect.Effect<void, ConfigurationError> => {
+  const isAlone = nats === undefined || nats.import.length === 0
+  const [problem, ...others] = isAlone ? ChannelConfiguration.impossibleTags(channels, hosts) : []
+  return problem === undefined
+    ? Effect.void
+    : Effect.fail(new ConfigurationError({ file, problems: [problem, ...others] }))
+}

@@ -252,6 +252,38 @@ describe("AlertRouter", () => {
   })
 
   // @spec system-alert-router
+  // @ac AC-35
+  it.effect("[system-alert-router/AC-35] a channel gets alerts from its severity on, and what ends those", () => {
+    const high = recording("high")
+    const medium = recording("medium")
+    const ofDb = recording("medium of db", { host_id: db })
+    const cis = { series: { benchmark: "os", profile: "cis" } }
+    return Effect.gen(function*() {
+      yield* publish(pulse(web, false), drift(web, "minor", -5, cis), pulse(db, false))
+      yield* publish(pulse(web, true), drift(web, "improvement", 5, cis), pulse(db, true))
+      assert.deepStrictEqual(typesOf(high.sent), [
+        "host_unreachable",
+        "host_unreachable",
+        "host_recovered",
+        "host_recovered"
+      ])
+      assert.deepStrictEqual(typesOf(medium.sent), [
+        "host_unreachable",
+        "drift_minor",
+        "host_unreachable",
+        "host_recovered",
+        "drift_improvement",
+        "host_recovered"
+      ])
+      assert.deepStrictEqual(typesOf(ofDb.sent), ["host_unreachable", "host_recovered"])
+    }).pipe(running(router([
+      { ...high.channel, minSeverity: "high" },
+      { ...medium.channel, minSeverity: "medium" },
+      { ...ofDb.channel, minSeverity: "medium" }
+    ])))
+  })
+
+  // @spec system-alert-router
   // @ac AC-08
   it.effect("[system-alert-router/AC-08] a repeat within the time to live is counted, not stored and not sent", () => {
     const { channel, sent } = recording()

@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Configuration } from "@openwatch/openwatch"
+import { Configuration, Host, hostIdFromName } from "@openwatch/openwatch"
 import { Duration, Effect, Redacted, Result } from "effect"
 
 const parse = (text: string, environment: Configuration.Environment = {}) =>
@@ -23,7 +23,8 @@ drift: { major: 12.5, improvement: 3 }
 alerts: { time_to_live: 90m, retry_for: 2d }
 channels:
   - type: console
-  - { type: webhook, name: ops, url: "https://ops/x", secret_env: OPS, tags: { severity: high, host_id: abc } }
+  - { type: webhook, name: ops, url: "https://ops/x", secret_env: OPS, min_severity: low,
+      tags: { severity: high, host_id: abc } }
   - { type: slack, url_env: SLACK }
 http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
 `,
@@ -37,8 +38,18 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
     assert.deepStrictEqual(configuration.timeToLive, Duration.minutes(90))
     assert.deepStrictEqual(configuration.retryFor, Duration.days(2))
     const [console, webhook, slack] = configuration.channels
-    assert.deepStrictEqual(console, { type: "console", name: "console", requiredTags: {} })
-    assert.deepInclude(webhook, { type: "webhook", name: "ops", requiredTags: { severity: "high", host_id: "abc" } })
+    assert.deepStrictEqual(console, {
+      type: "console",
+      name: "console",
+      requiredTags: {},
+      minSeverity: undefined
+    })
+    assert.deepInclude(webhook, {
+      type: "webhook",
+      name: "ops",
+      requiredTags: { severity: "high", host_id: "abc" },
+      minSeverity: "low"
+    })
     assert(webhook?.type === "webhook" && webhook.secret !== undefined && slack?.type === "slack")
     assert.strictEqual(Redacted.value(webhook.secret), "s3cr3t")
     assert.strictEqual(Redacted.value(webhook.url), "https://ops/x")
@@ -68,7 +79,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       routesAlerts: true,
       timeToLive: undefined,
       retryFor: undefined,
-      channels: [{ type: "console", name: "console", requiredTags: {} }],
+      channels: [{ type: "console", name: "console", requiredTags: {}, minSeverity: undefined }],
       nats: undefined,
       http: { host: "127.0.0.1", port: 7420, token: undefined, hosts: [] }
     })
@@ -96,6 +107,33 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
     assert.deepInclude(alerts, { inventory: undefined, probesHosts: false, routesAlerts: true })
     assert.deepStrictEqual(alerts.channels.map(({ type }) => type), ["console"])
   })
+
+  it.effect("a tag that no alert of these hosts can have is refused, with the ones that there are", () =>
+    Effect.gen(function*() {
+      const hosts = [{ site: "berlin", role: "web" }, { site: "rome" }].map((tags, n) =>
+        new Host({ id: hostIdFromName(`${n}`), name: `${n}`, address: "192.0.2.1", port: 22, tags })
+      )
+      const problemsOf = (tags: string, more = "") =>
+        Configuration.checkTags(
+          Result.getOrThrow(parse(`inventory: a\nchannels: [{ type: console, tags: ${tags} }]\n${more}`)),
+          hosts
+        ).pipe(Effect.match({ onFailure: ({ problems }) => problems, onSuccess: () => [] }))
+
+      assert.deepStrictEqual(yield* problemsOf("{ site: rome, severity: high, host: x, score_delta: \"5\" }"), [])
+      assert.deepStrictEqual(yield* problemsOf("{ sight: rome, role: db }"), [
+        "channel \"console\": no alert can have the tag sight; " +
+        "there are alert_type, host, host_id, role, score_delta, severity, site",
+        "channel \"console\": no alert can have the tag role: db; the hosts have web"
+      ])
+      // Hosts that others know have tags of their own.
+      assert.deepStrictEqual(
+        yield* problemsOf(
+          "{ sight: rome }",
+          "nats: { servers: [\"nats://127.0.0.1:4222\"], source: alerts, import: [HeartbeatPulse] }"
+        ),
+        []
+      )
+    }))
 
   it("says how to reach NATS, without showing a secret", () => {
     const { nats } = Result.getOrThrow(parse(
@@ -249,6 +287,11 @@ nats:
         "a severity that there is not",
         "channels: [{ type: console, tags: { severity: hgh } }]",
         "channels[0].tags.severity: Expected one of critical, high, medium, low, info, got \"hgh\""
+      ],
+      [
+        "a severity that is none",
+        "channels: [{ type: console, min_severity: urgent }]",
+        `channels[0].min_severity: Expected "critical" | "high" | "medium" | "low" | "info", got "urgent"`
       ],
       [
         "a time to live that is too short",
