@@ -28,8 +28,11 @@ const namesOf = (file: string): ReadonlyArray<string> => {
 }
 
 /** The metrics, and those of subscriptions by what their names begin with. */
-const metrics = globSync("{event-bus,event-bus-sql}/src/internal/*.ts", { cwd: packages }).flatMap((file) =>
-  Array.from(readFileSync(join(packages, file), "utf8").matchAll(/"(event_(?:bus|outbox)_\w+)"/g), ([, id]) => id!)
+const metrics = globSync("{event-bus,event-bus-sql,openwatch}/src/**/*.ts", { cwd: packages }).flatMap((file) =>
+  Array.from(
+    readFileSync(join(packages, file), "utf8").matchAll(/"((?:event_(?:bus|outbox)|openwatch(?!_migrations))_\w+)"/g),
+    ([, id]) => id!
+  )
 )
 
 it("whoever knows the name of a part finds it in the index of docs", () => {

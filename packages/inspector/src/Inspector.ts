@@ -50,6 +50,7 @@ import {
   type DeadLetterChoice,
   HostNotFound,
   InspectorApi,
+  NotReady,
   sessionCookie,
   TooManyAttempts,
   Unauthorized
@@ -93,6 +94,16 @@ export interface Options {
    * whoever may look: those of `@openwatch/event-bus-sql`, as they are. Default: none.
    */
   readonly outboxes?: ReadonlyArray<OutboxView> | undefined
+  /**
+   * Series in Prometheus's text format that are made when somebody asks for `/metrics`, and follow those of the process.
+   * Default: none.
+   */
+  readonly metrics?: Effect.Effect<string> | undefined
+  /**
+   * The parts of the application by their names, for `/ready`: `null` for one that works, and for another what is wrong. Whoever
+   * reaches the server sees it, also without the token. Default: no parts, which is ready.
+   */
+  readonly readiness?: Effect.Effect<Readonly<Record<string, string | null>>> | undefined
 }
 
 const shortestToken = 16
@@ -130,7 +141,7 @@ const validated = (options: Options) => {
  * **Details**
  *
  * Under the prefix there are the page at `/`, its API under `/api`, the description of the API at `/api/openapi.json`,
- * `/metrics` for Prometheus, and `/health`. The last 1,000 events are kept for pages that are opened later or come
+ * `/metrics` for Prometheus, `/health` and `/ready`. The last 1,000 events are kept for pages that are opened later or come
  * back.
  */
 export const layer = <Self, const Id extends string, const Events extends EventBus.EventSchemas>(
@@ -147,7 +158,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
     const encode = Schema.encodeSync(Bus.EventJson)
     const log = yield* EventLog.make<EventBus.EventOf<Events>>(bus, encode)
     const access = credentials(options.token)
-    const { fleet } = options
+    const { fleet, metrics = Effect.succeed(""), readiness = Effect.succeed({}) } = options
     const outboxes = yield* Outboxes.make(options.outboxes ?? [])
     // The type of a prefixed API names every prefixed path; the handlers are the same.
     const api = prefix === ""
@@ -224,7 +235,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
           }
         }),
         subscriptions: () => bus.subscriptions,
-        metrics: () => PrometheusMetrics.format()
+        metrics: () => Effect.zipWith(PrometheusMetrics.format(), metrics, (own, more) => own + more)
       }).handleRaw("events", ({ headers, query }) =>
         // The frames are encoded once for all clients, so they go out as they are.
         Effect.succeed(HttpServerResponse.stream(log.after(headers["last-event-id"] ?? query.lastEventId), {
@@ -267,6 +278,15 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       handlers.handleAll({
         health: () =>
           Effect.succeed({ status: "ok" as const }),
+        ready: Effect.fnUntraced(function*() {
+          const parts = yield* readiness
+          const isReady = Object.values(parts).every((problem) =>
+            problem === null
+          )
+          return isReady
+            ? { status: "ready" as const, parts }
+            : yield* new NotReady({ status: "not ready", parts })
+        }),
         login: Effect.fnUntraced(function*({ payload }) {
           if (access === undefined) {
             return yield* new Unauthorized({ message: "No token is set" })
@@ -290,8 +310,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       options.isAlone === true ? HttpRouter.middleware(served, { global: true }) : Layer.empty
     ).pipe(
       options.isAlone === true
-        ? (routes) =>
-          routes
+        ? (routes) => routes
         : Layer.provide(HttpRouter.middleware(served).layer),
       // A page that asks every second would drown everything else in the log.
       Layer.provide(HttpRouter.disableLogger)

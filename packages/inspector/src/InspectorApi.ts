@@ -248,6 +248,22 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization>()("@
 }) {}
 
 // -----------------------------------------------------------------------------
+// Readiness
+// -----------------------------------------------------------------------------
+
+/** The parts of an application by their names: `null` for one that works, and for another what is wrong, in a few words. */
+export const Parts = Schema.Record(Schema.String, Schema.NullOr(Schema.String))
+
+/** All parts of the application work. */
+export const Ready = Schema.Struct({ status: Schema.Literal("ready"), parts: Parts })
+
+/** A part of the application does not work now. */
+export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
+  status: Schema.Literal("not ready"),
+  parts: Parts
+}, { httpApiStatus: 503 }) {}
+
+// -----------------------------------------------------------------------------
 // The API
 // -----------------------------------------------------------------------------
 
@@ -302,6 +318,8 @@ const outboxes = HttpApiGroup.make("outboxes").add(
 const access = HttpApiGroup.make("access").add(
   HttpApiEndpoint.get("health", "/health", { success: Schema.Struct({ status: Schema.Literal("ok") }) })
     .annotate(OpenApi.Summary, "Answers while the server lives; needs no token"),
+  HttpApiEndpoint.get("ready", "/ready", { success: Ready, error: NotReady })
+    .annotate(OpenApi.Summary, "Which parts of the application work; 503 where one does not; needs no token"),
   HttpApiEndpoint.post("login", "/api/session", {
     payload: Schema.Struct({ token: Schema.RedactedFromValue(Schema.String.check(Schema.isMaxLength(1024))) }),
     success: HttpApiSchema.NoContent,

@@ -105,6 +105,34 @@ describe("the API", () => {
       assert.deepStrictEqual(yield* (yield* client).access.health(), { status: "ok" })
     }).pipe(Effect.provide(server())))
 
+  it.effect("says that it is ready, where it has no parts", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* (yield* client).access.ready(), { status: "ready", parts: {} })
+    }).pipe(Effect.provide(server())))
+
+  it.effect("says which part of the application does not work, with the status 503", () => {
+    let pager: string | null = "takes nothing"
+    const readiness = Effect.sync(() => ({ database: null, pager }))
+    return Effect.gen(function*() {
+      const { ready } = (yield* client).access
+      assert.strictEqual((yield* request("/ready")).status, 503)
+      const error = yield* Effect.flip(ready())
+      assert.isTrue(error._tag === "NotReady")
+      assert.deepInclude(error, { status: "not ready", parts: { database: null, pager: "takes nothing" } })
+      pager = null
+      assert.deepStrictEqual(yield* ready(), { status: "ready", parts: { database: null, pager: null } })
+    }).pipe(Effect.provide(server({ readiness })))
+  })
+
+  it.effect("serves what the application measures when it is scraped, behind what the process counts", () => {
+    let scrapes = 0
+    const metrics = Effect.sync(() => `doors_open ${++scrapes}\n`)
+    return Effect.gen(function*() {
+      assert.match((yield* request("/metrics")).text, /^event_bus_delivered_total[^]*\ndoors_open 1\n$/m)
+      assert.match((yield* request("/metrics")).text, /\ndoors_open 2\n$/)
+    }).pipe(Effect.provide(server({ metrics })))
+  })
+
   it.effect("describes itself, with the prefix in every path", () =>
     Effect.gen(function*() {
       const document = JSON.parse((yield* request("/bus/api/openapi.json")).text)
@@ -121,7 +149,8 @@ describe("the API", () => {
         "/bus/api/session",
         "/bus/api/subscriptions",
         "/bus/health",
-        "/bus/metrics"
+        "/bus/metrics",
+        "/bus/ready"
       ])
     }).pipe(Effect.provide(server({ prefix: "/bus" }))))
 

@@ -35,7 +35,7 @@ const guarded = [
   "/metrics"
 ]
 
-const everything = [...guarded, "/", "/index.html", "/icon.svg", "/health", "/api/openapi.json"]
+const everything = [...guarded, "/", "/index.html", "/icon.svg", "/health", "/ready", "/api/openapi.json"]
 
 describe("a page of another site", () => {
   it.effect("that has its own name resolve to this address is refused by Host (DNS rebinding)", () =>

@@ -11,6 +11,7 @@ import { AlertStore, type AlertStoreError, type DeliveryState } from "../alert-s
 import * as Outage from "../storage/Outage.ts"
 import { type AlertChannel, ChannelError } from "./AlertChannel.ts"
 import { type AlertEnded, AlertOutbox, type AlertRaised } from "./AlertOutbox.ts"
+import { FailingChannels } from "./FailingChannels.ts"
 
 /** For how long a channel is tried for one alert where nothing else is said. */
 export const defaultRetryFor: Duration.Duration = Duration.hours(24)
@@ -56,7 +57,8 @@ export const serve = Effect.fnUntraced(function*(
   const outbox = yield* AlertOutbox
   const store = yield* AlertStore
   const level = yield* References.MinimumLogLevel
-  let isFailing = false
+  const failing = yield* FailingChannels
+  yield* Effect.addFinalizer(() => Effect.sync(() => failing.delete(name)))
 
   const attempt = (sending: () => Effect.Effect<void, ChannelError>): Effect.Effect<void, ChannelError> =>
     Effect.suspend(sending).pipe(
@@ -86,9 +88,7 @@ export const serve = Effect.fnUntraced(function*(
     })
     if (failure === undefined) {
       yield* record("delivered")
-      const wasFailing = isFailing
-      isFailing = false
-      if (wasFailing) yield* Effect.logInfo(`The channel "${name}" takes alerts again`)
+      if (failing.delete(name)) yield* Effect.logInfo(`The channel "${name}" takes alerts again`)
       return undefined
     }
     yield* onFailure
@@ -99,8 +99,8 @@ export const serve = Effect.fnUntraced(function*(
       yield* Effect.logError(`${problem}; it is given up after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`)
       return yield* Outbox.giveUp(failure)
     }
-    const wasFailing = isFailing
-    isFailing = true
+    const wasFailing = failing.has(name)
+    failing.add(name)
     if (!wasFailing) {
       yield* Effect.logWarning(
         `${problem}; it is tried again for ${Duration.format(retryFor)}, and so is what comes after it`

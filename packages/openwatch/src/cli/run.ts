@@ -20,9 +20,12 @@ import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import * as LivePage from "../live-page/LivePage.ts"
+import * as ProcessView from "../live-page/ProcessView.ts"
 import * as StoredFleet from "../live-page/StoredFleet.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
+import * as ProbeActivity from "../liveness/ProbeActivity.ts"
+import * as FleetCounts from "../storage/FleetCounts.ts"
 import * as HostStates from "../storage/HostStates.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as RunLock from "../storage/RunLock.ts"
@@ -79,7 +82,7 @@ const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
       scans === undefined ? Effect.never : DriftDetector.watch(scans, { hostOf, thresholds }),
       (yield* RunLock.RunLock).keep
     ], { concurrency: "unbounded", discard: true })
-  })).pipe(Layer.provide([Probe.layerTcp(), HostStates.layer, Scans.layer]))
+  })).pipe(Layer.provide([HostStates.layer, Scans.layer]))
 
 const describe = (
   router: AlertRouter.RouterMetrics,
@@ -96,12 +99,16 @@ const describe = (
 }
 
 /** The live page, once its address is taken. */
-const livePage = Effect.fnUntraced(function*(fleet: Fleet, { http }: Configuration.Configuration) {
+const livePage = Effect.fnUntraced(function*(fleet: Fleet, configuration: Configuration.Configuration) {
+  const { channels, http, interval, probesHosts } = configuration
   if (http === undefined) return Layer.empty
   const { layer } = yield* LivePage.listen(http)
   return layer.pipe(
-    Layer.provide(StoredFleet.layer(() => fleet.hosts)),
-    Layer.provide([HostStates.layer, Scans.layer])
+    Layer.provide([
+      StoredFleet.layer(() => fleet.hosts),
+      ProcessView.layer({ hosts: () => fleet.hosts, channels: channels.map(({ name }) => name), interval, probesHosts })
+    ]),
+    Layer.provide([HostStates.layer, Scans.layer, FleetCounts.layer])
   )
 })
 
@@ -145,6 +152,7 @@ export const run = Command.make(
     // Each layer starts after those below it and stops before them: publishers and page, bridge, router, channels, outboxes,
     // bus, database.
     yield* Layer.mergeAll(publishers(fleet, configuration), page).pipe(
+      Layer.provide(Layer.provide(ProbeActivity.layer, Probe.layerTcp())),
       Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),
       Layer.provide([

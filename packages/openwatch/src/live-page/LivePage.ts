@@ -12,6 +12,7 @@ import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { SystemOutbox } from "../events/SystemOutbox.ts"
 import type { HttpSettings } from "./HttpSettings.ts"
+import { ProcessView } from "./ProcessView.ts"
 
 /** The page cannot be served at the address of the settings. */
 export class LivePageError extends Schema.TaggedError<LivePageError>()("LivePageError", {
@@ -31,7 +32,7 @@ export interface LivePage {
    * Answers requests until its scope closes. The address is given back then, and pages that are open are cut off rather
    * than waited for.
    */
-  readonly layer: Layer.Layer<never, never, SystemEventBus | FleetView | SystemOutbox | AlertOutbox>
+  readonly layer: Layer.Layer<never, never, SystemEventBus | FleetView | ProcessView | SystemOutbox | AlertOutbox>
 }
 
 const urlOf = (host: string, port: number): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}/`
@@ -53,16 +54,20 @@ const reasonOf = (cause: unknown): string => {
 
 /**
  * Takes the address, before anything is there to be shown: what cannot be served is known before anything else starts. Until
- * the layer is built requests are answered with 503.
+ * the layer is built requests are answered with 503, but for `/health`: the process is well.
  */
 export const listen = Effect.fn("LivePage.listen")(
   function*({ host, hosts, port, token }: HttpSettings): Effect.fn.Return<LivePage, LivePageError, Scope.Scope> {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const server = createServer()
-    server.on("request", (_request: IncomingMessage, response: ServerResponse) => {
+    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
       if (server.listenerCount("request") > 1) return
-      const headers = { ...Inspector.securityHeaders, connection: "close", "retry-after": "1" }
-      response.writeHead(503, headers).end("OpenWatch is starting, or stopping.\n")
+      const headers = { ...Inspector.securityHeaders, connection: "close" }
+      if (request.url === "/health") {
+        response.writeHead(200, { ...headers, "content-type": "application/json" }).end(`{"status":"ok"}`)
+      } else {
+        response.writeHead(503, { ...headers, "retry-after": "1" }).end("OpenWatch is starting, or stopping.\n")
+      }
     })
     const http = yield* NodeHttpServer.make(() => server, { host, port, disablePreemptiveShutdown: true }).pipe(
       Scope.provide(scope),
@@ -87,7 +92,17 @@ export const listen = Effect.fn("LivePage.listen")(
       Effect.gen(function*() {
         const fleet = yield* FleetView
         const outboxes = [yield* SystemOutbox, yield* AlertOutbox]
-        return Inspector.layer(SystemEventBus, { title: "OpenWatch", token, hosts, fleet, outboxes, isAlone: true })
+        const { metrics, readiness } = yield* ProcessView
+        return Inspector.layer(SystemEventBus, {
+          title: "OpenWatch",
+          token,
+          hosts,
+          fleet,
+          outboxes,
+          metrics,
+          readiness,
+          isAlone: true
+        })
       })
     )
     const served = HttpRouter.serve(routes, { disableListenLog: true, disableLogger: true }).pipe(

@@ -873,7 +873,9 @@ describe("AlertRouter", () => {
         send: (alert) => Effect.suspend(() => isAway ? Effect.fail(away) : Effect.sync(() => void sent.push(alert)))
       }
       const lines: Array<string> = []
-      const logger = Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])
+      // On a slow machine the test clock has something to say, too.
+      const keep = (line: string) => void (line.includes(`"ops"`) && lines.push(line))
+      const logger = Logger.layer([Logger.make(({ message }) => keep(String(message)))])
       const hosts = Array.from({ length: 20 }, (_, n) => hostIdFromName(`host-${n}`))
       return Effect.gen(function*() {
         yield* publish(...hosts.map((host) => pulse(host, false)))

@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { FleetView } from "@openwatch/inspector"
-import { type HttpSettings, LivePage, Storage } from "@openwatch/openwatch"
+import { type HttpSettings, LivePage, ProcessView, Storage } from "@openwatch/openwatch"
 import { Effect, FileSystem, Layer, Schedule, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
@@ -61,6 +61,13 @@ describe("the live page of openwatch run", () => {
       const address = yield* url
       assert.match(address, /^http:\/\/127\.0\.0\.1:\d+\/$/)
       assert.deepStrictEqual(yield* get(`${address}health`), { status: 200, text: `{"status":"ok"}` })
+      const parts = { database: null, probes: null, channels: null }
+      assert.deepStrictEqual(yield* get(`${address}ready`), {
+        status: 200,
+        text: JSON.stringify({ status: "ready", parts })
+      })
+      const metrics = yield* get(`${address}metrics`)
+      assert.match(metrics!.text, /^openwatch_open_alerts\{severity="high"\} \d$/m)
       const names = Effect.map(
         get(`${address}api/fleet/hosts`),
         (answer) => (JSON.parse(answer!.text) as ReadonlyArray<{ name: string }>).map(({ name }) => name)
@@ -164,7 +171,8 @@ describe("an address that is taken before there is anything to show", () => {
     Layer.succeed(
       FleetView,
       FleetView.of({ hosts: Effect.succeed([]), openAlerts: Effect.succeed([]), scores: () => Effect.succeed([]) })
-    )
+    ),
+    Layer.succeed(ProcessView.ProcessView, { metrics: Effect.succeed(""), readiness: Effect.succeed({}) })
   )
   const settings: HttpSettings.HttpSettings = { host: "127.0.0.1", port: 0, token: undefined, hosts: [] }
 
@@ -172,6 +180,8 @@ describe("an address that is taken before there is anything to show", () => {
     Effect.gen(function*() {
       const { layer, url } = yield* LivePage.listen(settings)
       assert.deepStrictEqual(yield* get(url), { status: 503, text: "OpenWatch is starting, or stopping.\n" })
+      assert.deepStrictEqual(yield* get(`${url}health`), { status: 200, text: `{"status":"ok"}` })
+      assert.strictEqual((yield* get(`${url}ready`))?.status, 503)
       const served = get(`${url}health`).pipe(Effect.provide(Layer.provide(layer, nothing)))
       assert.strictEqual((yield* served)?.status, 200)
       assert.isUndefined(yield* get(url))
