@@ -27,7 +27,7 @@ const healthy: Readonly<Record<string, string>> = {
   [`openwatch_deliveries_pending{job="openwatch",instance="a",channel="pager"}`]: "0x60",
   [`openwatch_hosts{job="openwatch",instance="a",state="reachable"}`]: "10x60",
   [`openwatch_hosts{job="openwatch",instance="a",state="unreachable"}`]: "2x60",
-  [`openwatch_hosts{job="openwatch",instance="a",state="unknown"}`]: "0x60",
+  [`openwatch_hosts{job="openwatch",instance="a",state="unjudged"}`]: "0x60",
   [`openwatch_scan_age_seconds{job="openwatch",instance="a",host="web",benchmark="debian",profile="cis"}`]: "0+60x60"
 }
 

@@ -1,7 +1,7 @@
 /**
  * The fleet as Prometheus sees it: series that are made of the store when somebody scrapes, beside those of the process.
  *
- * A host of which nothing is known has no `openwatch_host_up`, rather than one that says something. While the database is
+ * A host that is unknown, or that this machine cannot judge, has no `openwatch_host_up`, rather than one that says something. While the database is
  * away there are only the series of `openwatch_ready`, rather than what was true before.
  */
 import { Clock, Effect, Metric } from "effect"
@@ -46,12 +46,13 @@ export const make = Effect.fnUntraced(function*(sources: Sources) {
   const fleet = Effect.gen(function*() {
     const [verdicts, probes, { newestScans, openAlerts: open, pendingDeliveries }] = yield* readFleet
     const inventory = sources.hosts()
-    const byState = { reachable: 0, unreachable: 0, unknown: 0 }
+    const byState = { reachable: 0, unreachable: 0, unjudged: 0, unknown: 0 }
     const names = new Map<HostId, string>()
     for (const { id, name } of inventory) {
       names.set(id, name)
-      const verdict = probes.get(id)?.isJudged === false ? undefined : verdicts.get(id)
-      if (verdict === undefined) byState.unknown++
+      const verdict = verdicts.get(id)
+      if (probes.get(id)?.isJudged === false) byState.unjudged++
+      else if (verdict === undefined) byState.unknown++
       else {
         byState[verdict.reachable ? "reachable" : "unreachable"]++
         yield* hostUp({ host: name }, verdict.reachable ? 1 : 0)

@@ -27,6 +27,7 @@ const host = (name: string) => new Host({ id: hostIdFromName(name), name, addres
 
 const up = host("up")
 const down = host("down")
+const unjudged = host("unjudged")
 const strange = host(`"strange" \\ host`)
 
 const pulse = ({ id }: Host, reachable: boolean) =>
@@ -127,6 +128,10 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           const states = yield* HostStates.HostStates
           yield* states.record(pulse(up, true))
           yield* states.record(pulse(down, false))
+          yield* states.record(pulse(unjudged, true))
+          yield* states.recordProbes([
+            { hostId: unjudged.id, endpoint: "", probes: 1, failures: 0, probedAt: 0, isJudged: false }
+          ])
           const store = yield* AlertStore.AlertStore
           const event = pulse(down, false)
           const consequence = Alert.fromEvent(event, { id: "01936b0e-0000-7000-8000-000000000001", hostLabel: "down" })
@@ -146,6 +151,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             `openwatch_host_up{host="down"} 0`,
             `openwatch_host_up{host="up"} 1`,
             `openwatch_hosts{state="reachable"} 1`,
+            `openwatch_hosts{state="unjudged"} 1`,
             `openwatch_hosts{state="unknown"} 1`,
             `openwatch_hosts{state="unreachable"} 1`,
             `openwatch_open_alerts{severity="critical"} 0`,
@@ -160,7 +166,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.isAtLeast(seconds[0]!, 60)
           assert.isAtLeast(seconds[1]!, 10)
           assert.isBelow(seconds[1]!, 3_600)
-        }).pipe(withProcess([up, down, strange])))
+        }).pipe(withProcess([up, down, unjudged, strange])))
     })
   })
 }
