@@ -111,7 +111,9 @@ export const HostState = Schema.Struct({
   /** How long its reply took when it became reachable, in milliseconds; `null` while it is not. */
   responseTimeMs: Schema.NullOr(Schema.Finite),
   /** The score of the last scan, in percent; `null` before the first scan. */
-  score: Schema.NullOr(Schema.Finite)
+  score: Schema.NullOr(Schema.Finite),
+  /** What it is found by, as the inventory has it. */
+  tags: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 })
 
 /** An alert that is not resolved yet. */
@@ -120,6 +122,8 @@ export const OpenAlert = Schema.Struct({
   type: Schema.String,
   severity: Schema.Literals(["critical", "high", "medium", "low", "info"]),
   hostId: Schema.String,
+  /** What people call the host. A host that another process watches is not among the hosts. */
+  host: Schema.optionalKey(Schema.Struct({ name: Schema.String })),
   /** One line for people. */
   title: Schema.String,
   occurredAt: Time

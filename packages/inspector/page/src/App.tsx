@@ -1,12 +1,13 @@
-import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks"
-import { DurableEvents } from "./DurableEvents.tsx"
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks"
+import { Bus } from "./Bus.tsx"
 import { Events } from "./Events.tsx"
 import { Fleet } from "./Fleet.tsx"
-import { clock, count } from "./format.ts"
+import { clock, count, counted } from "./format.ts"
+import { Host } from "./Host.tsx"
 import type { Live, State, Status } from "./Live.ts"
 import { Login } from "./Login.tsx"
-import { Subscriptions } from "./Subscriptions.tsx"
-import { Throughput } from "./Throughput.tsx"
+import type { Place } from "./Tiles.tsx"
+import { addressOfBus, addressOfFleet, noFilter, useView, type View } from "./View.ts"
 
 const useLive = (live: Live): State => {
   const [state, setState] = useState(live.state)
@@ -27,42 +28,78 @@ const statusText: { readonly [S in Status]: string } = {
   unauthorized: "Signed out"
 }
 
-const Total = ({ isBad, label, value }: { label: string; value: number; isBad?: boolean }) => (
-  <div class={isBad === true ? "total bad" : "total"}>
-    <dt>{label}</dt>
-    <dd>{count(value)}</dd>
-  </div>
-)
-
 const noKinds: ReadonlyArray<string> = []
+
+/** Dead letters are of the bus, and whoever looks at the fleet has to know: an alert may have reached nobody. */
+const Undelivered = ({ outboxes }: Pick<State, "outboxes">) => {
+  const dead = outboxes.flatMap(({ consumers }) => consumers).reduce((sum, { dead }) => sum + dead, 0)
+  return dead === 0 ? null : (
+    <p class="panel undelivered">
+      {counted(dead, "delivery was", "deliveries were")} given up. <a href={addressOfBus}>See the dead letters</a>
+    </p>
+  )
+}
+
+const Nav = ({ view }: { view: View }) => (
+  <nav aria-label="Views">
+    <a href={addressOfFleet(noFilter)} aria-current={view.name === "fleet" ? "page" : undefined}>Fleet</a>
+    <a href={addressOfBus} aria-current={view.name === "bus" ? "page" : undefined}>Bus</a>
+  </nav>
+)
 
 export const App = ({ live }: { live: Live }) => {
   const state = useLive(live)
-  const { alerts, bus, entries, history, hosts, isFleetUnread, letters, outboxes, status, subscriptions } = state
+  const asked = useView()
+  const { alerts, bus, entries, hosts, isFleetRead, isFleetUnread, outboxes, status } = state
+  const view: View = bus?.hasFleet === false ? { name: "bus" } : asked
   const kinds = bus?.kinds ?? noKinds
-  // Each panel is drawn anew when what it shows has changed, and not with every event.
-  const durableEvents = useMemo(
-    () => <DurableEvents live={live} outboxes={outboxes} letters={letters} />,
-    [live, outboxes, letters]
-  )
-  const fleet = useMemo(
-    () => <Fleet live={live} hosts={hosts} alerts={alerts} isUnread={isFleetUnread} />,
-    [live, hosts, alerts, isFleetUnread]
-  )
-  const throughput = useMemo(() => <Throughput history={history} kinds={kinds} />, [history, kinds])
-  const table = useMemo(() => <Subscriptions subscriptions={subscriptions} />, [subscriptions])
+  const byId = useMemo(() => new Map(hosts.map((host) => [host.id, host])), [hosts])
   const lastEvents = useMemo(() => <Events entries={entries} hosts={hosts} kinds={kinds} />, [entries, hosts, kinds])
+  const main = useRef<HTMLElement>(null)
+  const place = useRef<Place>({ top: 0, hostId: undefined })
+  const back = useRef(addressOfFleet(noFilter))
+  if (view.name === "fleet") back.current = addressOfFleet(view.filter)
+
+  useEffect(() => live.show(view.name), [live, view.name])
+  // Who comes back from a host goes on at its tile; who goes elsewhere starts at the top of it.
+  const before = useRef(asked.name)
+  useLayoutEffect(() => {
+    if (before.current === asked.name) return
+    const tile = before.current === "host" && asked.name === "fleet"
+      ? main.current!.querySelector<HTMLElement>(".grid [tabindex='0']")
+      : null
+    before.current = asked.name
+    if (tile !== null) tile.focus({ preventScroll: true })
+    else if (asked.name !== "host") main.current!.focus()
+  }, [asked.name])
+
   const title = bus?.title ?? "Inspector"
+  const down = hosts.filter((host) => host.state === "unreachable").length
   // With the text below, not after it is painted: the two say the same.
   useLayoutEffect(() => {
-    document.title = status === "reconnecting" ? `(offline) ${title}` : title
-  }, [title, status])
+    document.title = status === "reconnecting"
+      ? `(offline) ${title}`
+      : down > 0 && status !== "unauthorized"
+      ? `(${count(down)} down) ${title}`
+      : title
+  }, [title, status, down])
 
   return (
     <>
-      <a class="skip" href="#main">Skip to content</a>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          // The address says what is looked at.
+          event.preventDefault()
+          main.current!.focus()
+        }}
+      >
+        Skip to content
+      </a>
       <header>
         <h1>{title}</h1>
+        {bus?.hasFleet === true && status !== "unauthorized" ? <Nav view={view} /> : null}
         <p class={`status ${status}`} role="status">
           <span class="dot" aria-hidden="true" />
           {statusText[status]}
@@ -72,23 +109,46 @@ export const App = ({ live }: { live: Live }) => {
           ? <button type="button" onClick={() => void live.logout()}>Sign out</button>
           : null}
       </header>
-      <main id="main" tabIndex={-1} class={status === "reconnecting" ? "stale" : ""}>
-        {status === "unauthorized" ? <Login live={live} /> : bus === undefined ? null : (
-          <>
-            <dl class="totals" aria-label="Totals of the bus">
-              <Total label="Published" value={bus.published} />
-              <Total label="Delivered" value={bus.delivered} />
-              <Total label="Dropped" value={bus.dropped} isBad={bus.dropped > 0} />
-              <Total label="Had no subscriber" value={bus.unmatched} />
-              <Total label="Live viewers" value={bus.clients} />
-            </dl>
-            {bus.hasOutboxes ? durableEvents : null}
-            {bus.hasFleet ? fleet : null}
-            {throughput}
-            {table}
-            {lastEvents}
-          </>
-        )}
+      <main
+        id="main"
+        ref={main}
+        tabIndex={-1}
+        class={`${view.name}-view${status === "reconnecting" ? " stale" : ""}`}
+      >
+        {status === "unauthorized" ? <Login live={live} /> : bus === undefined ? null : view.name === "bus"
+          ? (
+            <>
+              <Bus live={live} bus={bus} state={state} />
+              {lastEvents}
+            </>
+          )
+          : view.name === "host"
+          ? (
+            <Host
+              live={live}
+              hostId={view.hostId}
+              hosts={byId}
+              alerts={alerts}
+              isRead={isFleetRead}
+              isUnread={isFleetUnread}
+              back={back.current}
+            />
+          )
+          : (
+            <>
+              <Undelivered outboxes={outboxes} />
+              <Fleet
+                hosts={hosts}
+                byId={byId}
+                alerts={alerts}
+                filter={view.filter}
+                isRead={isFleetRead}
+                isUnread={isFleetUnread}
+                place={place.current}
+              />
+              {lastEvents}
+            </>
+          )}
       </main>
     </>
   )

@@ -23,6 +23,7 @@ import type {
   Score as ScoreSchema,
   SubscriptionState as SubscriptionStateSchema
 } from "../../src/InspectorApi.ts"
+import type { View } from "./View.ts"
 
 export type BusState = typeof BusStateSchema.Encoded
 export type SubscriptionState = typeof SubscriptionStateSchema.Encoded
@@ -69,6 +70,8 @@ export interface State {
   readonly entries: ReadonlyArray<Entry>
   readonly hosts: ReadonlyArray<HostState>
   readonly alerts: ReadonlyArray<OpenAlert>
+  /** The fleet was read once, so that none is none. */
+  readonly isFleetRead: boolean
   /** The server is there, and cannot read the fleet: what is known of it is out of date. */
   readonly isFleetUnread: boolean
   readonly outboxes: ReadonlyArray<Outbox>
@@ -84,12 +87,14 @@ const entriesLength = 1_200
 const lossMatters = 10_000
 const standstillMatters = 3_000
 const pollEvery = 1_000
+/** Counters that nobody looks at tell only that the server is there. */
+const busEvery = { bus: 0, fleet: 5_000, host: 5_000 } as const
 const fleetEvery = 5_000
 /** An event may change the fleet. A hundred a second do not have it read more often than this. */
 const fleetAtMostEvery = 2_000
 /** How long events are gathered, for one change of the page. */
 const gathered = 300
-const outboxesEvery = 3_000
+const outboxesEvery = { bus: 3_000, fleet: 15_000, host: 15_000 } as const
 const slowestRetry = 10_000
 
 interface Watched {
@@ -145,6 +150,7 @@ export class Live {
     entries: [],
     hosts: [],
     alerts: [],
+    isFleetRead: false,
     isFleetUnread: false,
     outboxes: [],
     letters: new Map()
@@ -159,8 +165,14 @@ export class Live {
   /** The number of the last question. An answer to an earlier one is out of date. */
   private question = 0
   private timer: ReturnType<typeof setTimeout> | undefined
+  private shown: View["name"] = "fleet"
+  private busReadAt = Number.NEGATIVE_INFINITY
   private fleetReadAt = 0
   private fleetIsStale = true
+  private isReadingFleet = false
+  private isReadingOutboxes = false
+  /** Changes when somebody signs out: what was asked for before is nobody's business then. */
+  private session = 0
   private outboxesReadAt = Number.NEGATIVE_INFINITY
   /** When each list of dead letters was read, as the server has it. */
   private readonly lettersReadAt = new Map<string, string>()
@@ -183,6 +195,16 @@ export class Live {
       this.disconnect()
       if (this.state.status === "live") this.set({ status: "connecting" })
     })
+  }
+
+  /** What is looked at is kept up to date; of the rest, what is needed to know that the server is there. */
+  show(view: View["name"]): void {
+    if (view === this.shown) return
+    this.shown = view
+    if (view !== "bus" || this.state.status === "unauthorized") return
+    this.busReadAt = Number.NEGATIVE_INFINITY
+    this.outboxesReadAt = Number.NEGATIVE_INFINITY
+    this.schedule(0)
   }
 
   /** Trades the token for a cookie. Answers what was wrong, if anything was. */
@@ -260,12 +282,15 @@ export class Live {
   private leave(): void {
     clearTimeout(this.timer)
     this.question++
+    this.session++
     this.disconnect()
     this.lastEventId = ""
     this.incoming = []
     this.watched.clear()
     this.known.clear()
     this.fleetIsStale = true
+    this.fleetReadAt = 0
+    this.busReadAt = Number.NEGATIVE_INFINITY
     this.outboxesReadAt = Number.NEGATIVE_INFINITY
     this.set({
       status: "unauthorized",
@@ -274,6 +299,7 @@ export class Live {
       entries: [],
       hosts: [],
       alerts: [],
+      isFleetRead: false,
       isFleetUnread: false,
       outboxes: [],
       letters: new Map(),
@@ -284,33 +310,18 @@ export class Live {
   private async poll(): Promise<void> {
     clearTimeout(this.timer)
     const question = ++this.question
+    const now = Date.now()
     try {
-      const [bus, subscriptions] = await Promise.all([
-        getJson<BusState>("api/bus"),
-        getJson<ReadonlyArray<SubscriptionState>>("api/subscriptions")
-      ])
-      const fleet = bus.hasFleet ? await this.readFleet() : {}
-      const durable = bus.hasOutboxes ? await this.readOutboxes() : {}
-      if (question !== this.question) {
-        this.fleetIsStale = true
-        return
+      if (this.state.status !== "live" || now - this.busReadAt >= busEvery[this.shown]) {
+        this.busReadAt = now
+        await this.readBus(question)
+        if (question !== this.question) return
       }
+      const { bus } = this.state
+      // What is slow to be read, or cannot be read, holds up nothing else.
+      if (bus?.hasFleet === true) void this.readFleet()
+      if (bus?.hasOutboxes === true) void this.readOutboxes()
       this.failures = 0
-      const prior = this.state.bus
-      const restarted = prior !== undefined && prior.start !== bus.start
-      if (restarted) {
-        this.watched.clear()
-        this.disconnect()
-      }
-      this.set({
-        status: this.source?.readyState === EventSource.OPEN ? "live" : "connecting",
-        // The kinds of a bus never change, and what shows them is not to be drawn anew.
-        bus: prior?.kinds.join() === bus.kinds.join() ? { ...bus, kinds: prior.kinds } : bus,
-        subscriptions: this.judge(subscriptions),
-        history: restarted ? noHistory : this.sample(prior, bus),
-        ...fleet,
-        ...durable
-      })
       if (this.source === undefined && !document.hidden) this.connect()
       this.schedule(pollEvery)
     } catch (error) {
@@ -323,44 +334,85 @@ export class Live {
     }
   }
 
-  private async readFleet(): Promise<Partial<State>> {
+  private async readBus(question: number): Promise<void> {
+    const isShown = this.shown === "bus"
+    const [bus, subscriptions] = await Promise.all([
+      getJson<BusState>("api/bus"),
+      isShown ? getJson<ReadonlyArray<SubscriptionState>>("api/subscriptions") : undefined
+    ])
+    if (question !== this.question) return
+    const prior = this.state.bus
+    const restarted = prior !== undefined && prior.start !== bus.start
+    if (restarted) {
+      this.watched.clear()
+      this.disconnect()
+    }
+    this.set({
+      status: this.source?.readyState === EventSource.OPEN ? "live" : "connecting",
+      // The kinds of a bus never change, and what shows them is not to be drawn anew.
+      bus: prior?.kinds.join() === bus.kinds.join() ? { ...bus, kinds: prior.kinds } : bus,
+      subscriptions: subscriptions === undefined ? this.state.subscriptions : this.judge(subscriptions),
+      history: restarted ? noHistory : this.sample(prior, bus)
+    })
+  }
+
+  private async readFleet(): Promise<void> {
     const age = Date.now() - this.fleetReadAt
-    if (age < (this.fleetIsStale ? fleetAtMostEvery : fleetEvery)) return {}
+    if (this.isReadingFleet || age < (this.fleetIsStale ? fleetAtMostEvery : fleetEvery)) return
+    this.isReadingFleet = true
     this.fleetIsStale = false
     this.fleetReadAt = Date.now()
+    const { session } = this
     try {
       const [hosts, alerts] = await Promise.all([
         getChanged<ReadonlyArray<HostState>>("api/fleet/hosts", this.known),
         getChanged<ReadonlyArray<OpenAlert>>("api/fleet/alerts", this.known)
       ])
-      return { hosts, alerts, isFleetUnread: false }
+      if (session !== this.session) return
+      const { state } = this
+      if (state.hosts !== hosts || state.alerts !== alerts || !state.isFleetRead || state.isFleetUnread) {
+        this.set({ hosts, alerts, isFleetRead: true, isFleetUnread: false })
+      }
     } catch (error) {
-      if (error instanceof Unauthorized) throw error
-      // The server is there, as it has just answered. What it knows of the bus is shown all the same.
       this.fleetIsStale = true
-      return { isFleetUnread: true }
+      if (session !== this.session) return
+      if (error instanceof Unauthorized) return this.leave()
+      // Whether the server is there is for others to find out. What it knows of the bus is shown all the same.
+      this.set({ isFleetUnread: true })
+    } finally {
+      this.isReadingFleet = false
     }
   }
 
-  private async readOutboxes(): Promise<Partial<State>> {
+  private async readOutboxes(): Promise<void> {
     const now = Date.now()
-    if (now - this.outboxesReadAt < outboxesEvery) return {}
-    const outboxes = await getJson<ReadonlyArray<Outbox>>("api/outboxes")
-    const letters = new Map<string, ReadonlyArray<DeadLetter>>()
-    await Promise.all(outboxes.map(async ({ consumers, name, problem }) => {
-      if (problem !== null || !consumers.some(({ dead }) => dead > 0)) return
-      try {
-        const list = await getJson<typeof DeadLetters.Encoded>(`api/dead-letters?outbox=${encodeURIComponent(name)}`)
-        letters.set(name, list.letters)
-        this.lettersReadAt.set(name, list.at)
-      } catch (error) {
-        // The database went away in between. The next answer says so, and these are as true as before.
-        if (error instanceof Unauthorized) throw error
-        letters.set(name, this.state.letters.get(name) ?? [])
-      }
-    }))
+    if (this.isReadingOutboxes || now - this.outboxesReadAt < outboxesEvery[this.shown]) return
+    this.isReadingOutboxes = true
     this.outboxesReadAt = now
-    return { outboxes, letters }
+    const { session } = this
+    try {
+      const outboxes = await getJson<ReadonlyArray<Outbox>>("api/outboxes")
+      const letters = new Map<string, ReadonlyArray<DeadLetter>>()
+      await Promise.all(outboxes.map(async ({ consumers, name, problem }) => {
+        if (this.shown !== "bus" || problem !== null || !consumers.some(({ dead }) => dead > 0)) return
+        try {
+          const list = await getJson<typeof DeadLetters.Encoded>(`api/dead-letters?outbox=${encodeURIComponent(name)}`)
+          letters.set(name, list.letters)
+          this.lettersReadAt.set(name, list.at)
+        } catch (error) {
+          // The database went away in between. The next answer says so, and these are as true as before.
+          if (error instanceof Unauthorized) throw error
+          letters.set(name, this.state.letters.get(name) ?? [])
+        }
+      }))
+      if (session === this.session) this.set({ outboxes, letters })
+    } catch (error) {
+      if (session !== this.session) return
+      if (error instanceof Unauthorized) return this.leave()
+      this.outboxesReadAt = Number.NEGATIVE_INFINITY
+    } finally {
+      this.isReadingOutboxes = false
+    }
   }
 
   private sample(prior: BusState | undefined, bus: BusState): History {

@@ -3,6 +3,7 @@ const rounded = new Intl.NumberFormat("en", { maximumFractionDigits: 0 })
 const short = new Intl.NumberFormat("en", { maximumFractionDigits: 1 })
 const time = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" })
 const date = new Intl.DateTimeFormat("en", { month: "short", day: "numeric" })
+const full = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "long", hourCycle: "h23" })
 const dateTime = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" })
 
 /** 12,345 */
@@ -24,3 +25,16 @@ export const day = (when: string | number): string => date.format(new Date(when)
 export const clock = (when: string | number): string => time.format(new Date(when))
 /** Nov 23, 2026, 13:05, in the reader's time zone */
 export const moment = (when: string | number): string => dateTime.format(new Date(when))
+/** Monday, November 23, 2026 at 13:05:09 GMT+1, in the reader's time zone */
+export const exact = (when: string | number): string => full.format(new Date(when))
+
+/** just now, 12 min ago, 3 h ago, 2 days ago; clocks of two machines differ, so what is to come is just now */
+export const ago = (when: string | number, now: number): string => {
+  const minutes = Math.floor((now - new Date(when).getTime()) / 60_000)
+  if (minutes < 1) return "just now"
+  if (minutes < 120) return `${minutes} min ago`
+  return minutes < 2_880 ? `${Math.floor(minutes / 60)} h ago` : `${whole.format(Math.floor(minutes / 1_440))} days ago`
+}
+
+/** 1 host, 2 hosts */
+export const counted = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`

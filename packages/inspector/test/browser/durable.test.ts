@@ -167,6 +167,8 @@ describe.skipIf(isMissing)("the page of durable events", () => {
             yield* outbox.publish(ping("x".repeat(300)), { id: "y".repeat(200) })
             yield* outbox.awaitIdle
             const { page } = yield* openPage(yield* url, { colorScheme, viewport: { width, height: 900 } })
+            yield* see(page, ".undelivered", "4 deliveries were given up.")
+            yield* Effect.promise(() => page.getByRole("link", { name: "See the dead letters" }).click())
             yield* see(page, ".letters li", "yyyy")
             yield* Effect.promise(() => page.locator(".letters summary").first().click())
             const overflow = Effect.promise(() =>

@@ -49,6 +49,7 @@ const texts = (page: Page, selector: string) => Effect.promise(() => page.locato
 const press = (page: Page, key: string) => Effect.promise(() => page.keyboard.press(key))
 const find = (page: Page, what: string) => Effect.promise(() => page.getByLabel("Find a host").fill(what))
 const click = (page: Page, name: string) => Effect.promise(() => page.getByRole("button", { name }).click())
+const link = (page: Page, name: string) => Effect.promise(() => page.getByRole("link", { name }).first().click())
 const focused = (page: Page) => Effect.promise(() => page.evaluate<string>("document.activeElement.innerText"))
 
 describe.skipIf(isMissing)("the fleet on the page", () => {
@@ -57,12 +58,12 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
       Effect.gen(function*() {
         const { page } = yield* open
         yield* find(page, "reachable")
-        yield* see(page, ".said", "2 of 3 hosts found")
+        yield* see(page, ".found", "2 of 3 hosts found")
         yield* find(page, "web unreach")
-        yield* see(page, ".said", "1 of 3 hosts found")
+        yield* see(page, ".found", "1 of 3 hosts found")
         assert.deepStrictEqual(yield* texts(page, ".grid .name"), ["▲ web-1"])
         yield* find(page, "mail")
-        yield* see(page, ".hosts", "No host has “mail” in its name, address or state.")
+        yield* see(page, ".hosts", "No host has “mail” in its name, address, tags, reason or state.")
         assert.deepStrictEqual(yield* violations(page), [])
       }).pipe(
         Effect.scoped,
@@ -73,24 +74,24 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
       Effect.gen(function*() {
         const { page } = yield* open
         yield* see(page, ".legend .unjudged", /1\s+unjudged/)
-        yield* see(page, ".grid button.unjudged", "web-1")
+        yield* see(page, ".tile.unjudged", "web-1")
+        yield* see(page, ".summary", "1 could not be judged")
         yield* find(page, "unjudged")
-        yield* see(page, ".said", "1 of 3 hosts found")
+        yield* see(page, ".found", "1 of 3 hosts found")
         assert.deepStrictEqual(yield* violations(page), [])
       }).pipe(
         Effect.scoped,
         Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unjudged", "unknown")) }))
       ))
 
-    it.effect("says how much of a long list is not shown, and shows it", () =>
+    it.effect("says how many of the alerts are not shown, and shows them", () =>
       Effect.gen(function*() {
         const { page } = yield* open
-        yield* see(page, ".alerts .more", "60 more are not shown.")
-        yield* see(page, ".hosts .more", "10 more are not shown.")
+        yield* see(page, ".alerts .more", "240 more are not shown.")
         yield* click(page, "Show all 300")
         yield* see(page, ".alerts li", "Alert number 299")
         yield* click(page, "Show fewer")
-        yield* see(page, ".alerts .more", "60 more are not shown.")
+        yield* see(page, ".alerts .more", "240 more are not shown.")
       }).pipe(
         Effect.scoped,
         Effect.provide(
@@ -117,8 +118,9 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
       Effect.gen(function*() {
         const { page, problems } = yield* open
         yield* see(page, ".hosts [role=alert]", "The hosts cannot be read now")
-        yield* see(page, ".total", /Published\s*0/)
         assert.notInclude((yield* texts(page, ".hosts")).join(), "No host is watched yet")
+        yield* link(page, "Bus")
+        yield* see(page, ".total", /Published\s*0/)
         assert.deepStrictEqual(problems, [])
       }).pipe(
         Effect.scoped,
@@ -139,15 +141,68 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         yield* press(page, "ArrowRight")
         assert.include(yield* focused(page), "web-2")
         yield* press(page, "Enter")
-        yield* see(page, ".detail h3", "web-2")
+        yield* see(page, "h2:focus", "web-2")
         yield* press(page, "Escape")
-        yield* Effect.promise(() => page.locator(".detail").waitFor({ state: "detached" }))
-        assert.include(yield* focused(page), "web-2")
+        yield* see(page, ".tile:focus", "web-2")
         yield* press(page, "Tab")
         assert.notInclude(yield* focused(page), "web-")
       }).pipe(
         Effect.scoped,
         Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "reachable", "reachable")) }))
+      ))
+
+    it.effect("has all of two thousand hosts within reach, and a screenful of them in the document", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".tile", "web-0")
+        const inDocument = Effect.promise(() => page.locator(".tile").count())
+        assert.isBelow(yield* inDocument, 200)
+        yield* Effect.promise(() => page.locator(".tiles").evaluate((box) => (box as any).scrollTop = 1e9))
+        yield* see(page, ".tile", "web-1999")
+        assert.isBelow(yield* inDocument, 200)
+        assert.strictEqual(
+          yield* Effect.promise(() =>
+            page.getByRole("listitem").filter({ hasText: "web-1999" }).getAttribute("aria-posinset")
+          ),
+          "2000"
+        )
+        yield* Effect.promise(() => page.locator(".tiles").evaluate((box) => (box as any).scrollTop = 0))
+        yield* see(page, ".tile", "web-0")
+        yield* Effect.promise(() => page.locator(".grid [tabindex='0']").focus())
+        yield* press(page, "End")
+        yield* see(page, ".tile:focus", "web-1999")
+        assert.deepStrictEqual(yield* violations(page), [])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          server({ fleet: fleetOf(hostsIn(...Array.from({ length: 2_000 }, () => "reachable" as const))) })
+        )
+      ))
+
+    it.effect("what is looked at has an address, which outlives a reload and is gone back to", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        const address = Effect.sync(() => new URL(page.url()).hash)
+        yield* Effect.promise(() => page.locator(".choice.unreachable").click())
+        yield* see(page, ".found", "1 of 3 hosts found")
+        assert.strictEqual(yield* address, "#/?state=unreachable")
+        yield* Effect.promise(() => page.reload())
+        yield* see(page, ".found", "1 of 3 hosts found")
+        yield* link(page, "web-1")
+        yield* see(page, ".host h2", "web-1")
+        assert.strictEqual(yield* address, "#/hosts/host-1")
+        yield* Effect.promise(() => page.reload())
+        yield* see(page, ".host h2", "web-1")
+        yield* Effect.promise(() => page.goBack())
+        yield* see(page, ".found", "1 of 3 hosts found")
+        yield* link(page, "Bus")
+        yield* see(page, ".totals", "Published")
+        assert.strictEqual(yield* address, "#/bus")
+        yield* Effect.promise(() => page.goBack())
+        yield* see(page, ".found", "1 of 3 hosts found")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unreachable", "reachable")) }))
       ))
 
     it.effect("is not sent again while nothing has changed", () =>

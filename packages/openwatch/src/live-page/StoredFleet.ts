@@ -54,9 +54,9 @@ export const layer = (
           const verdicts = yield* hostStates.verdicts
           const scores = yield* scans.lastScores
           const probes = yield* hostStates.probes
-          return hosts().map(({ endpoint, id, name }) =>
+          return hosts().map(({ endpoint, id, name, tags }) =>
             Object.assign(
-              { id, name, endpoint, score: scores.get(id) ?? null },
+              { id, name, endpoint, tags, score: scores.get(id) ?? null },
               stateOf(verdicts.get(id), probes.get(id))
             )
           )

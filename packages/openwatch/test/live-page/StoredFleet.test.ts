@@ -23,7 +23,7 @@ import { migrations } from "../../src/storage/migrations.ts"
 import { Database, databases, outboxes } from "../storage/Database.ts"
 
 const host = (name: string, id: HostId = hostIdFromName(name), port = 22) =>
-  new Host({ id, name, address: "192.0.2.1", port })
+  new Host({ id, name, address: "192.0.2.1", port, tags: { site: "berlin" } })
 
 const web = host("web")
 const db = host("db")
@@ -94,7 +94,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           const view = yield* FleetView
           const states = yield* HostStates.HostStates
           const unknown = { state: "unknown", since: null, reason: null, responseTimeMs: null, score: null } as const
-          const of = ({ endpoint, id, name }: Host) => ({ id, name, endpoint })
+          const of = ({ endpoint, id, name, tags }: Host) => ({ id, name, endpoint, tags })
           assert.deepStrictEqual(yield* view.hosts, [{ ...of(web), ...unknown }, { ...of(db), ...unknown }])
 
           yield* states.record(pulse(web.id, true, 1_000))

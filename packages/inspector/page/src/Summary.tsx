@@ -1,0 +1,63 @@
+import { useEffect, useRef, useState } from "preact/hooks"
+import { count, counted } from "./format.ts"
+import { severities } from "./Hosts.tsx"
+import type { HostState, OpenAlert } from "./Live.ts"
+
+/** Says what is new since the last look: who does not see the page hears of an alert. */
+const useNews = (alerts: ReadonlyArray<OpenAlert>, isRead: boolean): string => {
+  const [news, setNews] = useState("")
+  const known = useRef<ReadonlySet<string>>(undefined)
+  useEffect(() => {
+    if (!isRead) return
+    const before = known.current
+    known.current = new Set(alerts.map(({ id }) => id))
+    if (before === undefined) return
+    const fresh = alerts.filter(({ id }) => !before.has(id))
+    if (fresh.length === 0) return
+    setNews(
+      fresh.length === 1
+        ? `New alert: ${fresh[0]!.title}`
+        : `${count(fresh.length)} new alerts: ${fresh[0]!.title}, and more`
+    )
+  }, [alerts, isRead])
+  return news
+}
+
+/** How the fleet is, at a glance. */
+export const Summary = (
+  { alerts, hosts, isRead }: { hosts: ReadonlyArray<HostState>; alerts: ReadonlyArray<OpenAlert>; isRead: boolean }
+) => {
+  const news = useNews(alerts, isRead)
+  const down = hosts.filter(({ state }) => state === "unreachable").length
+  const unjudged = hosts.filter(({ state }) => state === "unjudged").length
+  return (
+    <section class="summary" aria-label="The fleet at a glance">
+      <div class={!isRead || hosts.length === 0 ? "glance" : down > 0 ? "glance bad" : "glance good"}>
+        <p>
+          <b>{isRead ? count(down) : "…"}</b> {down === 1 ? "host is down" : "hosts are down"}
+        </p>
+        <p class="muted">
+          of {counted(hosts.length, "host")}
+          {unjudged === 0 ? "" : `; ${count(unjudged)} could not be judged`}
+        </p>
+      </div>
+      <div
+        class={alerts.some(({ severity }) => severity === "critical" || severity === "high") ? "glance bad" : "glance"}
+      >
+        <p>
+          <b>{isRead ? count(alerts.length) : "…"}</b> {alerts.length === 1 ? "alert is open" : "alerts are open"}
+        </p>
+        <p class="chips">
+          {severities.map((severity) => {
+            const { length } = alerts.filter((alert) => alert.severity === severity)
+            return length === 0 ?
+              null :
+              <span key={severity} class={`badge severity-${severity}`}>{count(length)} {severity}</span>
+          })}
+          {alerts.length === 0 ? <span class="muted">at no severity</span> : null}
+        </p>
+      </div>
+      <p class="said" role="status">{news}</p>
+    </section>
+  )
+}
