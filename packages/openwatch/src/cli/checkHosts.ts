@@ -26,7 +26,7 @@ const interval = Flag.String("interval").pipe(
   Flag.withDescription("How often each host is probed, 60s to 3600s (default: 300s)"),
   Flag.filterMap(
     (text) => Option.filter(TimeSpan.parse(text), (span) => Duration.between(span, LivenessLoop.intervalRange)),
-    () => `${TimeSpan.expected}, of 60s to 3600s`
+    () => "a time span from 60s to 3600s, like 5m"
   ),
   Flag.withDefault(LivenessLoop.defaultInterval)
 )

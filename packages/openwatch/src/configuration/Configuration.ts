@@ -104,7 +104,7 @@ const timeSpanBetween = (
           onNone: () => true,
           onSome: (span) => Duration.between(span, { minimum, maximum })
         }),
-      { expected: `${Duration.format(minimum)} to ${Duration.format(maximum)}` }
+      { expected: `a time span from ${Duration.format(minimum)} to ${Duration.format(maximum)}` }
     )
   )
 

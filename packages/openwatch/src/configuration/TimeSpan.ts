@@ -6,7 +6,7 @@ import { Duration, Option, Schema } from "effect"
 const units = { s: Duration.seconds, m: Duration.minutes, h: Duration.hours, d: Duration.days }
 
 /** What a time span looks like, for messages. */
-export const expected = "a number and its unit, like 300s, 5m or 1h"
+export const expected = "a time span like 90s, 5m or 1h"
 
 /** The length of time that a text names. */
 export const parse = (text: string): Option.Option<Duration.Duration> => {

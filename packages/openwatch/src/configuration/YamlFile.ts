@@ -3,15 +3,52 @@
  * place.
  */
 import { Effect, FileSystem, Result, Schema, SchemaIssue } from "effect"
-import type { PlatformError } from "effect"
+import type { PlatformError, SchemaAST } from "effect"
 import * as Yaml from "effect/encoding/Yaml"
 
 /** At least one. */
 export type Problems = readonly [string, ...Array<string>]
 
+/** What the last check of a type expects: `5` where a time span is expected is told that, and not that it is no text. */
+const expectedByCheck = ({ checks }: SchemaAST.AST): string | undefined => {
+  const expected = checks?.at(-1)?.annotations?.["expected"]
+  return typeof expected === "string" ? expected : undefined
+}
+
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1({
-  leafHook: (issue) => issue._tag === "MissingKey" ? "Missing" : SchemaIssue.defaultLeafHook(issue)
+  leafHook: (issue) => {
+    if (issue._tag === "MissingKey") return "Missing"
+    const message = SchemaIssue.defaultLeafHook(issue)
+    const expected = issue._tag === "InvalidType" ? expectedByCheck(issue.ast) : undefined
+    return expected === undefined
+      ? message
+      : message.replace(/^Expected (?:string|number)(?=, got |$)/, () => `Expected ${expected}`)
+  }
 })
+
+/** How people who edit files call what schemas expect. */
+const phrases: Readonly<Record<string, string>> = {
+  string: "a text",
+  number: "a number",
+  boolean: "true or false",
+  array: "a list",
+  object: "a mapping",
+  "an integer": "a whole number",
+  "a finite number": "a number",
+  "a value with a length of at least 1": "a text that is not empty"
+}
+
+const alternatives = /^"[^"]*"(?: \| "[^"]*")+$/
+
+/** A message in the words of those who edit files. */
+const inPlainWords = (message: string): string => {
+  const [whole, expected, got = ""] = /^Expected (.*?)(, got .*)?$/s.exec(message) ?? []
+  if (whole === undefined || expected === undefined) return message
+  const phrase = alternatives.test(expected)
+    ? `one of ${expected.replaceAll("\"", "").replaceAll(" | ", ", ")}`
+    : phrases[expected] ?? expected
+  return `Expected ${phrase}${got}`
+}
 
 const formatPath = (path: ReadonlyArray<PropertyKey>): string =>
   path.reduce<string>(
@@ -20,9 +57,12 @@ const formatPath = (path: ReadonlyArray<PropertyKey>): string =>
   )
 
 const problemsOf = (issue: SchemaIssue.Issue): Array<string> =>
-  formatIssues(issue).issues.map(({ message, path }) =>
-    path === undefined || path.length === 0 ? message : `${formatPath(path as ReadonlyArray<PropertyKey>)}: ${message}`
-  )
+  formatIssues(issue).issues.map(({ message, path }) => {
+    const problem = inPlainWords(message)
+    return path === undefined || path.length === 0
+      ? problem
+      : `${formatPath(path as ReadonlyArray<PropertyKey>)}: ${problem}`
+  })
 
 const parseYaml = (text: string): Result.Result<unknown, string> =>
   Result.try({ try: () => Yaml.parse(text), catch: (error) => error instanceof Error ? error.message : String(error) })

@@ -238,12 +238,12 @@ describe("a command line that is wrong exits with 2 and says how it would be rig
   misused(["check", "hosts"], "Missing required argument: INVENTORY.yaml", usage)
   misused(
     ["check", "hosts", "a.yaml", "--interval", "soon"],
-    "Invalid value for flag --interval: \"soon\". Expected: a number and its unit, like 300s, 5m or 1h, of 60s to 3600s",
+    "Invalid value for flag --interval: \"soon\". Expected: a time span from 60s to 3600s, like 5m",
     usage
   )
   misused(
     ["check", "hosts", "a.yaml", "--interval", "5s"],
-    "Invalid value for flag --interval: \"5s\". Expected: a number and its unit, like 300s, 5m or 1h, of 60s to 3600s",
+    "Invalid value for flag --interval: \"5s\". Expected: a time span from 60s to 3600s, like 5m",
     usage
   )
   misused(

@@ -186,7 +186,7 @@ nats:
       [
         "a kind that there is not",
         "import: [Heartbeat]",
-        "nats.import[0]: Expected \"HeartbeatPulse\" | \"DriftDetected\", got \"Heartbeat\""
+        "nats.import[0]: Expected one of HeartbeatPulse, DriftDetected, got \"Heartbeat\""
       ],
       [
         "no kind at all",
@@ -198,7 +198,7 @@ nats:
         "subject: watch.>",
         "nats.subject: Expected words joined by \".\", without blanks, \"*\" and \">\", got \"watch.>\""
       ],
-      ["an unknown mode", "mode: kafka", "nats.mode: Expected \"core\" | \"jetstream\", got \"kafka\""],
+      ["an unknown mode", "mode: kafka", "nats.mode: Expected one of core, jetstream, got \"kafka\""],
       [
         "a queue without imports",
         "queue: routers",
@@ -276,12 +276,12 @@ nats:
       [
         "an unknown type of channel",
         "channels: [{ type: pager }]",
-        "channels[0].type: Expected \"console\" | \"webhook\" | \"slack\", got \"pager\""
+        "channels[0].type: Expected one of console, webhook, slack, got \"pager\""
       ],
       [
         "a tag filter that is no string",
         "channels: [{ type: console, tags: { severity: 5 } }]",
-        "channels[0].tags.severity: Expected string, got 5"
+        "channels[0].tags.severity: Expected a text, got 5"
       ],
       [
         "a severity that there is not",
@@ -291,27 +291,62 @@ nats:
       [
         "a severity that is none",
         "channels: [{ type: console, min_severity: urgent }]",
-        `channels[0].min_severity: Expected "critical" | "high" | "medium" | "low" | "info", got "urgent"`
+        `channels[0].min_severity: Expected one of critical, high, medium, low, info, got "urgent"`
       ],
       [
         "a time to live that is too short",
         "alerts: { time_to_live: 59s }",
-        "alerts.time_to_live: Expected 1m to 1d, got \"59s\""
+        "alerts.time_to_live: Expected a time span from 1m to 1d, got \"59s\""
       ],
       [
         "a time to live that is too long",
         "alerts: { time_to_live: 25h }",
-        "alerts.time_to_live: Expected 1m to 1d, got \"25h\""
+        "alerts.time_to_live: Expected a time span from 1m to 1d, got \"25h\""
       ],
       [
         "a channel that is tried for too short a time",
         "alerts: { retry_for: 30s }",
-        "alerts.retry_for: Expected 1m to 30d, got \"30s\""
+        "alerts.retry_for: Expected a time span from 1m to 30d, got \"30s\""
       ],
       [
         "a time span without a unit",
         "liveness: { interval: \"5\" }",
-        "liveness.interval: Expected a number and its unit, like 300s, 5m or 1h, got \"5\""
+        "liveness.interval: Expected a time span like 90s, 5m or 1h, got \"5\""
+      ],
+      [
+        "a time span that is a number",
+        "liveness: { interval: 5 }",
+        "liveness.interval: Expected a time span from 1m to 1h, got 5"
+      ],
+      [
+        "a number in quotes",
+        "drift: { major: \"10\" }",
+        "drift.major: Expected a number, got \"10\""
+      ],
+      [
+        "a number of failures that is not whole",
+        "liveness: { failure_threshold: 1.5 }",
+        "liveness.failure_threshold: Expected a whole number, got 1.5"
+      ],
+      [
+        "a folder without a name",
+        "scans: \"\"",
+        "scans: Expected a text that is not empty, got \"\""
+      ],
+      [
+        "names that are no list",
+        "http: { hosts: watch }",
+        "http.hosts: Expected a list, got \"watch\""
+      ],
+      [
+        "tags that are no mapping",
+        "channels: [{ type: console, tags: high }]",
+        "channels[0].tags: Expected a mapping, got \"high\""
+      ],
+      [
+        "a switch that is neither on nor off",
+        "nats: { servers: [a], source: b, export: [HeartbeatPulse], tls: { handshake_first: on } }",
+        "nats.tls.handshake_first: Expected true or false, got \"on\""
       ],
       [
         "an unknown key",

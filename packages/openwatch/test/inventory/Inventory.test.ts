@@ -53,7 +53,7 @@ hosts:
     ["severity: high", "hosts[0].tags.severity: Expected the name of a tag"],
     ["a=b: c", "hosts[0].tags.a=b: Expected the name of a tag, of letters, digits"],
     ["site: ''", "Expected a name without control characters or blanks around it"],
-    ["site: 5", "Expected string, got 5"]
+    ["site: 5", "Expected a name without control characters or blanks around it, got 5"]
   ])("cannot have the tag %s", (tag, problem) => {
     const [first, ...others] = problemsOf(`hosts: [{ name: a, address: a, tags: { ${tag} } }]`)
     assert.deepStrictEqual(others, [])
@@ -106,7 +106,11 @@ describe("an inventory is refused", () => {
       "hosts[0].port: Expected a port, 1 to 65535, got 70000"
     ],
     ["port 0", "hosts: [{ name: a, address: a, port: 0 }]", "hosts[0].port: Expected a port, 1 to 65535, got 0"],
-    ["a port in quotes", "hosts: [{ name: a, address: a, port: '22' }]", "hosts[0].port: Expected number, got \"22\""],
+    [
+      "a port in quotes",
+      "hosts: [{ name: a, address: a, port: '22' }]",
+      "hosts[0].port: Expected a port, 1 to 65535, got \"22\""
+    ],
     ["no name", "hosts: [{ address: a }]", "hosts[0].name: Missing"],
     [
       "an empty name",

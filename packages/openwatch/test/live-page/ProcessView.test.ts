@@ -135,7 +135,24 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           const store = yield* AlertStore.AlertStore
           const event = pulse(down, false)
           const consequence = Alert.fromEvent(event, { id: "01936b0e-0000-7000-8000-000000000001", hostLabel: "down" })
-          yield* store.submit({ ...consequence, event, channels: ["pager", "gone"], timeToLive: Duration.hours(1) })
+          yield* store.submit({
+            ...consequence,
+            event,
+            channels: ["pager", "gone", "taken out"],
+            timeToLive: Duration.hours(1)
+          })
+          yield* store.recordAttempt({
+            alertId: consequence.alert!.id,
+            channel: "gone",
+            state: "delivered",
+            lastError: undefined
+          })
+          const recovery = pulse(unjudged, true)
+          const over = Alert.fromEvent(
+            new HeartbeatPulse({ ...recovery, priorReachable: false }),
+            { id: "01936b0e-0000-7000-8000-000000000002", hostLabel: "unjudged" }
+          )
+          yield* store.submit({ ...over, event: recovery, channels: [], timeToLive: Duration.hours(1) })
           const now = DateTime.toEpochMillis(yield* DateTime.now)
           yield* record("1", up, "debian", 90, now - 20_000)
           yield* record("2", up, "debian", 77.5, now - 10_000)
@@ -146,8 +163,8 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             `openwatch_compliance_score{host="up",benchmark="apache",profile="cis"} 100`,
             `openwatch_compliance_score{host="up",benchmark="debian",profile="cis"} 77.5`,
             `openwatch_deliveries_pending{channel="console"} 0`,
-            `openwatch_deliveries_pending{channel="gone"} 1`,
             `openwatch_deliveries_pending{channel="pager"} 1`,
+            `openwatch_deliveries_pending{channel="taken out"} 1`,
             `openwatch_host_up{host="down"} 0`,
             `openwatch_host_up{host="up"} 1`,
             `openwatch_hosts{state="reachable"} 1`,
