@@ -30,11 +30,11 @@ const down = host("down")
 const unjudged = host("unjudged")
 const strange = host(`"strange" \\ host`)
 
-const pulse = ({ id }: Host, reachable: boolean) =>
+const pulse = ({ id }: Host, reachable: boolean, priorReachable: boolean | null = null) =>
   new HeartbeatPulse({
     hostId: id,
     reachable,
-    priorReachable: null,
+    priorReachable,
     responseTimeMs: reachable ? 12.34 : 0,
     occurredAt: DateTime.makeUnsafe(0)
   })
@@ -147,9 +147,9 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             state: "delivered",
             lastError: undefined
           })
-          const recovery = pulse(unjudged, true)
+          const recovery = pulse(unjudged, true, false)
           const over = Alert.fromEvent(
-            new HeartbeatPulse({ ...recovery, priorReachable: false }),
+            recovery,
             { id: "01936b0e-0000-7000-8000-000000000002", hostLabel: "unjudged" }
           )
           yield* store.submit({ ...over, event: recovery, channels: [], timeToLive: Duration.hours(1) })
