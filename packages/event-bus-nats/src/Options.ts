@@ -98,11 +98,12 @@ export interface Options<Kind extends string = string, in out Event extends Even
   /** The kinds to send. Default none. */
   readonly export?: ReadonlyArray<Kind> | undefined
   /**
-   * JetStream: sends what is stored in this outbox, an `Outbox` of `@openwatch/event-bus-sql`, instead of what is published on
-   * the bus. Each event is sent until the stream has it, whichever process is killed in between. Nothing is dropped or lost.
+   * Sends what is stored in this outbox, an `Outbox` of `@openwatch/event-bus-sql`, instead of what is published on the bus. Each
+   * event is sent until the server has it, whichever process is killed in between. Nothing is dropped or lost on the way there.
+   * `"core"` passes it on to those that listen then, `"jetstream"` stores it.
    *
-   * The stream knows an event again by its kind and its id in the outbox. What can never be sent is a dead letter of the
-   * consumer `nats:<subject>`. Processes that share the outbox share the sending.
+   * An event's id is made of its kind and its id in the outbox; a stream knows it again by that. What can never be sent is a dead
+   * letter of the consumer `nats:<subject>`. Processes that share the outbox share the sending.
    */
   readonly outbox?: ExportOutbox<Event> | undefined
   /**
@@ -110,19 +111,6 @@ export interface Options<Kind extends string = string, in out Event extends Even
    * side by side; every kind needs a key in the outbox. Default `"all"`.
    */
   readonly exportOrder?: "all" | "key" | undefined
-  /**
-   * Returns the id of an event. Use it for events that may be published again, such as by the next start of a process
-   * that was killed. The same event must have the same id, and no other event may have it. Default: a new id each time.
-   */
-  readonly idOf?: ((event: Event) => string) | undefined
-  /**
-   * Runs with events that were exported, several at a time and in the order of sending. Use it to delete events that
-   * were kept, elsewhere than in an `outbox`, until they were safe. The next events are sent when it has ended. It cannot fail; if it dies,
-   * that is logged.
-   *
-   * If the process ends between an export and this call, the call is never made for those events.
-   */
-  readonly onExported?: ((events: ReadonlyArray<Event>) => Effect.Effect<void>) | undefined
   /** The kinds to import. Default none. */
   readonly import?: ReadonlyArray<Kind> | undefined
   /**

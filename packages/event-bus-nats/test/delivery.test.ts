@@ -12,7 +12,6 @@ import {
   eventually,
   eventuallyTrue,
   light,
-  type LightSwitched,
   loudBridge,
   makeBus,
   seen
@@ -333,62 +332,7 @@ describe.skipIf(!NatsServer.isInstalled)("delivery", { timeout: 30_000 }, () => 
       assert.deepStrictEqual(numbers, [range(0, 11), [10]])
     }))
 
-  it.live("jetstream: an event that has the id of one that was sent is stored once, also after a restart", () =>
-    Effect.gen(function*() {
-      const server = yield* NatsServer.make()
-      const second = yield* makeBus
-      const numbers = yield* seen(second)
-      const into = yield* bridge(second, { servers: server.url, source: "second", import: ["DoorOpened"] })
-      const subscription = yield* second.subscribe({ kinds: ["DoorOpened"] })
-      // None for a light: such an event cannot be sent.
-      const idOf = (event: DoorOpened | LightSwitched) => event._tag === "DoorOpened" ? `door "${event.door}"` : ""
-      const kinds = ["DoorOpened", "LightSwitched"] as const
-      for (let start = 0; start < 2; start++) {
-        const first = yield* makeBus
-        yield* Effect.gen(function*() {
-          const out = yield* bridge(first, { servers: server.url, source: "first", export: kinds, idOf })
-          yield* first.publishAll([...doors(0, 3), light("hall"), ...doors(0, 3), door(start + 3)])
-          const health = yield* eventually(out.health, (health) => health.export.exported === 7)
-          assert.strictEqual(health.export.rejected, 1)
-        }).pipe(Effect.scoped)
-      }
-      yield* eventuallyTrue(() => numbers.includes(4))
-      assert.deepStrictEqual(numbers, range(0, 5))
-      assert.strictEqual((yield* into.health).import.received, 5)
-      assert.deepStrictEqual(
-        NatsBridge.originOf(yield* subscription.take),
-        Option.some({ id: "door \"0\"", source: "first" })
-      )
-    }))
-
   for (const mode of ["core", "jetstream"] as const) {
-    it.live(`${mode}: \`onExported\` is told of each event that was exported, once and in order`, () =>
-      Effect.gen(function*() {
-        const server = yield* NatsServer.make({ isStarted: false })
-        const first = yield* makeBus
-        const told: Array<number> = []
-        let calls = 0
-        const out = yield* bridge(first, {
-          servers: server.url,
-          mode,
-          source: "first",
-          export: ["DoorOpened"],
-          bufferSize: 5000,
-          onExported: (events) =>
-            Effect.sync(() => {
-              for (const event of events) if (event._tag === "DoorOpened") told.push(event.door)
-              if (calls++ === 0) throw new Error("once")
-            })
-        })
-        yield* first.publishAll(doors(0, 1000))
-        assert.deepStrictEqual(told, [])
-        yield* server.start()
-        yield* first.publishAll(doors(1000, 1000))
-        yield* eventuallyTrue(() => told.length >= 2000)
-        assert.deepStrictEqual(told, range(0, 2000))
-        assert.strictEqual((yield* out.health).export.exported, 2000)
-      }))
-
     it.live(`${mode}: what arrives when the bus is shut down is for the next one`, () =>
       Effect.gen(function*() {
         const server = yield* NatsServer.make()

@@ -107,35 +107,51 @@ describe.skipIf(!NatsServer.isInstalled)("a bridge that sends from an outbox", (
       assert.strictEqual((yield* out.health).export.offered, 1)
     }))
 
-  it.live("waits for a server that is away, as long as it takes, and uses no attempt up", () =>
-    Effect.gen(function*() {
-      const server = yield* NatsServer.make({ isStarted: false })
-      const { out, outbox } = yield* house(server, { timeout: "200 millis" })
-      yield* outbox.publishAll(doors(0, 5))
-      const waiting = yield* eventually(out.health, (health) => health.export.buffered === 1)
-      assert.isTrue(addsUp(waiting))
-      yield* server.start()
-      yield* eventually(out.health, (health) => health.export.exported === 5)
-      yield* server.kill
-      yield* outbox.publish(door(5))
-      yield* server.start()
-      yield* eventually(out.health, (health) => health.export.exported === 6)
-      assert.deepStrictEqual((yield* stored(server)).map(({ door }) => door), range(0, 6))
-      assert.deepStrictEqual(yield* Stream.runCollect(outbox.deadLetters()), [])
-    }))
+  for (const mode of ["core", "jetstream"] as const) {
+    it.live(`${mode}: waits for a server that is away, as long as it takes, and uses no attempt up`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make({ isStarted: false })
+        const { out, outbox } = yield* house(server, { mode, timeout: "200 millis" })
+        yield* outbox.publishAll(doors(0, 5))
+        const waiting = yield* eventually(out.health, (health) => health.export.buffered === 1)
+        assert.isTrue(addsUp(waiting))
+        yield* server.start()
+        yield* eventually(out.health, (health) => health.export.exported === 5)
+        yield* server.kill
+        yield* outbox.publish(door(5))
+        yield* server.start()
+        yield* eventually(out.health, (health) => health.export.exported === 6)
+        if (mode === "jetstream") assert.deepStrictEqual((yield* stored(server)).map(({ door }) => door), range(0, 6))
+        assert.deepStrictEqual(yield* Stream.runCollect(outbox.deadLetters()), [])
+      }))
 
-  it.live("gives up what the server will never take: a dead letter, and the next one is sent", () =>
-    Effect.gen(function*() {
-      const server = yield* NatsServer.make({ config: "max_payload: 2000" })
-      const { out, outbox } = yield* house(server, { export: ["LightSwitched"] })
-      yield* outbox.publish(light("x".repeat(3_000)), { id: "large" })
-      yield* outbox.publish(light("hall"))
-      const health = yield* eventually(out.health, (health) => health.export.exported === 1)
-      assert.strictEqual(health.export.rejected, 1)
-      assert.isTrue(addsUp(health))
-      const letters = yield* Stream.runCollect(outbox.deadLetters())
-      assert.deepStrictEqual(letters.map(({ consumer, id }) => `${consumer} ${id}`), ["nats:house large"])
-    }))
+    it.live(`${mode}: gives up what the server will never take: a dead letter, and the next one is sent`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make({ config: "max_payload: 2000" })
+        const { out, outbox } = yield* house(server, { mode, export: ["LightSwitched"] })
+        yield* outbox.publish(light("x".repeat(3_000)), { id: "large" })
+        yield* outbox.publish(light("hall"))
+        const health = yield* eventually(out.health, (health) => health.export.exported === 1)
+        assert.strictEqual(health.export.rejected, 1)
+        assert.isTrue(addsUp(health))
+        const letters = yield* Stream.runCollect(outbox.deadLetters())
+        assert.deepStrictEqual(letters.map(({ consumer, id }) => `${consumer} ${id}`), ["nats:house large"])
+      }))
+
+    it.live(`${mode}: another process imports them as any other events, in order`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make()
+        const second = yield* makeBus
+        const subscription = yield* second.subscribe({ kinds: ["DoorOpened"] })
+        yield* bridge(second, { servers: server.url, mode, source: "second", import: ["DoorOpened"] })
+        const { outbox } = yield* house(server, { mode })
+        yield* outbox.publish(door(7), { id: "seven" })
+        yield* outbox.publishAll(doors(0, 100))
+        const [event, ...others] = yield* subscription.takeBetween(101, 101)
+        assert.deepStrictEqual(others, doors(0, 100))
+        assert.deepStrictEqual(NatsBridge.originOf(event!), Option.some({ id: "DoorOpened/seven", source: "house" }))
+      }))
+  }
 
   it.live("keeps what is not sent when it closes, for the next one", () =>
     Effect.gen(function*() {
@@ -164,18 +180,6 @@ describe.skipIf(!NatsServer.isInstalled)("a bridge that sends from an outbox", (
       const next = yield* bridge(bus, { servers: server.url, source: "house", export: ["DoorOpened"], outbox })
       yield* eventually(next.health, (health) => health.export.exported === 3)
       assert.deepStrictEqual((yield* stored(server)).map(({ door }) => door), range(0, 3))
-    }))
-
-  it.live("another process imports it as any other event", () =>
-    Effect.gen(function*() {
-      const server = yield* NatsServer.make()
-      const second = yield* makeBus
-      const subscription = yield* second.subscribe({ kinds: ["DoorOpened"] })
-      yield* bridge(second, { servers: server.url, source: "second", import: ["DoorOpened"] })
-      const { outbox } = yield* house(server)
-      yield* outbox.publish(door(7), { id: "seven" })
-      const event = yield* subscription.take
-      assert.deepStrictEqual(NatsBridge.originOf(event), Option.some({ id: "DoorOpened/seven", source: "house" }))
     }))
 
   it.live(
@@ -246,9 +250,7 @@ describe.skipIf(!NatsServer.isInstalled)("a bridge that sends from an outbox", (
 
   for (
     const [options, message] of [
-      [{ mode: "core" }, `outbox needs mode "jetstream", but mode is "core"`],
       [{ export: [] }, "outbox needs kinds to export, but export is empty"],
-      [{ idOf: () => "x" }, "idOf is for events that are not in an outbox"],
       [{ bufferSize: 5 }, "bufferSize is for events that are not in an outbox"],
       [{ exportOrder: "random" }, `exportOrder must be "all" or "key", but is "random"`],
       [{ outbox: undefined, exportOrder: "key" }, "exportOrder needs an outbox to send from"]

@@ -35,8 +35,7 @@ export const makeBridge = (
       source: settings.source,
       kinds: declared.kinds,
       events: declared.Event.members,
-      imports: settings.import,
-      idOf: settings.idOf
+      imports: settings.import
     })
     const intake = new Intake(settings, cloudEvents, tally, bus, context)
     const connection: Connection = new Connection(

@@ -29,7 +29,6 @@ export class EncodeError extends Error {}
 
 /** An event as a message. */
 export interface Encoded {
-  readonly id: string
   readonly headers: MsgHdrs
   readonly body: string
 }
@@ -53,7 +52,6 @@ interface Codec {
 export class CloudEvents {
   private readonly source: string
   private readonly encodedSource: string
-  private readonly idOf: ((event: EventBus.AnyEvent) => string) | undefined
   private readonly imports: ReadonlySet<string>
   private readonly codecs = new Map<string, Codec>()
 
@@ -62,12 +60,10 @@ export class CloudEvents {
     readonly kinds: ReadonlyArray<string>
     readonly events: EventBus.EventSchemas
     readonly imports: ReadonlyArray<string>
-    readonly idOf?: ((event: EventBus.AnyEvent) => string) | undefined
   }) {
     this.source = options.source
     this.encodedSource = encodeHeader(options.source)
     this.imports = new Set(options.imports)
-    this.idOf = options.idOf
     // The codec of each kind is the bus's own `EventJson` for it: the type names the member of that union.
     options.events.forEach((event, i) => {
       const json = Schema.toCodecJson(event)
@@ -80,14 +76,12 @@ export class CloudEvents {
     })
   }
 
-  /** With this id, unless the application gives ids itself. Throws an `EncodeError` and nothing else. */
-  encode(event: EventBus.AnyEvent, newId: string): Encoded {
+  /** Throws an `EncodeError` and nothing else. */
+  encode(event: EventBus.AnyEvent, id: string): Encoded {
     try {
       const { encode, type } = this.codecs.get(event._tag)!
       const encoded = encode(event)
       if (Exit.isFailure(encoded)) throw new Error(explain(encoded))
-      const id = this.idOf === undefined ? newId : encodeHeader(this.idOf(event))
-      if (id === "") throw new Error("idOf gives it an empty id")
       const attributes = headers()
       attributes.append("ce-specversion", "1.0")
       attributes.append("ce-id", id)
@@ -95,7 +89,7 @@ export class CloudEvents {
       attributes.append("ce-type", type)
       attributes.append("ce-time", DateTime.formatIso(event.occurredAt))
       attributes.append("ce-datacontenttype", "application/json")
-      return { id, headers: attributes, body: JSON.stringify(encoded.value) }
+      return { headers: attributes, body: JSON.stringify(encoded.value) }
     } catch (error) {
       throw new EncodeError(`The event does not encode: ${error instanceof Error ? error.message : String(error)}`)
     }

@@ -8,7 +8,7 @@
 import { JetStreamApiError } from "@nats-io/jetstream"
 import { InvalidArgumentError, nuid } from "@nats-io/transport-node"
 import { EventBus, type Subscription, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Schedule, Scope } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Schedule, Scope } from "effect"
 import { NatsBridgeError } from "../NatsBridgeError.ts"
 import type { ExportOutbox } from "../Options.ts"
 import { type CloudEvents, EncodeError, encodeHeader, originOf } from "./cloudEvent.ts"
@@ -37,7 +37,7 @@ const quietMillis = 10_000
  */
 const minIntakeSize = 16_384
 
-/** An event on its way. It keeps its id however often it is sent, unless the application gives ids itself. */
+/** An event on its way. It keeps its id however often it is sent. */
 interface Outgoing {
   readonly event: EventBus.AnyEvent
   readonly id: string
@@ -154,7 +154,7 @@ export class Exporting {
     )
   }
 
-  /** Succeeds once the stream has the event, however long that takes. Fails where the event can never be sent. */
+  /** Succeeds once the server has the event, however long that takes. Fails where the event can never be sent. */
   private sendStored(event: EventBus.AnyEvent, id: string, attempt: number): Effect.Effect<void, unknown> {
     // Ids are unique among the events of a kind, and the server knows messages again whatever their kind.
     const outgoing = { event, id: `${encodeHeader(event._tag)}/${encodeHeader(id)}` }
@@ -162,7 +162,9 @@ export class Exporting {
       this.handedOver++
       for (let failures = 0;; failures++) {
         const session = yield* this.connection.await
-        const fault = yield* Effect.promise(() => this.store(session, outgoing))
+        const fault = yield* this.settings.mode === "core"
+          ? this.pass(session, outgoing)
+          : Effect.promise(() => this.store(session, outgoing))
         if (fault === undefined) {
           this.tally.exported++
           return
@@ -201,34 +203,48 @@ export class Exporting {
 
   private sendOnce(session: Session, batch: ReadonlyArray<Outgoing>): Effect.Effect<ReadonlyArray<Outgoing>> {
     return Effect.gen({ self: this }, function*() {
-      const sent: Array<Outgoing> = []
+      let sent = 0
       for (const outgoing of batch) {
-        const { event, id } = outgoing
-        try {
-          const { body, headers } = this.cloudEvents.encode(event, id)
-          session.nats.publish(`${this.settings.subject}.${event._tag}`, body, { headers })
-          sent.push(outgoing)
-        } catch (error) {
-          if (isRefused(error)) {
-            yield* this.reject(event._tag, error)
-          } else {
-            this.tally.lost++
-          }
-        }
+        const fault = this.write(session, outgoing)
+        if (fault === undefined) sent++
+        else if (isRefused(fault)) yield* this.reject(outgoing.event._tag, fault)
+        else this.tally.lost++
       }
-      // The answer to a ping comes after the server has read what was sent before it. It also keeps a slow server from
-      // filling this process's memory.
-      const answered = yield* Effect.exit(
-        this.connection.during(session, () => session.nats.flush().then(() => true))
-      )
-      if (Exit.isSuccess(answered) && answered.value === true) {
-        this.tally.exported += sent.length
-        yield* this.tell(sent)
-      } else {
-        this.tally.lost += sent.length
-      }
+      if (yield* this.flush(session)) this.tally.exported += sent
+      else this.tally.lost += sent
       return []
     })
+  }
+
+  /** Core: undefined once the server has the event, else why it may not have it. */
+  private pass(session: Session, outgoing: Outgoing): Effect.Effect<unknown> {
+    return Effect.suspend(() => {
+      const fault = this.write(session, outgoing)
+      return fault === undefined
+        ? Effect.map(this.flush(session), (isRead) => isRead ? undefined : new Error("the connection ended"))
+        : Effect.succeed(fault)
+    })
+  }
+
+  /** Core: sends an event. Undefined, or why that cannot be. */
+  private write(session: Session, { event, id }: Outgoing): unknown {
+    try {
+      const { body, headers } = this.cloudEvents.encode(event, id)
+      session.nats.publish(`${this.settings.subject}.${event._tag}`, body, { headers })
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
+
+  /**
+   * Core: whether the server has read what was sent. The answer to a ping comes after that. It also keeps a slow server from
+   * filling this process's memory.
+   */
+  private flush(session: Session): Effect.Effect<boolean> {
+    return this.connection.during(session, () => session.nats.flush().then(() => true)).pipe(
+      Effect.match({ onFailure: () => false, onSuccess: (isRead) => isRead === true })
+    )
   }
 
   private sendUntilStored(session: Session, batch: ReadonlyArray<Outgoing>): Effect.Effect<ReadonlyArray<Outgoing>> {
@@ -237,20 +253,16 @@ export class Exporting {
         Promise.all(batch.map((outgoing) => this.storeCounted(session, outgoing)))
       )
       const again: Array<Outgoing> = []
-      const stored: Array<Outgoing> = []
       let fault: unknown = undefined
-      for (let i = 0; i < batch.length; i++) {
-        const outgoing = batch[i]!
-        if (faults[i] === undefined) {
-          stored.push(outgoing)
-        } else if (isRefused(faults[i])) {
+      for (const [i, outgoing] of batch.entries()) {
+        if (faults[i] === undefined) continue
+        if (isRefused(faults[i])) {
           yield* this.reject(outgoing.event._tag, faults[i])
         } else {
           fault = faults[i]
           again.push(outgoing)
         }
       }
-      yield* this.tell(stored)
       if (fault !== undefined) yield* this.onFault(session, fault)
       return again
     })
@@ -267,27 +279,16 @@ export class Exporting {
     try {
       // Here, not for the batch before it: many messages that are not sent yet cost the garbage collector more than they
       // cost to make.
-      const { body, headers, id: msgID } = this.cloudEvents.encode(event, id)
+      const { body, headers } = this.cloudEvents.encode(event, id)
       await session.jetStream.publish(`${this.settings.subject}.${event._tag}`, body, {
         headers,
-        msgID,
+        msgID: id,
         timeout: this.settings.timeoutMillis
       })
       return undefined
     } catch (error) {
       return error ?? new Error("The server did not store the event")
     }
-  }
-
-  /** Tells the application what was exported. */
-  private tell(exported: ReadonlyArray<Outgoing>): Effect.Effect<void> {
-    const { onExported } = this.settings
-    if (onExported === undefined || exported.length === 0) return Effect.void
-    return Effect.suspend(() => onExported(exported.map(({ event }) => event))).pipe(
-      Effect.catchDefect((defect) =>
-        Effect.annotateLogs(Effect.logError("onExported died", Cause.die(defect)), { bus: this.settings.bus })
-      )
-    )
   }
 
   private onFault(session: Session, fault: unknown): Effect.Effect<void> {
@@ -298,7 +299,7 @@ export class Exporting {
       this.connection.lastError = message
       // Nobody listens where the stream should: it was deleted, or JetStream is gone. Setting up makes it again.
       if (fault instanceof Error && fault.name === "JetStreamNotEnabled") this.connection.restart(session, fault)
-      return this.warn(message, `NATS does not store events, which are sent again: ${message}`)
+      return this.warn(message, `NATS does not take events, which are sent again: ${message}`)
     })
   }
 

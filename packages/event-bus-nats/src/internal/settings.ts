@@ -77,13 +77,10 @@ export const requireSettings = (bus: string, kinds: ReadonlyArray<string>, optio
   if (options.outbox === undefined) {
     if (options.exportOrder !== undefined) refuse("exportOrder needs an outbox to send from, but outbox is not given")
   } else {
-    if (options.mode !== "jetstream") refuse(`outbox needs mode "jetstream", but mode is ${quote(options.mode)}`)
     if ((options.export ?? []).length === 0) refuse("outbox needs kinds to export, but export is empty")
-    for (const option of ["idOf", "onExported", "bufferSize", "overflow"] as const) {
+    for (const option of ["bufferSize", "overflow"] as const) {
       if (options[option] !== undefined) {
-        refuse(
-          `${option} is for events that are not in an outbox: with outbox, it gives ids and keeps what is not sent`
-        )
+        refuse(`${option} is for events that are not in an outbox, which keeps what is not sent`)
       }
     }
   }

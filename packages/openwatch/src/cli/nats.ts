@@ -3,12 +3,12 @@
  */
 import { EventBus } from "@openwatch/event-bus"
 import { NatsBridge } from "@openwatch/event-bus-nats"
-import { Console, Deferred, Duration, Effect, FileSystem, Layer, Option, Redacted, Stream } from "effect"
+import { Outbox } from "@openwatch/event-bus-sql"
+import { Console, Effect, FileSystem, Layer, Option, Redacted, Stream } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Configuration from "../configuration/Configuration.ts"
 import type * as NatsConfiguration from "../configuration/NatsConfiguration.ts"
 import { DriftDetected } from "../events/DriftDetected.ts"
-import { eventIdOf } from "../events/EventId.ts"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import { AllEventKinds, type SystemEventBus } from "../events/SystemEventBus.ts"
 import { isForeignId, storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
@@ -27,11 +27,9 @@ const credentialsOf = (
   return Effect.map(fs.readFileString(credentials.file), (creds) => ({ creds: Redacted.make(creds) }))
 }
 
-const describe = ({ export: out, import: into }: NatsBridge.Health): string => {
-  const left = out.dropped + out.rejected + out.lost
-  return `NATS: ${out.exported} sent, ${left} not sent${left > 0 ? " (the next run sends them)" : ""}; ` +
-    `${into.imported} taken in, ${into.rejected} rejected`
-}
+const describe = ({ export: out, import: into }: NatsBridge.Health, waiting: number): string =>
+  `NATS: ${out.exported} sent, ${waiting} not sent${waiting > 0 ? " (the next run sends them)" : ""}; ` +
+  `${into.imported} taken in, ${into.rejected} rejected`
 
 /** What goes out to the server, and what comes in. It is not the bus of this process: both are stored first. */
 class NatsBus extends EventBus.Service<NatsBus>()("@openwatch/NatsBus", { events: [HeartbeatPulse, DriftDetected] }) {}
@@ -44,8 +42,28 @@ const consumerName = "nats"
 /** The subscription that stores what comes in. */
 const subscriptionName = "outbox"
 
-/** How many events may be on their way to the server, and how many that have come may wait for the database. */
+/** How many events that have come may wait for the database. */
 const bufferSize = 512
+
+/** How many events the server does not have yet. None where the database cannot say so. */
+const waiting = (outbox: SystemOutbox["Service"]): Effect.Effect<number> =>
+  outbox.consumers.pipe(
+    Effect.timeout("1 second"),
+    Effect.map((consumers) => consumers.find(({ name }) => name === consumerName)?.lag.events ?? 0),
+    Effect.orElseSucceed(() => 0)
+  )
+
+/** The outbox, without what came from another process. */
+const noticedHere = (outbox: SystemOutbox["Service"], from: "beginning" | "now"): NatsBridge.ExportOutbox<Event> => ({
+  on: (kinds, handler, options) =>
+    outbox.on(kinds, (event, delivery) => isForeignId(delivery.id) ? Effect.void : handler(event, delivery), {
+      ...options,
+      consumer: consumerName,
+      // Who has alerts of its own does not send what it was told before.
+      from,
+      retires: AllEventKinds.filter((kind) => !kinds.includes(kind))
+    })
+})
 
 /**
  * Sends and takes in events while it is built, and prints a last line of counters. Without `nats` in the configuration it
@@ -78,57 +96,30 @@ export const layer = (configuration: Configuration.Configuration) => {
       { name: subscriptionName, bufferSize, drain: "5 seconds" }
     )
 
-    const onTheirWay = new Map<Event, Deferred.Deferred<void>>()
+    const { export: kinds } = nats
+    if (kinds.length === 0) yield* Effect.ignore(outbox.removeConsumer(consumerName))
     let bridge: NatsBridge.NatsBridge | undefined
     yield* Effect.addFinalizer(() =>
-      bridge === undefined ? Effect.void : Effect.flatMap(bridge.health, (health) => Console.log(describe(health)))
+      bridge === undefined
+        ? Effect.void
+        : Effect.flatMap(Effect.all([bridge.health, waiting(outbox)]), (last) => Console.log(describe(...last)))
     )
     bridge = yield* NatsBridge.make(NatsBus, {
       ...options,
       mode,
       credentials: credentials === undefined ? undefined : credentialsOf(credentials, fs),
-      bufferSize,
-      idOf: eventIdOf,
-      onExported: (events) =>
-        Effect.sync(() => {
-          for (const event of events) {
-            const isSent = onTheirWay.get(event)
-            if (isSent !== undefined) Deferred.doneUnsafe(isSent, Effect.void)
-          }
-        }),
       handledBy: mode === "jetstream" && nats.import.length > 0 ? subscriptionName : undefined,
       // What was at hand when this process was killed comes again after this. One that is only slow says that it is at it.
-      ackWait: mode === "jetstream" ? "10 seconds" : undefined
-    })
-
-    const { export: kinds } = nats
-    if (kinds === undefined || kinds.length === 0) return yield* Effect.ignore(outbox.removeConsumer(consumerName))
-    const send = (event: Event) =>
-      Effect.suspend(() => {
-        const isSent = Deferred.makeUnsafe<void>()
-        onTheirWay.set(event, isSent)
-        return Effect.ensuring(
-          Effect.andThen(bus.publish(event), Deferred.await(isSent)),
-          Effect.sync(() => onTheirWay.delete(event))
-        )
-      })
-    return yield* outbox.on(kinds, (event, { id }) => isForeignId(id) ? Effect.void : send(event), {
-      consumer: consumerName,
-      // Who has alerts of its own does not send what it was told before.
-      from: routesAlerts ? "now" : "beginning",
-      order: "none",
-      concurrency: bufferSize,
-      retires: AllEventKinds.filter((kind) => !kinds.includes(kind)),
-      // The server may be away for long.
-      timeout: Duration.infinity,
-      drain: "5 seconds"
+      ackWait: mode === "jetstream" ? "10 seconds" : undefined,
+      ...(kinds.length > 0 && { outbox: noticedHere(outbox, routesAlerts ? "now" : "beginning"), exportOrder: "key" })
     })
   })).pipe(
-    Layer.catchTag("NatsBridgeError", ({ message }) =>
-      Layer.effectDiscard(
-        Effect.fail(new Configuration.ConfigurationError({ file, problems: [`nats: ${message}`] }))
-      )),
-    Layer.catchTag("OutboxError", (error) => Layer.effectDiscard(Effect.fail(Outboxes.toStorageError(error)))),
+    Layer.catchTag("NatsBridgeError", ({ cause, message }) =>
+      Layer.effectDiscard(Effect.fail(
+        cause instanceof Outbox.OutboxError
+          ? Outboxes.toStorageError(cause)
+          : new Configuration.ConfigurationError({ file, problems: [`nats: ${message}`] })
+      ))),
     Layer.provide(NatsBus.layer)
   )
 }

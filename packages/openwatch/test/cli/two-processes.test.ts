@@ -135,7 +135,7 @@ const streamOf = (server: NatsServer.NatsServer) =>
             const text = message.string()
             const event = Schema.decodeUnknownSync(Schema.fromJsonString(SystemEventBus.EventJson))(text)
             const id = message.headers!.get("ce-id")
-            messages.push({ id, key: keyOfText(text), isItself: id === eventIdOf(event) })
+            messages.push({ id, key: keyOfText(text), isItself: id === `${event._tag}/${eventIdOf(event)}` })
           }
         }
         return messages
