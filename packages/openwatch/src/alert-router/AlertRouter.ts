@@ -12,6 +12,7 @@ import { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Clock, Context, Data, DateTime, Duration, Effect, Layer, Metric } from "effect"
 import { v7 } from "uuid"
 import { AlertStore, AlertStoreError, type Submitted } from "../alert-store/AlertStore.ts"
+import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
 import { SystemOutbox } from "../events/SystemOutbox.ts"
 import * as Outage from "../storage/Outage.ts"
@@ -121,6 +122,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   const events = yield* SystemOutbox
   const alerts = yield* AlertOutbox
   const store = yield* AlertStore
+  const deliveries = yield* DeliveryStore
   const channels = yield* AlertChannels
   const hostLabel = yield* HostLabel
   const hostTags = yield* HostTags
@@ -159,7 +161,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   const forgetOthers = Effect.gen(function*() {
     const names = channels.map(({ name }) => name)
     const until = DateTime.subtractDuration(yield* DateTime.now, retryFor)
-    yield* store.giveUpOthers(names, until)
+    yield* deliveries.giveUpOthers(names, until)
     for (const { lastSeenAt, name } of yield* alerts.consumers) {
       if (!Deliveries.isChannel(name) || names.some((own) => Deliveries.consumerOf(own) === name)) continue
       if (DateTime.isLessThanOrEqualTo(lastSeenAt, until)) yield* alerts.removeConsumer(name)
@@ -221,5 +223,5 @@ export const layer = (
 ): Layer.Layer<
   AlertRouter,
   InvalidTimeToLive | Outbox.OutboxError,
-  SystemOutbox | AlertOutbox | AlertStore | AlertChannels
+  SystemOutbox | AlertOutbox | AlertStore | DeliveryStore | AlertChannels
 > => Layer.effect(AlertRouter, make(options))

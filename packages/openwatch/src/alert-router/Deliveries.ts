@@ -7,10 +7,11 @@
  */
 import { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Clock, Duration, Effect, Random, References } from "effect"
-import { AlertStore, type AlertStoreError, type DeliveryState } from "../alert-store/AlertStore.ts"
+import type { AlertStoreError } from "../alert-store/AlertStore.ts"
+import { type Attempted, DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
 import * as Outage from "../storage/Outage.ts"
 import { type AlertChannel, ChannelError } from "./AlertChannel.ts"
-import { type AlertEnded, AlertOutbox, type AlertRaised } from "./AlertOutbox.ts"
+import { AlertOutbox } from "./AlertOutbox.ts"
 import { FailingChannels } from "./FailingChannels.ts"
 
 /** For how long a channel is tried for one alert where nothing else is said. */
@@ -39,6 +40,9 @@ const concurrency = 4
 const untilStored = <A>(request: Effect.Effect<A, AlertStoreError>): Effect.Effect<A, AlertStoreError> =>
   Outage.untilItPasses(request, ({ isRetryable, message }) => isRetryable ? message : undefined)
 
+const describe = (told: Told): string =>
+  `${told._tag === "AlertRaised" ? "Alert" : "The end of alert"} ${told.alert.id}`
+
 /** The pause after so many attempts: doubling, a fifth more or less so that none keep step. */
 const pauseAfter = (attempts: number): Effect.Effect<Duration.Duration> =>
   Effect.map(
@@ -55,7 +59,7 @@ export const serve = Effect.fnUntraced(function*(
   const { name } = channel
   const { onFailure, retryFor } = options
   const outbox = yield* AlertOutbox
-  const store = yield* AlertStore
+  const store = yield* DeliveryStore
   const level = yield* References.MinimumLogLevel
   const failing = yield* FailingChannels
   yield* Effect.addFinalizer(() => Effect.sync(() => failing.delete(name)))
@@ -74,27 +78,28 @@ export const serve = Effect.fnUntraced(function*(
       )
     )
 
+  const record = (told: Told, attempted: Attempted) => untilStored(store.recordAttempt([told], name, attempted))
+
   /** Tries once; fails as the consumer is to go on. */
   const send = Effect.fnUntraced(function*(
-    what: string,
+    told: Told,
     dueSince: number,
-    { attempt: attempts }: Outbox.Delivery,
-    sending: () => Effect.Effect<void, ChannelError>,
-    record: (state: DeliveryState, lastError?: string) => Effect.Effect<void, AlertStoreError>
+    attempts: number,
+    sending: () => Effect.Effect<void, ChannelError>
   ) {
     const failure = yield* Effect.match(attempt(sending), {
       onFailure: (error) => error,
       onSuccess: () => undefined
     })
     if (failure === undefined) {
-      yield* record("delivered")
+      yield* record(told, { state: "delivered" })
       if (failing.delete(name)) yield* Effect.logInfo(`The channel "${name}" takes alerts again`)
       return undefined
     }
     yield* onFailure
     const isOver = !failure.isRetryable || (yield* Clock.currentTimeMillis) - dueSince >= Duration.toMillis(retryFor)
-    yield* record(isOver ? "given_up" : "pending", failure.message)
-    const problem = `${what} is not delivered to "${name}": ${failure.message}`
+    yield* record(told, { state: isOver ? "given_up" : "pending", lastError: failure.message })
+    const problem = `${describe(told)} is not delivered to "${name}": ${failure.message}`
     if (isOver) {
       yield* Effect.logError(`${problem}; it is given up after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`)
       return yield* Outbox.giveUp(failure)
@@ -113,36 +118,23 @@ export const serve = Effect.fnUntraced(function*(
     return yield* Outbox.retryAfter(pause, failure)
   })
 
-  const raised = Effect.fnUntraced(function*({ alert }: AlertRaised, delivery: Outbox.Delivery) {
+  const deliver = Effect.fnUntraced(function*(told: Told, { attempt, isRequeued, publishedAt }: Outbox.Delivery) {
+    const sending = told._tag === "AlertRaised"
+      ? () => channel.send(told.alert)
+      : channel.sendEnding?.bind(channel, told)
+    if (sending === undefined) return
     // What was sent and not marked is known here, unless the process died in between.
-    const dueSince = yield* untilStored(store.dueSince(alert.id, name))
-    if (dueSince === undefined) return
-    yield* send(
-      `Alert ${alert.id}`,
-      dueSince,
-      delivery,
-      () => channel.send(alert),
-      (state, lastError) => untilStored(store.recordAttempt({ alertId: alert.id, channel: name, state, lastError }))
-    )
+    const due = yield* untilStored(store.due(told, name, { publishedAt, isRequeued: isRequeued && attempt === 1 }))
+    if (due?.state === "given_up") {
+      yield* Outbox.giveUp(new ChannelError({ message: due.lastError ?? "it was given up", isRetryable: false }))
+    }
+    if (due?.state !== "pending") return
+    yield* send(told, due.dueSince, attempt, sending)
   })
-
-  const ended = (event: AlertEnded, delivery: Outbox.Delivery) => {
-    const { sendEnding } = channel
-    return sendEnding === undefined ? Effect.void : send(
-      `The end of alert ${event.alert.id}`,
-      delivery.publishedAt.epochMilliseconds,
-      delivery,
-      () => sendEnding(event),
-      () => Effect.void
-    )
-  }
 
   yield* outbox.on(["AlertRaised", "AlertEnded"], (event, delivery) => {
     if (!event.channels.includes(name)) return Effect.void
-    const handling: Effect.Effect<void, unknown> = event._tag === "AlertRaised"
-      ? raised(event, delivery)
-      : ended(event, delivery)
-    return Effect.provideService(handling, References.MinimumLogLevel, level)
+    return Effect.provideService(deliver(event, delivery), References.MinimumLogLevel, level)
   }, {
     consumer: consumerOf(name),
     // Who an event is for is part of it, so a channel that is new gets nothing that is old.

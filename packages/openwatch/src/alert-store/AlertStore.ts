@@ -40,7 +40,7 @@ export interface Submitted {
 /** `pending` until it is `delivered` or, after too long a time or a final refusal, `given_up`. */
 export type DeliveryState = "pending" | "delivered" | "given_up"
 
-/** What is known of an alert's way to a channel. */
+/** What is known of the way of an alert, or of its end, to a channel. */
 export interface Delivery {
   readonly channel: string
   readonly state: DeliveryState
@@ -48,11 +48,8 @@ export interface Delivery {
   readonly attempts: number
   /** Why the last one failed. */
   readonly lastError: string | undefined
-}
-
-/** What became of one more attempt. */
-export interface Attempted extends Omit<Delivery, "attempts"> {
-  readonly alertId: string
+  /** Where it is that of the alert's end, of which no other alert tells. */
+  readonly isEnding?: true
 }
 
 /** An alert, and what became of it. */
@@ -73,15 +70,6 @@ export class AlertStore extends Context.Service<AlertStore, {
    * its deliveries pending. To be run in a transaction, once for an event.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Submitted, AlertStoreError>
-  /** Since when a channel is to have an alert that it does not have, in milliseconds since 1970; `undefined` where it is not. */
-  readonly dueSince: (alertId: string, channel: string) => Effect.Effect<number | undefined, AlertStoreError>
-  /** Records one more attempt. */
-  readonly recordAttempt: (attempted: Attempted) => Effect.Effect<void, AlertStoreError>
-  /** Gives up what is due since a time or earlier to other channels than these. */
-  readonly giveUpOthers: (
-    channels: ReadonlyArray<string>,
-    dueUntil: DateTime.Utc
-  ) => Effect.Effect<void, AlertStoreError>
   /** The alerts, newest first, that have this state and did not occur before this time. */
   readonly list: (
     filter?: { readonly state?: AlertState | undefined; readonly since?: DateTime.Utc | undefined }

@@ -11,8 +11,8 @@ import { describeSqlError } from "../storage/describeSqlError.ts"
 import { AlertStore, AlertStoreError } from "./AlertStore.ts"
 import type { DeliveryState, Routed, StoredAlert, Submission, Submitted } from "./AlertStore.ts"
 
-// PostgreSQL gives 64-bit numbers as `bigint`, SQLite as `number`.
-type Integer = number | bigint
+/** PostgreSQL gives 64-bit numbers as `bigint`, SQLite as `number`. */
+export type Integer = number | bigint
 
 /** A row of `alerts`. */
 export interface AlertRow {
@@ -31,12 +31,15 @@ export interface AlertRow {
   readonly repeats: Integer
 }
 
-interface DeliveryRow {
+/** A row of `deliveries`. */
+export interface DeliveryRow {
   readonly alert_seq: Integer
   readonly channel: string
   readonly state: DeliveryState
   readonly attempts: Integer
   readonly last_error: string | null
+  /** 1 for that of the alert's end, else 0. */
+  readonly ending: Integer
 }
 
 const utc = (millis: Integer): DateTime.Utc => DateTime.makeUnsafe(Number(millis))
@@ -65,14 +68,18 @@ const deliveryOf = (row: DeliveryRow) => ({
   channel: row.channel,
   state: row.state,
   attempts: Number(row.attempts),
-  lastError: row.last_error ?? undefined
+  lastError: row.last_error ?? undefined,
+  ...(Number(row.ending) === 1 ? { isEnding: true as const } : {})
 })
 
 // A statement that is wrong, or that the tables do not allow, is so for ever.
 const isFinal = ({ reason }: SqlError.SqlError): boolean =>
   reason._tag === "SqlSyntaxError" || reason._tag === "ConstraintError" || reason._tag === "UniqueViolation"
 
-const toStoreError = <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Effect.Effect<A, AlertStoreError, R> =>
+/** Fails as the stores of alerts do. */
+export const toStoreError = <A, R>(
+  effect: Effect.Effect<A, SqlError.SqlError, R>
+): Effect.Effect<A, AlertStoreError, R> =>
   Effect.mapError(
     effect,
     (error) => new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
@@ -117,8 +124,8 @@ const make = Effect.gen(function*() {
       SET state = 'resolved', resolved_at = ${DateTime.toEpochMillis(event.occurredAt)}
       WHERE ${matching(event.hostId, ends)} AND state = 'active' RETURNING *`
     if (rows.length === 0) return []
-    const deliveries = yield* sql<Pick<DeliveryRow, "alert_seq" | "channel">>`SELECT alert_seq, channel FROM deliveries
-      WHERE ${sql.in("alert_seq", rows.map(({ seq }) => seq))} ORDER BY channel`
+    const deliveries = yield* sql<Pick<DeliveryRow, "alert_seq" | "channel">>`SELECT DISTINCT alert_seq, channel
+      FROM deliveries WHERE ${sql.in("alert_seq", rows.map(({ seq }) => seq))} ORDER BY channel`
     const bySeq = Map.groupBy(deliveries, ({ alert_seq }) => Number(alert_seq))
     return rows.toSorted((a, b) => Number(b.seq) - Number(a.seq)).map((row): Routed => ({
       alert: alertOf(row),
@@ -177,33 +184,8 @@ const make = Effect.gen(function*() {
     return done("stored", raised)
   })
 
-  const isOf = (alertId: string, channel: string) =>
-    sql`channel = ${channel} AND alert_seq = (SELECT seq FROM alerts WHERE id = ${alertId})`
-
   return AlertStore.of({
     submit: (submission) => toStoreError(submit(submission)),
-
-    dueSince: (alertId, channel) =>
-      sql<{ due_since: Integer }>`SELECT due_since FROM deliveries
-        WHERE ${isOf(alertId, channel)} AND state = 'pending'`.pipe(
-        Effect.map(([row]) => row === undefined ? undefined : Number(row.due_since)),
-        toStoreError
-      ),
-
-    recordAttempt: ({ alertId, channel, lastError, state }) =>
-      sql`UPDATE deliveries SET state = ${state}, attempts = attempts + 1, last_error = ${lastError ?? null}
-        WHERE ${isOf(alertId, channel)}`.pipe(
-        Effect.asVoid,
-        toStoreError
-      ),
-
-    giveUpOthers: (channels, dueUntil) =>
-      sql`UPDATE deliveries SET state = 'given_up', last_error = COALESCE(last_error, 'the channel is not there any more')
-        WHERE state = 'pending' AND due_since <= ${DateTime.toEpochMillis(dueUntil)}
-          AND NOT ${channels.length === 0 ? sql`1 = 0` : sql.in("channel", channels)}`.pipe(
-        Effect.asVoid,
-        toStoreError
-      ),
 
     list: (filter) =>
       Effect.gen(function*() {
@@ -214,7 +196,7 @@ const make = Effect.gen(function*() {
         const alerts = yield* sql<AlertRow>`
           SELECT a.* FROM alerts a WHERE ${selected} ORDER BY a.occurred_at DESC, a.seq DESC`
         const deliveries = yield* sql<DeliveryRow>`
-          SELECT d.* FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq WHERE ${selected} ORDER BY d.channel`
+          SELECT d.* FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq WHERE ${selected} ORDER BY d.channel, d.ending`
         const bySeq = Map.groupBy(deliveries, ({ alert_seq }) => Number(alert_seq))
         return alerts.map((row): StoredAlert => ({
           alert: alertOf(row),

@@ -27,10 +27,15 @@ const formatTime = (time: DateTime.Utc, zone: DateTime.TimeZone): string => {
   return `${iso.slice(0, 10)} ${iso.slice(11, 16)}${offset}`
 }
 
-const formatUndelivered = ({ attempts, channel, lastError, state }: StoredAlert["deliveries"][number]): string => {
+const formatUndelivered = (
+  { attempts, channel, isEnding, lastError, state }: StoredAlert["deliveries"][number]
+): string => {
   const tries = `${attempts} ${attempts === 1 ? "attempt" : "attempts"}`
   const why = lastError === undefined ? "" : `: ${lastError}`
-  return state === "given_up" ? `  ${channel}: given up after ${tries}${why}` : `  ${channel}: pending, ${tries}${why}`
+  const what = isEnding === true ? "its end " : ""
+  return state === "given_up"
+    ? `  ${channel}: ${what}given up after ${tries}${why}`
+    : `  ${channel}: ${what}pending, ${tries}${why}`
 }
 
 /** A line for each alert, and one for each channel that does not have it; cut off where `width` says so. */

@@ -4,6 +4,7 @@
 import { Console, Effect } from "effect"
 import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
 import { alertsList } from "./alertsList.ts"
+import { alertsResend } from "./alertsResend.ts"
 import { checkHosts } from "./checkHosts.ts"
 import { run as runCommand } from "./run.ts"
 import { scanImport } from "./scanImport.ts"
@@ -15,7 +16,7 @@ const check = Command.make("check").pipe(
 
 const alerts = Command.make("alerts").pipe(
   Command.withDescription("Look at alerts that were raised"),
-  Command.withSubcommands([alertsList])
+  Command.withSubcommands([alertsList, alertsResend])
 )
 
 const scan = Command.make("scan").pipe(

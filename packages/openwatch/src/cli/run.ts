@@ -9,6 +9,7 @@ import * as AlertRouter from "../alert-router/AlertRouter.ts"
 import { HostLabel } from "../alert-router/HostLabel.ts"
 import { HostTags } from "../alert-router/HostTags.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
+import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
 import * as Channels from "../channels/Channels.ts"
 import * as ReceiverClient from "../channels/ReceiverClient.ts"
 import * as Configuration from "../configuration/Configuration.ts"
@@ -161,7 +162,7 @@ export const run = Command.make(
       ]),
       Layer.provide(AlertChannels.layer(Channels.make(configuration.channels))),
       Layer.provide([ReceiverClient.layer, DateTime.layerCurrentZoneLocal]),
-      Layer.provide(SqlAlertStore.layer),
+      Layer.provide([SqlAlertStore.layer, SqlDeliveryStore.layer]),
       // Nobody else has these tasks while this one runs.
       Layer.provide(Outboxes.layer({ process: tasks.join("-") })),
       Layer.provide(SystemEventBus.layerWith({ drain: "10 seconds" })),

@@ -205,6 +205,32 @@ const durableEvents = Effect.gen(function*() {
   })
 })
 
+/**
+ * The end of an alert, of which no other alert tells, is a delivery too (`ending`, with the `event`). What is sent together with
+ * others is gathered first.
+ */
+const deliveriesOfEnds = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE new_deliveries (
+    alert_seq BIGINT NOT NULL REFERENCES alerts (seq),
+    channel TEXT NOT NULL,
+    ending INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    last_error TEXT,
+    due_since BIGINT,
+    gathered_at BIGINT,
+    delivered_at BIGINT,
+    event TEXT,
+    PRIMARY KEY (alert_seq, channel, ending)
+  )`
+  yield* sql`INSERT INTO new_deliveries (alert_seq, channel, state, attempts, last_error, due_since)
+    SELECT alert_seq, channel, state, attempts, last_error, due_since FROM deliveries`
+  yield* sql`DROP TABLE deliveries`
+  yield* sql`ALTER TABLE new_deliveries RENAME TO deliveries`
+  yield* sql`CREATE INDEX deliveries_by_state ON deliveries (channel, state, alert_seq)`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -212,7 +238,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "3_taken_events": takenEvents,
   "4_identity": identity,
   "5_inventory": inventory,
-  "6_durable_events": durableEvents
+  "6_durable_events": durableEvents,
+  "7_deliveries_of_ends": deliveriesOfEnds
 }
 
 /** The version of the schema after the last step. */

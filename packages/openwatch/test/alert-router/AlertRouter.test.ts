@@ -10,20 +10,38 @@ import {
   AlertRouter,
   AlertStore,
   ChannelError,
+  type DeliveryStore,
   DriftDetected,
   HeartbeatPulse,
   type HostId,
   hostIdFromName,
   HostTags,
   SqlAlertStore,
+  SqlDeliveryStore,
   Storage,
   type SystemEventBus,
   SystemOutbox
 } from "@openwatch/openwatch"
-import { Clock, DateTime, Duration, Effect, Exit, Fiber, FileSystem, Layer, Logger, Metric, Queue, Scope } from "effect"
+import {
+  Clock,
+  DateTime,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  FileSystem,
+  Function,
+  Layer,
+  Logger,
+  Metric,
+  Queue,
+  Scope,
+  Stream
+} from "effect"
 import { TestClock } from "effect/testing"
 import { readdirSync, readFileSync } from "node:fs"
 import { parseSync } from "oxc-parser"
+import { resend } from "../../src/alert-router/Resending.ts"
 import { storeIn } from "../../src/events/SystemOutbox.ts"
 import { outboxes } from "../storage/Database.ts"
 
@@ -77,13 +95,13 @@ const dataFolder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDire
 
 /** The store of a folder, new if none is given, with its outboxes and its bus. */
 const store = (location = dataFolder) =>
-  Layer.mergeAll(SqlAlertStore.layer, outboxes).pipe(
+  Layer.mergeAll(SqlAlertStore.layer, SqlDeliveryStore.layer, outboxes).pipe(
     Layer.provide(Layer.unwrap(Effect.map(location, (location) => Storage.layer(location)))),
     Layer.provide(NodeServices.layer),
     Layer.orDie
   )
 
-type Stores = AlertStore.AlertStore | SystemOutbox | AlertOutbox | SystemEventBus
+type Stores = AlertStore.AlertStore | DeliveryStore.DeliveryStore | SystemOutbox | AlertOutbox | SystemEventBus
 
 /** The router and what it is connected to. */
 const router = (
@@ -667,6 +685,7 @@ describe("AlertRouter", () => {
     const others = new Set(imports.filter((name) => !name.startsWith("./") && !name.startsWith("../events/")))
     assert.deepStrictEqual([...others].toSorted(), [
       "../alert-store/AlertStore.ts",
+      "../alert-store/DeliveryStore.ts",
       "../storage/Outage.ts",
       "@openwatch/event-bus",
       "@openwatch/event-bus-sql",
@@ -930,4 +949,88 @@ describe("AlertRouter", () => {
       }).pipe(Effect.scoped),
     30_000
   )
+
+  describe("what a channel has given up", () => {
+    /** A channel that refuses all until it is mended. */
+    const mendable = () => {
+      const { channel, sent } = recording("ops")
+      const endings: Array<AlertEnded> = []
+      const state = { isMended: false }
+      const unlessBroken = (sending: () => void) =>
+        Effect.suspend(() =>
+          state.isMended
+            ? Effect.sync(sending)
+            : Effect.fail(new ChannelError({ message: "refused", isRetryable: false }))
+        )
+      const broken: AlertChannel = {
+        ...channel,
+        send: (alert) => unlessBroken(() => sent.push(alert)),
+        sendEnding: (ending) => unlessBroken(() => endings.push(ending))
+      }
+      return { broken, sent, endings, state }
+    }
+    const deadLetters = Effect.flatMap(AlertOutbox, (outbox) => Stream.runCollect(outbox.deadLetters()))
+    const deliveries = Effect.map(
+      list,
+      ([stored]) => stored!.deliveries.map(({ attempts, isEnding, state }) => [isEnding === true, state, attempts])
+    )
+
+    // @spec system-alert-router
+    // @ac AC-36
+    it.effect("[system-alert-router/AC-36] a dead letter that is sent again is delivered", () => {
+      const { broken, sent, state } = mendable()
+      return Effect.gen(function*() {
+        yield* publish(pulse(web, false))
+        assert.deepStrictEqual(yield* deliveries, [[false, "given_up", 1]])
+        state.isMended = true
+        const outbox = yield* AlertOutbox
+        assert.strictEqual(yield* outbox.requeue(yield* deadLetters), 1)
+        yield* publish()
+        assert.deepStrictEqual(typesOf(sent), ["host_unreachable"])
+        assert.deepStrictEqual(yield* deliveries, [[false, "delivered", 2]])
+      }).pipe(running(router([broken])))
+    })
+
+    // @spec system-alert-router
+    // @ac AC-37
+    it.effect("[system-alert-router/AC-37] an alert that is sent again goes to those that gave it up, and so does its end", () => {
+      const { broken, endings, sent, state } = mendable()
+      const other = recording("other")
+      return Effect.gen(function*() {
+        yield* publish(pulse(web, false))
+        yield* publish(pulse(web, false, null, { change: "removed" }))
+        assert.deepStrictEqual(yield* deliveries, [[false, "given_up", 1], [true, "given_up", 1], [
+          false,
+          "delivered",
+          1
+        ]])
+        assert.strictEqual((yield* deadLetters).length, 2)
+        state.isMended = true
+        const { id } = other.sent[0]!
+        assert.deepStrictEqual(yield* resend(id, Function.identity), ["ops"])
+        yield* publish()
+        assert.deepStrictEqual([...sent, ...endings.map(({ alert }) => alert)].map((alert) => alert.id), [id, id])
+        assert.deepStrictEqual(yield* deadLetters, [])
+        assert.strictEqual(other.sent.length, 1)
+        assert.deepStrictEqual(yield* resend(id, Function.identity), [])
+        assert.isUndefined(yield* resend("01936b0e-0000-7000-8000-ffffffffffff", Function.identity))
+      }).pipe(running(router([broken, other.channel])))
+    })
+
+    it.effect("is a dead letter also where the process died before it was marked as one", () => {
+      const { broken, sent, state } = mendable()
+      return Effect.gen(function*() {
+        yield* publish(pulse(web, false))
+        const outbox = yield* AlertOutbox
+        const [letter] = yield* deadLetters
+        state.isMended = true
+        // The same event again, as it comes to the next process.
+        yield* outbox.discard([letter!])
+        yield* outbox.publish(letter!.event!)
+        yield* publish()
+        assert.strictEqual((yield* deadLetters).length, 1)
+        assert.deepStrictEqual(sent, [])
+      }).pipe(running(router([broken])))
+    })
+  })
 })

@@ -13,6 +13,7 @@ import {
   ReceiverClient,
   SlackChannel,
   SqlAlertStore,
+  SqlDeliveryStore,
   Storage,
   SystemOutbox,
   WebhookChannel
@@ -247,7 +248,7 @@ describe("channels under the router", () => {
       return yield* effect.pipe(Effect.provide(
         AlertRouter.layer().pipe(
           Layer.provide(AlertChannels.layer([channel])),
-          Layer.provideMerge(SqlAlertStore.layer),
+          Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, SqlDeliveryStore.layer)),
           Layer.provideMerge(outboxes),
           Layer.provide(Storage.layer({ _tag: "DataFolder", path })),
           Layer.provide(

@@ -256,6 +256,32 @@ describe("openwatch run", () => {
   )
 
   live(
+    "what a channel has given up is listed, and sent again by a command, beside the run",
+    Effect.gen(function*() {
+      const host = yield* ssh
+      host.isUp = false
+      const { received, url } = yield* receiver(status(400), status(200))
+      const folder = yield* fleet({ hosts: 1, port: host.port, webhook: url })
+      const { exitCode, signal } = yield* start(folder)
+      const refused = yield* Queue.take(received)
+      const id = String(refused.headers["x-openwatch-alert-id"])
+      let lines = yield* run(folder, "alerts", "list")
+      while (lines[2]?.includes("pending") === true) lines = yield* run(folder, "alerts", "list")
+      assert.strictEqual(lines[2], "  ops: given up after 1 attempt: the receiver answered with status 400")
+      assert.deepStrictEqual(yield* run(folder, "alerts", "resend", id), [`alert ${id} is sent again to ops`])
+      assert.strictEqual((yield* Queue.take(received)).body, refused.body)
+      yield* signal("SIGTERM")
+      assert.strictEqual(yield* exitCode, 0)
+      assert.strictEqual((yield* run(folder, "alerts", "list")).length, 2)
+
+      const again = yield* openwatch(folder, "alerts", "resend", id, "0193558c5a3e")
+      const stderr = yield* Stream.runCollect(linesOf(again.stderr))
+      assert.deepStrictEqual(stderr, [`error: no channel has given up alert ${id}`, "there is no alert 0193558c5a3e"])
+      assert.strictEqual(Number(yield* again.exitCode), 1)
+    })
+  )
+
+  live(
     "of two that start at once on a new folder one runs, and the other says so and ends",
     Effect.gen(function*() {
       const host = yield* ssh

@@ -2,7 +2,9 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Alert,
+  AlertRaised,
   AlertStore,
+  DeliveryStore,
   FailingChannels,
   FleetCounts,
   HeartbeatPulse,
@@ -15,6 +17,7 @@ import {
   ProcessView,
   Scans,
   SqlAlertStore,
+  SqlDeliveryStore,
   Storage
 } from "@openwatch/openwatch"
 import { DateTime, Duration, Effect, Layer, Metric } from "effect"
@@ -81,7 +84,14 @@ const processOf = (location: Storage.Location, hosts: ReadonlyArray<Host>) =>
     probesHosts: true
   }).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Scans.layer, FleetCounts.layer, activity)
+      Layer.mergeAll(
+        SqlAlertStore.layer,
+        SqlDeliveryStore.layer,
+        HostStates.layer,
+        Scans.layer,
+        FleetCounts.layer,
+        activity
+      )
     ),
     Layer.provideMerge(outboxes),
     Layer.provideMerge(Storage.layer(location)),
@@ -135,18 +145,14 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           const store = yield* AlertStore.AlertStore
           const event = pulse(down, false)
           const consequence = Alert.fromEvent(event, { id: "01936b0e-0000-7000-8000-000000000001", hostLabel: "down" })
-          yield* store.submit({
+          const { raised } = yield* store.submit({
             ...consequence,
             event,
             channels: ["pager", "gone", "taken out"],
             timeToLive: Duration.hours(1)
           })
-          yield* store.recordAttempt({
-            alertId: consequence.alert!.id,
-            channel: "gone",
-            state: "delivered",
-            lastError: undefined
-          })
+          const sent = new AlertRaised({ ...raised!, occurredAt: event.occurredAt })
+          yield* (yield* DeliveryStore.DeliveryStore).recordAttempt([sent], "gone", { state: "delivered" })
           const recovery = pulse(unjudged, true, false)
           const over = Alert.fromEvent(
             recovery,

@@ -16,6 +16,7 @@ import {
   RunLock,
   Scans,
   SqlAlertStore,
+  SqlDeliveryStore,
   Storage,
   SystemEventBus,
   SystemOutbox
@@ -87,7 +88,7 @@ const submit = (event: HeartbeatPulse | DriftDetected, channels?: ReadonlyArray<
   })
 
 const services = (location: Storage.Location) =>
-  Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Scans.layer).pipe(
+  Layer.mergeAll(SqlAlertStore.layer, SqlDeliveryStore.layer, HostStates.layer, Scans.layer).pipe(
     Layer.provideMerge(outboxes),
     Layer.provideMerge(Storage.layer(location)),
     // Each time anew, as a process has them.
@@ -96,7 +97,7 @@ const services = (location: Storage.Location) =>
 
 /** With outboxes that look as often as they do in the program. */
 const live = (location: Storage.Location) =>
-  Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Scans.layer).pipe(
+  Layer.mergeAll(SqlAlertStore.layer, SqlDeliveryStore.layer, HostStates.layer, Scans.layer).pipe(
     Layer.provideMerge(Outboxes.layer()),
     Layer.provideMerge(SystemEventBus.layer),
     Layer.provideMerge(Storage.layer(location)),
@@ -218,41 +219,6 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             `host_recovered|${web}|`,
             `host_unreachable|${db}|`
           ])
-        }).pipe(withServices))
-
-      it.effect("an alert is due to a channel until an attempt ends that, and its attempts are counted", () =>
-        Effect.gen(function*() {
-          const store = yield* AlertStore.AlertStore
-          const down = submission(pulse(web, false, 2_000), ["ops", "console"])
-          yield* store.submit(down)
-          const { id } = down.alert
-          const isDue = (channel: string) => Effect.map(store.dueSince(id, channel), (since) => since !== undefined)
-          assert.deepStrictEqual([yield* isDue("ops"), yield* isDue("other")], [true, false])
-          const attempted = { alertId: id, channel: "ops", lastError: "no" }
-          yield* store.recordAttempt({ ...attempted, state: "pending" })
-          assert.isTrue(yield* isDue("ops"))
-          yield* store.recordAttempt({ ...attempted, state: "given_up" })
-          assert.isFalse(yield* isDue("ops"))
-          assert.isTrue(yield* isDue("console"))
-          const [stored] = yield* store.list()
-          assert.deepStrictEqual(stored?.deliveries, [
-            { channel: "console", state: "pending", attempts: 0, lastError: undefined },
-            { channel: "ops", state: "given_up", attempts: 2, lastError: "no" }
-          ])
-        }).pipe(withServices))
-
-      it.effect("what is due to channels that are not there any more is given up after a while", () =>
-        Effect.gen(function*() {
-          const store = yield* AlertStore.AlertStore
-          yield* store.submit(submission(pulse(web, false, 1_000), ["ops", "gone"]))
-          const now = yield* DateTime.now
-          const states = Effect.map(store.list(), ([stored]) => stored?.deliveries.map(({ state }) => state))
-          yield* store.giveUpOthers(["ops"], DateTime.subtractDuration(now, "1 hour"))
-          assert.deepStrictEqual(yield* states, ["pending", "pending"])
-          yield* store.giveUpOthers(["ops"], DateTime.addDuration(now, "1 hour"))
-          assert.deepStrictEqual(yield* states, ["given_up", "pending"])
-          yield* store.giveUpOthers([], DateTime.addDuration(now, "1 hour"))
-          assert.deepStrictEqual(yield* states, ["given_up", "given_up"])
         }).pipe(withServices))
 
       it.effect("a transition and its event are stored together, or neither is", () =>

@@ -11,6 +11,7 @@ import {
   AlertRouter,
   AlertStore,
   SqlAlertStore,
+  SqlDeliveryStore,
   Storage
 } from "@openwatch/openwatch"
 import { Effect, Layer } from "effect"
@@ -95,7 +96,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
               effect,
               AlertRouter.layer().pipe(
                 Layer.provide(AlertChannels.layer([channel("console"), channel("ops")])),
-                Layer.provideMerge(SqlAlertStore.layer),
+                Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, SqlDeliveryStore.layer)),
                 Layer.provideMerge(outboxes),
                 Layer.provideMerge(Storage.layer(location)),
                 Layer.fresh

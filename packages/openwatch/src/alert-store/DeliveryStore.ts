@@ -1,0 +1,70 @@
+/**
+ * The delivery store: what each channel is to have, and what became of sending it.
+ *
+ * A delivery is made with its alert (see `AlertStore`). That of an end of which no other alert tells is made when its channel
+ * meets it.
+ */
+import { Context, type DateTime, type Effect } from "effect"
+import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
+import type { AlertStoreError, DeliveryState } from "./AlertStore.ts"
+
+/** What a channel is told: an alert, or the end of one. */
+export type Told = AlertRaised | AlertEnded
+
+/** What is known of a delivery. */
+export interface Due {
+  readonly state: DeliveryState
+  /** Since when the channel is to have it, in milliseconds since 1970. */
+  readonly dueSince: number
+  /** Why the last attempt failed. */
+  readonly lastError: string | undefined
+}
+
+/** A delivery that was gathered to be sent together with others. */
+export interface Gathered {
+  readonly told: Told
+  readonly dueSince: number
+  /** In milliseconds since 1970. */
+  readonly gatheredAt: number
+}
+
+/** What became of one more attempt. */
+export interface Attempted {
+  readonly state: DeliveryState
+  readonly lastError?: string | undefined
+}
+
+/** Keeps deliveries. Once an operation has succeeded, what it stored survives the process and the machine's power. */
+export class DeliveryStore extends Context.Service<DeliveryStore, {
+  /**
+   * What is known of a delivery; `undefined` where the channel is not to have it. One that was given up and is wanted again
+   * (`isRequeued`) is due from now on.
+   */
+  readonly due: (
+    told: Told,
+    channel: string,
+    options: { readonly publishedAt: DateTime.Utc; readonly isRequeued: boolean }
+  ) => Effect.Effect<Due | undefined, AlertStoreError>
+  /** Records one more attempt for each: all or none. */
+  readonly recordAttempt: (
+    told: ReadonlyArray<Told>,
+    channel: string,
+    attempted: Attempted
+  ) => Effect.Effect<void, AlertStoreError>
+  /** Has what is due wait to be sent together with others. */
+  readonly gather: (told: Told, channel: string) => Effect.Effect<void, AlertStoreError>
+  /** What is due to a channel and was gathered, in the order in which it was raised. */
+  readonly gathered: (channel: string) => Effect.Effect<ReadonlyArray<Gathered>, AlertStoreError>
+  /** When a channel was last sent something with success, in milliseconds since 1970. */
+  readonly lastDeliveredAt: (channel: string) => Effect.Effect<number | undefined, AlertStoreError>
+  /** Gives up what is due since a time or earlier to other channels than these. */
+  readonly giveUpOthers: (
+    channels: ReadonlyArray<string>,
+    dueUntil: DateTime.Utc
+  ) => Effect.Effect<void, AlertStoreError>
+  /**
+   * Has what was given up of an alert, and of its end, due again from now on. Returns it, each with the channels that it is due
+   * to; `undefined` where there is no alert of this id, of which the last 12 characters will do.
+   */
+  readonly reopen: (alertId: string) => Effect.Effect<ReadonlyArray<Told> | undefined, AlertStoreError>
+}>()("@openwatch/openwatch/alert-store/DeliveryStore") {}

@@ -1,0 +1,151 @@
+/**
+ * The delivery store in the database of OpenWatch.
+ */
+import { Clock, DateTime, Effect, Layer, Schema } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
+import { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
+import { inTransaction } from "../storage/Outage.ts"
+import { DeliveryStore, type Told } from "./DeliveryStore.ts"
+import { alertOf, type AlertRow, type DeliveryRow, type Integer, toStoreError } from "./SqlAlertStore.ts"
+
+const EndingText = Schema.fromJsonString(Schema.toCodecJson(AlertEnded))
+const encodeEnding = Schema.encodeSync(EndingText)
+const decodeEnding = Schema.decodeSync(EndingText)
+
+/** People may name an alert by the end of its id, which is random. */
+const shortLength = 12
+
+interface GatheredRow extends AlertRow {
+  readonly ending: Integer
+  readonly event: string | null
+  readonly due_since: Integer
+  readonly gathered_at: Integer
+}
+
+const isEnding = (told: Told): 0 | 1 => told._tag === "AlertEnded" ? 1 : 0
+
+const toldOf = (row: AlertRow & Pick<GatheredRow, "event">, channels: ReadonlyArray<string>): Told => {
+  if (row.event !== null) return new AlertEnded(Object.assign({}, decodeEnding(row.event), { channels }))
+  const alert = alertOf(row)
+  return new AlertRaised({ alert, channels, occurredAt: alert.occurredAt })
+}
+
+const make = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+
+  const isOf = (told: Told, channel: string) =>
+    sql`alert_seq = (SELECT seq FROM alerts WHERE id = ${told.alert.id}) AND channel = ${channel}
+      AND ending = ${isEnding(told)}`
+
+  const due = Effect.fnUntraced(
+    function*(
+      told: Told,
+      channel: string,
+      { isRequeued, publishedAt }: { readonly publishedAt: DateTime.Utc; readonly isRequeued: boolean }
+    ) {
+      if (told._tag === "AlertEnded") {
+        const [alert] = yield* sql<Pick<AlertRow, "seq">>`SELECT seq FROM alerts WHERE id = ${told.alert.id}`
+        if (alert === undefined) return undefined
+        yield* sql`INSERT INTO deliveries ${
+          sql.insert({
+            alert_seq: alert.seq,
+            channel,
+            ending: 1,
+            state: "pending",
+            attempts: 0,
+            due_since: DateTime.toEpochMillis(publishedAt),
+            event: encodeEnding(told)
+          })
+        } ON CONFLICT DO NOTHING`
+      }
+      if (isRequeued) {
+        yield* sql`UPDATE deliveries SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}
+          WHERE ${isOf(told, channel)} AND state = 'given_up'`
+      }
+      const [row] = yield* sql<Pick<DeliveryRow, "state" | "last_error"> & { readonly due_since: Integer | null }>`
+        SELECT state, due_since, last_error FROM deliveries WHERE ${isOf(told, channel)}`
+      return row === undefined
+        ? undefined
+        : { state: row.state, dueSince: Number(row.due_since), lastError: row.last_error ?? undefined }
+    }
+  )
+
+  const reopen = Effect.fnUntraced(function*(alertId: string) {
+    const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${
+      alertId.length === shortLength ? sql`id LIKE ${`%${alertId}`}` : sql`id = ${alertId}`
+    }`
+    if (alert === undefined) return undefined
+    const rows = yield* sql<Pick<GatheredRow, "ending" | "event"> & { readonly channel: string }>`UPDATE deliveries
+      SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}, gathered_at = NULL
+      WHERE alert_seq = ${alert.seq} AND state = 'given_up' RETURNING channel, ending, event`
+    return [0, 1].flatMap((ending) => {
+      const [first, ...others] = rows.filter((row) => Number(row.ending) === ending)
+      if (first === undefined) return []
+      return [toldOf({ ...alert, event: first.event }, [first, ...others].map(({ channel }) => channel).toSorted())]
+    })
+  })
+
+  return DeliveryStore.of({
+    due: (told, channel, options) => toStoreError(due(told, channel, options)),
+
+    recordAttempt: (told, channel, { lastError, state }) => {
+      const recording = Effect.gen(function*() {
+        const deliveredAt = state === "delivered" ? yield* Clock.currentTimeMillis : null
+        for (const each of told) {
+          yield* sql`UPDATE deliveries
+            SET state = ${state}, attempts = attempts + 1, last_error = ${
+            lastError ?? null
+          }, delivered_at = ${deliveredAt}
+            WHERE ${isOf(each, channel)}`
+        }
+      })
+      return toStoreError(told.length === 1 ? recording : inTransaction(sql)(recording))
+    },
+
+    gather: (told, channel) =>
+      Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) =>
+          sql`UPDATE deliveries SET gathered_at = COALESCE(gathered_at, ${now})
+          WHERE ${isOf(told, channel)} AND state = 'pending'`
+      ).pipe(
+        Effect.asVoid,
+        toStoreError
+      ),
+
+    gathered: (channel) =>
+      sql<GatheredRow>`SELECT a.*, d.ending, d.event, d.due_since, d.gathered_at
+        FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
+        WHERE d.channel = ${channel} AND d.state = 'pending' AND d.gathered_at IS NOT NULL
+        ORDER BY a.seq, d.ending`.pipe(
+        Effect.map((rows) =>
+          rows.map((row) => ({
+            told: toldOf(row, [channel]),
+            dueSince: Number(row.due_since),
+            gatheredAt: Number(row.gathered_at)
+          }))
+        ),
+        toStoreError
+      ),
+
+    lastDeliveredAt: (channel) =>
+      sql<{ readonly at: Integer | null }>`SELECT MAX(delivered_at) AS at FROM deliveries WHERE channel = ${channel}`
+        .pipe(
+          Effect.map(([row]) => row?.at == null ? undefined : Number(row.at)),
+          toStoreError
+        ),
+
+    giveUpOthers: (channels, dueUntil) =>
+      sql`UPDATE deliveries SET state = 'given_up', last_error = COALESCE(last_error, 'the channel is not there any more')
+        WHERE state = 'pending' AND due_since <= ${DateTime.toEpochMillis(dueUntil)}
+          AND NOT ${channels.length === 0 ? sql`1 = 0` : sql.in("channel", channels)}`.pipe(
+        Effect.asVoid,
+        toStoreError
+      ),
+
+    reopen: (alertId) => reopen(alertId).pipe(inTransaction(sql), toStoreError)
+  })
+})
+
+/** The delivery store in the database. */
+export const layer: Layer.Layer<DeliveryStore, never, SqlClient.SqlClient> = Layer.effect(DeliveryStore, make)

@@ -1,0 +1,71 @@
+/**
+ * `openwatch alerts resend`: have sent again what channels were not sent.
+ */
+import { Console, Effect, Layer, Schema } from "effect"
+import * as Argument from "effect/cli/Argument"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
+import { resend } from "../alert-router/Resending.ts"
+import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
+import { inTransaction } from "../storage/Outage.ts"
+import * as Outboxes from "../storage/Outboxes.ts"
+import * as StorageOptions from "./storageOptions.ts"
+
+const ids = Argument.String("ID").pipe(
+  Argument.withDescription("The id of an alert, or its last 12 characters, as `openwatch alerts list` shows it"),
+  Argument.variadic({ min: 1 })
+)
+
+/** Not all could be sent again; each that could not has been named. */
+export class NotResent extends Schema.TaggedError<NotResent>()("NotResent", { problems: Schema.Array(Schema.String) }) {
+  override get message(): string {
+    return this.problems.join("\n")
+  }
+
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
+const resendAll = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+  const sql = yield* SqlClient.SqlClient
+  const problems: Array<string> = []
+  for (const id of new Set(ids)) {
+    const channels = yield* resend<SqlError.SqlError>(id, inTransaction(sql))
+    if (channels === undefined) problems.push(`there is no alert ${id}`)
+    else if (channels.length === 0) problems.push(`no channel has given up alert ${id}`)
+    else yield* Console.log(`alert ${id} is sent again to ${channels.join(", ")}`)
+  }
+  if (problems.length > 0) yield* new NotResent({ problems })
+})
+
+/** The command. */
+export const alertsResend = Command.make(
+  "resend",
+  { ids, data: StorageOptions.data },
+  Effect.fnUntraced(function*({ data, ids }) {
+    yield* resendAll(ids).pipe(
+      Effect.catchTags({
+        SqlError: (error) => Effect.fail(new NotResent({ problems: [describeSqlError(error)] })),
+        AlertStoreError: ({ message }) => Effect.fail(new NotResent({ problems: [message] })),
+        OutboxError: ({ message }) => Effect.fail(new NotResent({ problems: [message] }))
+      }),
+      Effect.provide(
+        Layer.mergeAll(SqlDeliveryStore.layer, Outboxes.alerts()).pipe(
+          Layer.provideMerge(StorageOptions.layer(data, { mustExist: true }))
+        )
+      )
+    )
+  })
+).pipe(
+  Command.withDescription(
+    "Have sent again what channels have given up of an alert, once what they failed of is mended. `openwatch run` sends it."
+  ),
+  Command.withShortDescription("Send again what channels have given up"),
+  Command.withExamples([
+    { command: "openwatch alerts resend 3f6b8e0c1d2e", description: "Send it to the channels that were not sent it" }
+  ])
+)
