@@ -29,6 +29,7 @@ import * as ProbeActivity from "../liveness/ProbeActivity.ts"
 import * as FleetCounts from "../storage/FleetCounts.ts"
 import * as HostStates from "../storage/HostStates.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
+import * as Retention from "../storage/Retention.ts"
 import * as RunLock from "../storage/RunLock.ts"
 import * as Scans from "../storage/Scans.ts"
 import * as Nats from "./nats.ts"
@@ -152,7 +153,7 @@ export const run = Command.make(
 
     // Each layer starts after those below it and stops before them: publishers and page, bridge, router, channels, outboxes,
     // bus, database.
-    yield* Layer.mergeAll(publishers(fleet, configuration), page).pipe(
+    yield* Layer.mergeAll(publishers(fleet, configuration), page, Retention.layer(configuration.retention)).pipe(
       Layer.provide(Layer.provide(ProbeActivity.layer, Probe.layerTcp())),
       Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),

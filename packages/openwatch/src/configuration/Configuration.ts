@@ -28,6 +28,9 @@
  *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
  * http:                            # the live page, see `HttpSettings`; false for none
  *   port: 7420
+ * retention:                       # how long what is over is kept: 1d to 36500d
+ *   alerts: 365d
+ *   scans: 90d
  * nats: ...                        # joins this process to others: see `NatsConfiguration`
  * ```
  *
@@ -44,6 +47,7 @@ import * as Drift from "../drift-detector/Drift.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 import * as HttpSettings from "../live-page/HttpSettings.ts"
+import * as Retention from "../storage/Retention.ts"
 import * as ChannelConfiguration from "./ChannelConfiguration.ts"
 import * as NatsConfiguration from "./NatsConfiguration.ts"
 import type * as Secret from "./Secret.ts"
@@ -70,6 +74,8 @@ export interface Configuration {
   readonly timeToLive: Duration.Duration | undefined
   readonly retryFor: Duration.Duration | undefined
   readonly channels: ReadonlyArray<ChannelConfiguration.ChannelConfiguration>
+  /** For how long alerts that are over, and scans, are kept. */
+  readonly retention: Retention.Retention
   readonly nats: NatsConfiguration.NatsConfiguration | undefined
   /** How the live page is served; not at all where it is `undefined`. */
   readonly http: HttpSettings.HttpSettings | undefined
@@ -154,12 +160,21 @@ const ConfigurationFile = Schema.Struct({
     "Expected a mapping with the keys `time_to_live` and `retry_for`, or false"
   ),
   channels: Schema.optionalKey(ChannelConfiguration.ChannelEntries),
+  retention: Schema.optionalKey(
+    Schema.Struct({
+      alerts: Schema.optionalKey(timeSpanBetween(Retention.retentionRange)),
+      scans: Schema.optionalKey(timeSpanBetween(Retention.retentionRange))
+    }).annotate({
+      message: "Expected a mapping with the keys `alerts` and `scans`",
+      messageUnexpectedKey: "Unknown key: retention has `alerts` and `scans`"
+    })
+  ),
   nats: Schema.optionalKey(NatsConfiguration.NatsEntry),
   http: Schema.optionalKey(HttpSettings.HttpEntry)
 }).annotate({
   message: "Expected a mapping with the key `inventory`",
   messageUnexpectedKey:
-    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `nats` and `http`"
+    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `retention`, `nats` and `http`"
 })
 
 const decodeFile = YamlFile.decode(ConfigurationFile, {
@@ -178,7 +193,7 @@ export const parse = (
 ): Result.Result<Configuration, ConfigurationError> => {
   const decoded = decodeFile(text)
   if (Result.isFailure(decoded)) return Result.fail(new ConfigurationError({ file, problems: decoded.failure }))
-  const { alerts, channels: given, drift, http: httpEntry, inventory, liveness, nats: natsEntry, scans } =
+  const { alerts, channels: given, drift, http: httpEntry, inventory, liveness, nats: natsEntry, retention, scans } =
     decoded.success
   const relativeToFile = (path: string) => isAbsolute(path) ? path : join(dirname(file), path)
 
@@ -234,6 +249,10 @@ export const parse = (
     timeToLive: timeSpan(alerts === false ? undefined : alerts?.time_to_live),
     retryFor: timeSpan(alerts === false ? undefined : alerts?.retry_for),
     channels,
+    retention: {
+      alerts: timeSpan(retention?.alerts) ?? Retention.defaultRetention.alerts,
+      scans: timeSpan(retention?.scans) ?? Retention.defaultRetention.scans
+    },
     nats,
     http: Result.getOrUndefined(http)
   })

@@ -231,6 +231,12 @@ const deliveriesOfEnds = Effect.gen(function*() {
   yield* sql`CREATE INDEX deliveries_by_state ON deliveries (channel, state, alert_seq)`
 })
 
+/** What is too old is found by its time. */
+const retention = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE INDEX scans_by_age ON scans (scanned_at, seq)`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -239,7 +245,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "4_identity": identity,
   "5_inventory": inventory,
   "6_durable_events": durableEvents,
-  "7_deliveries_of_ends": deliveriesOfEnds
+  "7_deliveries_of_ends": deliveriesOfEnds,
+  "8_retention": retention
 }
 
 /** The version of the schema after the last step. */

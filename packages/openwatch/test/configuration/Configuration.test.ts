@@ -21,6 +21,7 @@ liveness: { interval: 5m, failure_threshold: 3 }
 scans: results
 drift: { major: 12.5, improvement: 3 }
 alerts: { time_to_live: 90m, retry_for: 2d }
+retention: { alerts: 30d, scans: 36h }
 channels:
   - type: console
   - { type: webhook, name: ops, url: "https://ops/x", secret_env: OPS, min_severity: low,
@@ -37,6 +38,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
     assert.deepStrictEqual(configuration.driftThresholds, { major: 12.5, minor: 5, improvement: 3 })
     assert.deepStrictEqual(configuration.timeToLive, Duration.minutes(90))
     assert.deepStrictEqual(configuration.retryFor, Duration.days(2))
+    assert.deepStrictEqual(configuration.retention, { alerts: Duration.days(30), scans: Duration.hours(36) })
     const [console, webhook, slack] = configuration.channels
     assert.deepStrictEqual(console, {
       type: "console",
@@ -80,6 +82,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       timeToLive: undefined,
       retryFor: undefined,
       channels: [{ type: "console", name: "console", requiredTags: {}, minSeverity: undefined }],
+      retention: { alerts: Duration.days(365), scans: Duration.days(90) },
       nats: undefined,
       http: { host: "127.0.0.1", port: 7420, token: undefined, hosts: [] }
     })
@@ -309,6 +312,16 @@ nats:
         "alerts.retry_for: Expected a time span from 1m to 30d, got \"30s\""
       ],
       [
+        "scans that are kept for too short a time",
+        "retention: { scans: 0d }",
+        "retention.scans: Expected a time span from 1d to 36500d, got \"0d\""
+      ],
+      [
+        "a retention of something else",
+        "retention: { events: 7d }",
+        "retention.events: Unknown key: retention has `alerts` and `scans`"
+      ],
+      [
         "a time span without a unit",
         "liveness: { interval: \"5\" }",
         "liveness.interval: Expected a time span like 90s, 5m or 1h, got \"5\""
@@ -351,7 +364,7 @@ nats:
       [
         "an unknown key",
         "chanels: []",
-        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `nats` and `http`"
+        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `retention`, `nats` and `http`"
       ],
       [
         "a live page that is neither off nor told where",
