@@ -4,7 +4,7 @@
 import { EventBus } from "@openwatch/event-bus"
 import { NatsBridge } from "@openwatch/event-bus-nats"
 import { Outbox } from "@openwatch/event-bus-sql"
-import { Console, Effect, FileSystem, Layer, Option, Redacted, Stream } from "effect"
+import { Console, Effect, FileSystem, Layer, Redacted, Stream } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Configuration from "../configuration/Configuration.ts"
 import type * as NatsConfiguration from "../configuration/NatsConfiguration.ts"
@@ -31,7 +31,7 @@ const describe = ({ export: out, import: into }: NatsBridge.Health, waiting: num
   `NATS: ${out.exported} sent, ${waiting} not sent${waiting > 0 ? " (the next run sends them)" : ""}; ` +
   `${into.imported} taken in, ${into.rejected} rejected`
 
-/** What goes out to the server, and what comes in. It is not the bus of this process: both are stored first. */
+/** What comes in from the server. It is not the bus of this process, which carries what is stored: this is stored first. */
 class NatsBus extends EventBus.Service<NatsBus>()("@openwatch/NatsBus", { events: [HeartbeatPulse, DriftDetected] }) {}
 
 type Event = typeof SystemEventBus.Event.Type
@@ -83,14 +83,11 @@ export const layer = (configuration: Configuration.Configuration) => {
 
     const transaction = Outage.inTransaction(yield* SqlClient.SqlClient)
     const store = storeIn(outbox)
-    const isForeign = (event: Event) => Option.isSome(NatsBridge.originOf(event))
     // As many at a time as there are: a disk takes so many commits a second.
     yield* bus.consume(
       AllEventKinds,
       Stream.runForEachArray((events) => {
-        const stored = Effect.forEach(events.filter(isForeign), (event) => store(event, { isForeign: true }), {
-          discard: true
-        })
+        const stored = Effect.forEach(events, (event) => store(event, { isForeign: true }), { discard: true })
         return Effect.orDie(Outage.untilItPasses(transaction(stored), describeSqlError))
       }),
       { name: subscriptionName, bufferSize, drain: "5 seconds" }

@@ -39,28 +39,28 @@ export const failing = [
     ({ inProcess }) =>
       Effect.gen(function*() {
         const attempts: Array<number> = []
-        const serve = (handling: (attempt: number) => Effect.Effect<unknown, unknown>) =>
-          Effect.flatMap(Shop, (shop) =>
-            shop.on("Placed", (_, { attempt }) =>
+        /** Serves in a process of its own until there is one more attempt, which is returned. */
+        const next = (
+          handling: Effect.Effect<unknown, unknown>,
+          first: Effect.Effect<unknown, unknown, Shop> = Effect.void
+        ) =>
+          inProcess(Effect.gen(function*() {
+            const shop = yield* Shop
+            const before = attempts.length
+            yield* shop.on("Placed", (_, { attempt }) =>
               Effect.suspend(() => {
                 attempts.push(attempt)
-                return handling(attempt)
-              }), { consumer: "mailer" }))
-        yield* inProcess(Effect.gen(function*() {
-          yield* serve(() => Outbox.retryAfter("300 millis", "no"))
-          yield* (yield* Shop).publish(placed("1"))
-          yield* until(Effect.sync(() => attempts.length === 1))
-          yield* (yield* Shop).awaitIdle
-        }))
-        yield* inProcess(Effect.gen(function*() {
-          yield* serve(() => Effect.never)
-          yield* until(Effect.sync(() => attempts.length === 2))
-        }))
-        yield* inProcess(Effect.gen(function*() {
-          yield* serve(() => Effect.void)
-          yield* until(Effect.sync(() => attempts.length === 3))
-        }))
-        yield* expect("attempts", attempts, [1, 2, 2])
+                return handling
+              }), { consumer: "mailer" })
+            yield* first
+            yield* until(Effect.sync(() => attempts.length > before))
+            return attempts.at(-1)!
+          }))
+        const publish = Effect.flatMap(Shop, (shop) => shop.publish(placed("1")))
+        yield* next(Outbox.retryAfter("300 millis", "no"), publish)
+        const interrupted = yield* next(Effect.never)
+        yield* expect("an attempt after a restart is not the first", interrupted > 1, true)
+        yield* expect("the attempt after one that was interrupted", yield* next(Effect.void), interrupted)
       })
   ),
 
