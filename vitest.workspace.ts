@@ -32,7 +32,7 @@ export default defineConfig({
       // A cluster of PostgreSQL takes its time to start on a busy machine.
       suite("event-bus-sql", "packages/event-bus-sql/test", 60_000),
       suite("inspector", "packages/inspector/test"),
-      suite("openwatch", "packages/openwatch/test"),
+      suite("openwatch", "packages/openwatch/test", 60_000),
       suite("acceptance", "test/acceptance"),
       suite("api-report", "test/api-report"),
       suite("conformance", "test/conformance"),

@@ -150,7 +150,7 @@ const alerts = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<Ale
 /** What is wrong, compared with what is true. */
 const problems = async (): Promise<ReadonlyArray<string>> => {
   const all = await alerts()
-  const open = (await alerts("--state", "active")).map(({ host, type }) => `${type} ${host?.name}`).toSorted()
+  const open = (await alerts("--state", "open")).map(({ host, type }) => `${type} ${host?.name}`).toSorted()
   const expected = [
     ...hosts.filter(({ isUp }) => !isUp).map(({ name }) => `host_unreachable ${name}`),
     ...[...fallen].map((name) => `drift_major ${name}`)

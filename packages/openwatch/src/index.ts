@@ -4,12 +4,14 @@
  * @module
  */
 export * as Alert from "./alert-router/Alert.ts"
+export * as AlertActions from "./alert-router/AlertActions.ts"
 export { type AlertChannel, AlertChannels, ChannelError, type Routing } from "./alert-router/AlertChannel.ts"
 export { AlertBus, AlertEnded, AlertOutbox, AlertRaised } from "./alert-router/AlertOutbox.ts"
 export * as AlertRouter from "./alert-router/AlertRouter.ts"
 export { FailingChannels } from "./alert-router/FailingChannels.ts"
 export { HostLabel } from "./alert-router/HostLabel.ts"
 export { HostTags } from "./alert-router/HostTags.ts"
+export * as Lifecycle from "./alert-router/Lifecycle.ts"
 export * as AlertStore from "./alert-store/AlertStore.ts"
 export * as DeliveryStore from "./alert-store/DeliveryStore.ts"
 export * as SqlAlertStore from "./alert-store/SqlAlertStore.ts"

@@ -10,6 +10,7 @@ import { HostId } from "../events/HostId.ts"
 import { describe as describeHost, NamedHost } from "../events/NamedHost.ts"
 import { describe as describeSeries, keyOf, Series } from "../events/Series.ts"
 import type { SystemEventBus } from "../events/SystemEventBus.ts"
+import { type AlertState, isOpen } from "./Lifecycle.ts"
 
 /** An event of the bus. */
 export type Event = typeof SystemEventBus.Event.Type
@@ -51,12 +52,9 @@ export const severityOf: { readonly [T in AlertType]: Severity } = {
 export const AllAlertTags = ["severity", "alert_type", "host_id", "host", "score_delta"] as const
 
 /**
- * Whether an alert needs somebody until it is resolved. An alert of severity `info` does not: it is never open, and is
- * stored as resolved.
+ * The state in which an alert of a severity begins. One of severity `info` asks nobody to do anything: it is never open, and
+ * is stored as resolved.
  */
-export type AlertState = "active" | "resolved"
-
-/** The state in which an alert of a severity begins. */
 export const initialState = (severity: Severity): AlertState => severity === "info" ? "resolved" : "active"
 
 /** How the score of a series moved. */
@@ -272,6 +270,6 @@ export interface Previous {
  */
 export const isRepeat = (alert: Alert, previous: Previous, timeToLive: number): boolean => {
   const distance = Math.abs(DateTime.toEpochMillis(alert.occurredAt) - DateTime.toEpochMillis(previous.occurredAt))
-  const hasEnded = alert.severity === "info" ? previous.isRaisedAgain : previous.state === "resolved"
+  const hasEnded = alert.severity === "info" ? previous.isRaisedAgain : !isOpen(previous.state)
   return distance < timeToLive && !hasEnded
 }

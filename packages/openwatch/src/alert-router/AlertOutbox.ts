@@ -19,9 +19,9 @@ export class AlertRaised extends Schema.TaggedClass<AlertRaised>()("AlertRaised"
 
 /**
  * How an alert ended: the host, or the score, recovered; another alert of the same problem has taken its place; its host is
- * no longer watched.
+ * no longer watched; or somebody has resolved or dismissed it.
  */
-export const How = Schema.Literals(["recovered", "superseded", "removed"])
+export const How = Schema.Literals(["recovered", "superseded", "removed", "resolved", "dismissed"])
 
 /** How an alert ended. */
 export type How = typeof How.Type
@@ -30,7 +30,7 @@ export type How = typeof How.Type
 export class AlertEnded extends Schema.TaggedClass<AlertEnded>()("AlertEnded", {
   alert: Alert,
   how: How,
-  /** Who has ended it. */
+  /** Who has ended it: somebody by name, or `openwatch`. */
   who: Schema.String,
   /** In words. */
   why: Schema.String,

@@ -16,7 +16,7 @@ import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
 import { SystemOutbox } from "../events/SystemOutbox.ts"
 import * as Outage from "../storage/Outage.ts"
-import { type Consequence, type Event, fromEvent } from "./Alert.ts"
+import { type Event, fromEvent } from "./Alert.ts"
 import { AlertChannels, wants } from "./AlertChannel.ts"
 import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
 import * as Deliveries from "./Deliveries.ts"
@@ -103,16 +103,12 @@ const isForNow = (cause: Cause.Cause<unknown>): boolean =>
   )
 
 /** What is told of the alerts that an event has raised and ended. */
-const tell = (event: Event, { isWorse }: Consequence, { ended, raised }: Submitted) => [
+const tell = (event: Event, { ended, raised }: Submitted) => [
   ...(raised === undefined ? [] : [new AlertRaised({ ...raised, occurredAt: event.occurredAt })]),
-  ...ended.map(({ alert, channels }) =>
+  ...ended.map((ended) =>
     new AlertEnded({
-      alert,
-      how: raised === undefined ? "removed" : isWorse ? "superseded" : "recovered",
-      who: "openwatch",
-      why: raised === undefined ? `${alert.tags["host"] ?? alert.hostId} is not watched any more` : raised.alert.title,
-      ...(raised === undefined ? {} : { toldBy: raised.alert.id }),
-      channels: raised === undefined ? channels : [],
+      ...ended,
+      ...(raised === undefined ? {} : { toldBy: raised.alert.id, channels: [] }),
       occurredAt: event.occurredAt
     })
   )
@@ -183,7 +179,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
       channels: wanting.map(({ name }) => name),
       timeToLive
     })
-    yield* alerts.publishAll(tell(event, consequence, submitted))
+    yield* alerts.publishAll(tell(event, submitted))
     return submitted.outcome
   })
 

@@ -3,7 +3,9 @@
  */
 import { Context, Data, type Duration, type Effect } from "effect"
 import type { DateTime } from "effect"
-import type { Alert, AlertState, Consequence, Event } from "../alert-router/Alert.ts"
+import type { Alert, Consequence, Event, Severity } from "../alert-router/Alert.ts"
+import type { How } from "../alert-router/AlertOutbox.ts"
+import type { Action, AlertState } from "../alert-router/Lifecycle.ts"
 
 /** The store could not do what was asked, and has done nothing of it. */
 export class AlertStoreError extends Data.TaggedError("AlertStoreError")<{
@@ -12,6 +14,16 @@ export class AlertStoreError extends Data.TaggedError("AlertStoreError")<{
   readonly isRetryable: boolean
   readonly cause: unknown
 }> {}
+
+/** What was asked cannot be done with the alerts that were named, and nothing of it was done. */
+export class AlertsRefused extends Data.TaggedError("AlertsRefused")<{
+  /** What is wrong with which alert: never empty. */
+  readonly problems: ReadonlyArray<{ readonly id: string; readonly problem: string; readonly isUnknown: boolean }>
+}> {
+  override get message(): string {
+    return this.problems.map(({ id, problem }) => `alert ${id} ${problem}`).join("\n")
+  }
+}
 
 /** What the store is asked to take in: an event, and what follows from it. */
 export interface Submission extends Consequence {
@@ -28,17 +40,58 @@ export interface Routed {
   readonly channels: ReadonlyArray<string>
 }
 
+/** An alert that is over, and the names of the channels that have it, or are to have it. */
+export interface Ended extends Routed {
+  readonly how: How
+  /** Who has ended it: somebody by name, or `openwatch`. */
+  readonly who: string
+  /** In words. */
+  readonly why: string
+}
+
+/** What somebody does with alerts. */
+export interface Change {
+  readonly action: Action
+  /** Their name. */
+  readonly who: string
+  /** In words; empty where they say nothing. */
+  readonly why: string
+  /** Until when a silence lasts: until somebody ends it where this is `undefined`. */
+  readonly until?: DateTime.Utc | undefined
+}
+
+/** An alert that somebody has changed. */
+export interface Changed {
+  readonly alert: Alert
+  readonly from: AlertState
+  readonly to: AlertState
+}
+
+/** One change of an alert. */
+export interface Transition {
+  readonly from: AlertState
+  readonly to: AlertState
+  readonly at: DateTime.Utc
+  readonly who: string
+  readonly why: string
+  /** Until when it is silenced, if it is and somebody has said so. */
+  readonly until: DateTime.Utc | undefined
+}
+
 /** What became of a submission. */
 export interface Submitted {
   /** The alert is stored; it only repeats one that is (which now counts one more repeat); there was none. */
   readonly outcome: "stored" | "repeat" | "none"
   /** As it is stored. What ends an alert is for the channels of that one, too. */
   readonly raised: Routed | undefined
-  readonly ended: ReadonlyArray<Routed>
+  readonly ended: ReadonlyArray<Ended>
 }
 
-/** `pending` until it is `delivered` or, after too long a time or a final refusal, `given_up`. */
-export type DeliveryState = "pending" | "delivered" | "given_up"
+/**
+ * `pending` until it is `delivered` or, after too long a time or a final refusal, `given_up`. `held` while the alert is silenced
+ * or its host is in maintenance, and `withheld` for ever where the alert was over before that was.
+ */
+export type DeliveryState = "pending" | "held" | "delivered" | "given_up" | "withheld"
 
 /** What is known of the way of an alert, or of its end, to a channel. */
 export interface Delivery {
@@ -56,11 +109,26 @@ export interface Delivery {
 export interface StoredAlert {
   readonly alert: Alert
   readonly state: AlertState
+  /** Until when it is silenced; `undefined` where it is not, or until somebody ends it. */
+  readonly silencedUntil: DateTime.Utc | undefined
+  /** Since when it is over. */
   readonly resolvedAt: DateTime.Utc | undefined
   /** How many times it was raised again within its time to live. */
   readonly repeats: number
   /** In the order of the channels' names. */
   readonly deliveries: ReadonlyArray<Delivery>
+}
+
+/** Which alerts to list; all where nothing is said. */
+export interface Filter {
+  readonly states?: ReadonlyArray<AlertState> | undefined
+  readonly severities?: ReadonlyArray<Severity> | undefined
+  /** Of the host with this id or name. */
+  readonly host?: string | undefined
+  /** Those that did not occur before. */
+  readonly since?: DateTime.Utc | undefined
+  /** At most so many, the newest. */
+  readonly limit?: number | undefined
 }
 
 /** Keeps alerts. Once an operation has succeeded, what it stored survives the process and the machine's power. */
@@ -70,8 +138,17 @@ export class AlertStore extends Context.Service<AlertStore, {
    * its deliveries pending. To be run in a transaction, once for an event.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Submitted, AlertStoreError>
-  /** The alerts, newest first, that have this state and did not occur before this time. */
-  readonly list: (
-    filter?: { readonly state?: AlertState | undefined; readonly since?: DateTime.Utc | undefined }
-  ) => Effect.Effect<ReadonlyArray<StoredAlert>, AlertStoreError>
+  /** The alerts, newest first. */
+  readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<StoredAlert>, AlertStoreError>
+  /**
+   * Changes the state of alerts as somebody wants it: all of them or, where one cannot be, none. An id may be the whole one, or
+   * the last 12 characters of it. `tell` gets those that are over by it, and is run in the same transaction.
+   */
+  readonly change: <E, R>(
+    ids: ReadonlyArray<string>,
+    change: Change,
+    tell: (ended: ReadonlyArray<Ended>) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<ReadonlyArray<Changed>, AlertsRefused | AlertStoreError | E, R>
+  /** What has become of an alert, the oldest first; nothing where it is as it was raised. */
+  readonly history: (id: string) => Effect.Effect<ReadonlyArray<Transition>, AlertsRefused | AlertStoreError>
 }>()("@openwatch/openwatch/alert-store/AlertStore") {}

@@ -1,15 +1,19 @@
 /**
  * The alert store in the database of OpenWatch.
  */
-import { Clock, DateTime, Duration, Effect, Layer } from "effect"
+import { Clock, DateTime, Duration, Effect, Layer, Result } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
-import type * as SqlError from "effect/sql/SqlError"
+import * as SqlError from "effect/sql/SqlError"
 import { Alert, initialState, isRepeat } from "../alert-router/Alert.ts"
-import type { AlertState, AlertType, Ending, Event, Severity } from "../alert-router/Alert.ts"
+import type { AlertType, Ending, Severity } from "../alert-router/Alert.ts"
+import type { How } from "../alert-router/AlertOutbox.ts"
+import { type AlertState, isOpen, next, openStates } from "../alert-router/Lifecycle.ts"
 import type { HostId } from "../events/HostId.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import { AlertStore, AlertStoreError } from "./AlertStore.ts"
-import type { DeliveryState, Routed, StoredAlert, Submission, Submitted } from "./AlertStore.ts"
+import { inTransaction } from "../storage/Outage.ts"
+import { AlertsRefused, AlertStore, AlertStoreError } from "./AlertStore.ts"
+import type { Change, Changed, DeliveryState, Ended, Filter, Routed, StoredAlert } from "./AlertStore.ts"
+import type { Submission, Submitted, Transition } from "./AlertStore.ts"
 
 /** PostgreSQL gives 64-bit numbers as `bigint`, SQLite as `number`. */
 export type Integer = number | bigint
@@ -27,9 +31,23 @@ export interface AlertRow {
   readonly tags: string
   readonly occurred_at: Integer
   readonly state: AlertState
+  readonly former_state: "active" | "acknowledged" | null
+  readonly silenced_until: Integer | null
   readonly resolved_at: Integer | null
   readonly repeats: Integer
 }
+
+interface HistoryRow {
+  readonly from_state: AlertState
+  readonly to_state: AlertState
+  readonly at: Integer
+  readonly who: string
+  readonly why: string
+  readonly until: Integer | null
+}
+
+/** The condition of a row of `alerts` that is open. As parameters its values would keep the index of open alerts from use. */
+export const isOpenInSql = `state IN (${openStates.map((state) => `'${state}'`).join(", ")})`
 
 /** A row of `deliveries`. */
 export interface DeliveryRow {
@@ -43,6 +61,17 @@ export interface DeliveryRow {
 }
 
 const utc = (millis: Integer): DateTime.Utc => DateTime.makeUnsafe(Number(millis))
+
+const utcOrNone = (millis: Integer | null): DateTime.Utc | undefined => millis === null ? undefined : utc(millis)
+
+/** How many characters at the end of an id stand for it: those that do not come of its time. */
+const shortIdLength = 12
+
+/** The end of an id, which stands for it. */
+export const shortId = (id: string): string => id.slice(-shortIdLength)
+
+/** Who ends alerts where nobody does. */
+export const self = "openwatch"
 
 /** What an alert says beside what it is found by. */
 type Details = Pick<Alert, "host" | "reason" | "drift" | "resolves" | "supersedes">
@@ -77,13 +106,16 @@ const isFinal = ({ reason }: SqlError.SqlError): boolean =>
   reason._tag === "SqlSyntaxError" || reason._tag === "ConstraintError" || reason._tag === "UniqueViolation"
 
 /** Fails as the stores of alerts do. */
-export const toStoreError = <A, R>(
-  effect: Effect.Effect<A, SqlError.SqlError, R>
-): Effect.Effect<A, AlertStoreError, R> =>
-  Effect.mapError(
-    effect,
-    (error) => new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
-  )
+export const toStoreError = <A, E, R>(
+  effect: Effect.Effect<A, E | SqlError.SqlError, R>
+): Effect.Effect<A, Exclude<E, SqlError.SqlError> | AlertStoreError, R> =>
+  Effect.mapError(effect, (error) =>
+    SqlError.isSqlError(error)
+      ? new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
+      : error as Exclude<E, SqlError.SqlError>)
+
+/** A text as it stands in a pattern of `LIKE` whose escape character is "!". */
+const likeOf = (text: string): string => text.replace(/[!%_]/g, "!$&")
 
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
@@ -118,24 +150,124 @@ const make = Effect.gen(function*() {
     }
   )
 
-  /** Resolves what an event ends, and returns it, the newest first, with the channels that have it or were to have it. */
-  const end = Effect.fnUntraced(function*(event: Event, ends: Ending) {
-    const rows = yield* sql<AlertRow>`UPDATE alerts
-      SET state = 'resolved', resolved_at = ${DateTime.toEpochMillis(event.occurredAt)}
-      WHERE ${matching(event.hostId, ends)} AND state = 'active' RETURNING *`
+  /** Rows that are about to change: what others would change of them meanwhile waits. In SQLite a transaction is alone. */
+  const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
+
+  /** Brings an alert into another state. */
+  const move = Effect.fnUntraced(function*(row: AlertRow, { at, to, until, who, why }: Omit<Transition, "from">) {
+    const millis = DateTime.toEpochMillis(at)
+    const untilMillis = until === undefined ? null : DateTime.toEpochMillis(until)
+    yield* sql`UPDATE alerts SET ${
+      sql.update({
+        state: to,
+        former_state: to === "silenced" ? row.state : null,
+        silenced_until: untilMillis,
+        resolved_at: isOpen(to) ? null : row.resolved_at ?? millis
+      })
+    } WHERE seq = ${row.seq}`
+    yield* sql`INSERT INTO alert_history ${
+      sql.insert({
+        alert_seq: row.seq,
+        from_state: row.state,
+        to_state: to,
+        at: millis,
+        who,
+        why,
+        until: untilMillis
+      })
+    }`
+    if (!isOpen(to)) {
+      yield* sql`UPDATE deliveries SET state = 'withheld' WHERE alert_seq = ${row.seq} AND state = 'held'`
+    }
+  })
+
+  /** The alerts, with the channels that have them or were to have them and did not for no other reason than their failing. */
+  const routed = Effect.fnUntraced(function*(rows: ReadonlyArray<AlertRow>) {
     if (rows.length === 0) return []
     const deliveries = yield* sql<Pick<DeliveryRow, "alert_seq" | "channel">>`SELECT DISTINCT alert_seq, channel
-      FROM deliveries WHERE ${sql.in("alert_seq", rows.map(({ seq }) => seq))} ORDER BY channel`
+      FROM deliveries WHERE ${
+      sql.in("alert_seq", rows.map(({ seq }) => seq))
+    } AND state NOT IN ('held', 'withheld') ORDER BY channel`
     const bySeq = Map.groupBy(deliveries, ({ alert_seq }) => Number(alert_seq))
-    return rows.toSorted((a, b) => Number(b.seq) - Number(a.seq)).map((row): Routed => ({
+    return rows.map((row): Routed => ({
       alert: alertOf(row),
       channels: (bySeq.get(Number(row.seq)) ?? []).map(({ channel }) => channel)
     }))
   })
 
+  /** Resolves what an event ends, and returns it, the newest first. */
+  const end = Effect.fnUntraced(function*({ alert, event, isWorse }: Submission, ends: Ending) {
+    const rows = yield* sql<AlertRow>`SELECT * FROM alerts
+      WHERE ${matching(event.hostId, ends)} AND ${sql.literal(isOpenInSql)} ORDER BY seq DESC ${forUpdate}`
+    const how: How = alert === undefined ? "removed" : isWorse ? "superseded" : "recovered"
+    const whyOf = ({ hostId, tags }: Alert) => alert?.title ?? `${tags["host"] ?? hostId} is not watched any more`
+    for (const row of rows) {
+      yield* move(row, { to: "resolved", at: event.occurredAt, who: self, why: whyOf(alertOf(row)), until: undefined })
+    }
+    return (yield* routed(rows)).map(({ alert, channels }): Ended => ({
+      alert,
+      channels,
+      how,
+      who: self,
+      why: whyOf(alert)
+    }))
+  })
+
+  /** The rows of alerts that somebody names, locked, each once, or what is wrong with each that is not there. */
+  const find = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+    const wanted = ids.map((id) => id.toLowerCase())
+    const among = (column: string, length: number) => {
+      const values = wanted.filter((id) => id.length === length)
+      return values.length === 0 ? [] : [sql`${sql.literal(column)} IN ${sql.in(values)}`]
+    }
+    const conditions = [...among("id", 36), ...among(`SUBSTR(id, ${37 - shortIdLength})`, shortIdLength)]
+    const rows = conditions.length === 0
+      ? []
+      : yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${sql.or(conditions)} ORDER BY seq ${forUpdate}`
+    const problems = Array.from(new Set(wanted)).flatMap((id) => {
+      const count = rows.filter((row) => row.id === id || shortId(row.id) === id).length
+      if (count === 1) return []
+      return [{
+        id,
+        isUnknown: true,
+        problem: count === 0 ? "is unknown" : "are several: expected the whole id of one"
+      }]
+    })
+    return problems.length === 0 ? rows : yield* new AlertsRefused({ problems })
+  })
+
+  const change = Effect.fnUntraced(function*<E, R>(
+    ids: ReadonlyArray<string>,
+    { action, until, who, why }: Change,
+    tell: (ended: ReadonlyArray<Ended>) => Effect.Effect<void, E, R>
+  ) {
+    const at = yield* DateTime.now
+    const rows = yield* find(ids)
+    const moves = rows.map((row) => ({
+      row,
+      to: next({ state: row.state, formerState: row.former_state ?? undefined }, action)
+    }))
+    const problems = moves.flatMap(({ row, to }) =>
+      Result.isFailure(to) ? [{ id: row.id, problem: to.failure, isUnknown: false }] : []
+    )
+    if (problems.length > 0) return yield* new AlertsRefused({ problems })
+    const changed: Array<Changed> = []
+    for (const { row, to } of moves) {
+      const state = Result.getOrThrow(to)
+      yield* move(row, { to: state, at, who, why, until: state === "silenced" ? until : undefined })
+      changed.push({ alert: alertOf(row), from: row.state, to: state })
+    }
+    const over = moves.filter(({ row, to }) => isOpen(row.state) && !isOpen(Result.getOrThrow(to)))
+    const how: How = action === "dismiss" ? "dismissed" : "resolved"
+    const ended = yield* routed(over.map(({ row }) => row))
+    yield* tell(ended.map(({ alert, channels }): Ended => ({ alert, channels, how, who, why })))
+    return changed
+  })
+
   const insert = Effect.fnUntraced(function*({ alert, channels }: Routed, rule: string) {
     const state = initialState(alert.severity)
     const occurredAt = DateTime.toEpochMillis(alert.occurredAt)
+    const due_since = yield* Clock.currentTimeMillis
     const [row] = yield* sql<Pick<AlertRow, "seq">>`INSERT INTO alerts ${
       sql.insert({
         id: alert.id,
@@ -150,10 +282,10 @@ const make = Effect.gen(function*() {
         tags: JSON.stringify(alert.tags),
         occurred_at: occurredAt,
         state,
+        told_at: due_since,
         resolved_at: state === "resolved" ? occurredAt : null
       })
     } RETURNING seq`
-    const due_since = yield* Clock.currentTimeMillis
     for (const channel of channels) {
       yield* sql`INSERT INTO deliveries ${
         sql.insert({ alert_seq: row!.seq, channel, state: "pending", attempts: 0, due_since })
@@ -162,8 +294,8 @@ const make = Effect.gen(function*() {
   })
 
   const submit = Effect.fnUntraced(function*(submission: Submission) {
-    const { alert, channels, ends, event, isWorse, rule } = submission
-    const ended = ends === undefined ? [] : yield* end(event, ends)
+    const { alert, channels, ends, isWorse, rule } = submission
+    const ended = ends === undefined ? [] : yield* end(submission, ends)
     const done = (outcome: Submitted["outcome"], raised?: Routed): Submitted => ({ outcome, raised, ended })
     if (alert === undefined) return done("none")
     const [last] = ended
@@ -184,26 +316,54 @@ const make = Effect.gen(function*() {
     return done("stored", raised)
   })
 
+  const selected = ({ host, limit, severities, since, states }: Filter) => {
+    const conditions = sql.and([
+      ...(states === undefined ? [] : [sql.in("state", states)]),
+      ...(severities === undefined ? [] : [sql.in("severity", severities)]),
+      ...(host === undefined
+        ? []
+        : [sql`(host_id = ${host} OR tags LIKE ${`%"host":${likeOf(JSON.stringify(host))}%`} ESCAPE '!')`]),
+      ...(since === undefined ? [] : [sql`occurred_at >= ${DateTime.toEpochMillis(since)}`])
+    ])
+    const most = limit === undefined ? sql.literal("") : sql`LIMIT ${limit}`
+    return sql`FROM alerts WHERE ${conditions} ORDER BY occurred_at DESC, seq DESC ${most}`
+  }
+
   return AlertStore.of({
     submit: (submission) => toStoreError(submit(submission)),
 
-    list: (filter) =>
+    list: (filter = {}) =>
       Effect.gen(function*() {
-        const selected = sql.and([
-          ...(filter?.state === undefined ? [] : [sql`a.state = ${filter.state}`]),
-          ...(filter?.since === undefined ? [] : [sql`a.occurred_at >= ${DateTime.toEpochMillis(filter.since)}`])
-        ])
-        const alerts = yield* sql<AlertRow>`
-          SELECT a.* FROM alerts a WHERE ${selected} ORDER BY a.occurred_at DESC, a.seq DESC`
-        const deliveries = yield* sql<DeliveryRow>`
-          SELECT d.* FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq WHERE ${selected} ORDER BY d.channel, d.ending`
+        const alerts = yield* sql<AlertRow>`SELECT * ${selected(filter)}`
+        const deliveries = yield* sql<DeliveryRow>`SELECT * FROM deliveries
+          WHERE alert_seq IN (SELECT seq FROM (SELECT seq, occurred_at ${
+          selected(filter)
+        }) AS listed) ORDER BY channel, ending`
         const bySeq = Map.groupBy(deliveries, ({ alert_seq }) => Number(alert_seq))
         return alerts.map((row): StoredAlert => ({
           alert: alertOf(row),
           state: row.state,
-          resolvedAt: row.resolved_at === null ? undefined : utc(row.resolved_at),
+          silencedUntil: utcOrNone(row.silenced_until),
+          resolvedAt: utcOrNone(row.resolved_at),
           repeats: Number(row.repeats),
           deliveries: (bySeq.get(Number(row.seq)) ?? []).map(deliveryOf)
+        }))
+      }).pipe(toStoreError),
+
+    change: (ids, how, tell) => toStoreError(inTransaction(sql)(change(ids, how, tell))),
+
+    history: (id) =>
+      Effect.gen(function*() {
+        const [alert] = yield* find([id])
+        const rows = yield* sql<HistoryRow>`SELECT from_state, to_state, at, who, why, until FROM alert_history
+          WHERE alert_seq = ${alert!.seq} ORDER BY seq`
+        return rows.map((row): Transition => ({
+          from: row.from_state,
+          to: row.to_state,
+          at: utc(row.at),
+          who: row.who,
+          why: row.why,
+          until: utcOrNone(row.until)
         }))
       }).pipe(toStoreError)
   })

@@ -4,24 +4,30 @@
 import { Console, DateTime, Effect, Option, Schema } from "effect"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { Alert, type AlertState } from "../alert-router/Alert.ts"
+import { Alert, AllSeverities } from "../alert-router/Alert.ts"
+import { AllAlertStates, openStates } from "../alert-router/Lifecycle.ts"
 import { AlertStore, type StoredAlert } from "../alert-store/AlertStore.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
+import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
 const encodeAlert = Schema.encodeSync(Schema.toCodecJson(Alert))
 
-const formatJson = ({ alert, deliveries, repeats, resolvedAt, state }: StoredAlert): string =>
+const isoOrNull = (time: DateTime.Utc | undefined) => time === undefined ? null : DateTime.formatIso(time)
+
+const formatJson = ({ alert, deliveries, repeats, resolvedAt, silencedUntil, state }: StoredAlert): string =>
   JSON.stringify({
     ...(encodeAlert(alert) as object),
     state,
-    resolvedAt: resolvedAt === undefined ? null : DateTime.formatIso(resolvedAt),
+    silencedUntil: isoOrNull(silencedUntil),
+    resolvedAt: isoOrNull(resolvedAt),
     repeats,
     deliveries: deliveries.map(({ lastError, ...delivery }) => ({ ...delivery, lastError: lastError ?? null }))
   })
 
-const formatTime = (time: DateTime.Utc, zone: DateTime.TimeZone): string => {
+/** A time in a zone, to the minute. */
+export const formatTime = (time: DateTime.Utc, zone: DateTime.TimeZone): string => {
   const iso = DateTime.formatIsoOffset(DateTime.setZone(time, zone))
   const offset = iso.endsWith("Z") ? "+00:00" : iso.slice(-6)
   return `${iso.slice(0, 10)} ${iso.slice(11, 16)}${offset}`
@@ -30,6 +36,8 @@ const formatTime = (time: DateTime.Utc, zone: DateTime.TimeZone): string => {
 const formatUndelivered = (
   { attempts, channel, isEnding, lastError, state }: StoredAlert["deliveries"][number]
 ): string => {
+  if (state === "held") return `  ${channel}: not sent while it is silenced, or its host in maintenance`
+  if (state === "withheld") return `  ${channel}: never sent, as it was over before silence or maintenance was`
   const tries = `${attempts} ${attempts === 1 ? "attempt" : "attempts"}`
   const why = lastError === undefined ? "" : `: ${lastError}`
   const what = isEnding === true ? "its end " : ""
@@ -45,10 +53,13 @@ export const formatTable = (
   width = Infinity
 ): ReadonlyArray<string> =>
   [
-    "TIME                    STATE     SEVERITY  ALERT",
-    ...alerts.flatMap(({ alert, deliveries, repeats, state }) => [
-      `${formatTime(alert.occurredAt, zone)}  ${state.padEnd(8)}  ${alert.severity.padEnd(8)}  ` +
-      `${repeats === 0 ? "" : `${repeats + 1}x `}${alert.title}`,
+    "TIME                    ID            STATE         SEVERITY  ALERT",
+    ...alerts.flatMap(({ alert, deliveries, repeats, silencedUntil, state }) => [
+      `${formatTime(alert.occurredAt, zone)}  ${shortId(alert.id)}  ${state.padEnd(12)}  ${
+        alert.severity.padEnd(8)
+      }  ` +
+      `${repeats === 0 ? "" : `${repeats + 1}x `}${alert.title}` +
+      (silencedUntil === undefined ? "" : ` (silenced until ${formatTime(silencedUntil, zone)})`),
       ...deliveries.filter(({ state }) => state !== "delivered").map(formatUndelivered)
     ])
   ].map((line) => line.length <= width ? line : `${line.slice(0, width - 1)}…`)
@@ -66,8 +77,28 @@ export const parseSince = (text: string): Option.Option<(now: DateTime.Utc) => D
   return Option.map(DateTime.make(new Date(isDate ? `${text}T00:00` : text)), (time) => () => time)
 }
 
-const state = Flag.Literals("state", ["active", "resolved"]).pipe(
-  Flag.withDescription("Only alerts in this state; an alert of severity info is never active"),
+const state = Flag.Literals("state", ["open", ...AllAlertStates]).pipe(
+  Flag.withDescription(
+    "Only alerts in this state; open are those that are neither resolved nor dismissed; an alert of severity info is never open"
+  ),
+  Flag.optional
+)
+
+const severity = Flag.Literals("severity", AllSeverities).pipe(
+  Flag.withDescription("Only alerts of this severity"),
+  Flag.optional
+)
+
+const host = Flag.String("host").pipe(
+  Flag.withMetavar("HOST"),
+  Flag.withDescription("Only alerts of the host with this name or id"),
+  Flag.optional
+)
+
+const limit = Flag.Int("limit").pipe(
+  Flag.withMetavar("NUMBER"),
+  Flag.withDescription("At most so many alerts, the newest"),
+  Flag.filter((limit) => limit > 0, () => "a number above 0"),
   Flag.optional
 )
 
@@ -87,12 +118,15 @@ const json = Flag.Boolean("json").pipe(
 /** The command. */
 export const alertsList = Command.make(
   "list",
-  { state, since, json, data: StorageOptions.data },
-  Effect.fnUntraced(function*({ data, json, since, state }) {
+  { state, severity, host, since, limit, json, data: StorageOptions.data },
+  Effect.fnUntraced(function*({ data, host, json, limit, severity, since, state }) {
     const list = Effect.gen(function*() {
       const store = yield* AlertStore
       return yield* store.list({
-        state: Option.getOrUndefined<AlertState>(state),
+        states: Option.getOrUndefined(Option.map(state, (state) => state === "open" ? openStates : [state])),
+        severities: Option.getOrUndefined(Option.map(severity, (severity) => [severity])),
+        host: Option.getOrUndefined(host),
+        limit: Option.getOrUndefined(limit),
         since: Option.getOrUndefined(since)?.(yield* DateTime.now)
       })
     })
@@ -112,7 +146,7 @@ export const alertsList = Command.make(
   Command.withDescription("List alerts, the newest first, with the channels that do not have them yet or never will"),
   Command.withShortDescription("List alerts, the newest first"),
   Command.withExamples([
-    { command: "openwatch alerts list --state active", description: "What is wrong now" },
+    { command: "openwatch alerts list --state open", description: "What is wrong now" },
     { command: "openwatch alerts list --since 24h --json", description: "The last day, for a program to read" }
   ])
 )

@@ -4,6 +4,7 @@
 import { FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect, Layer } from "effect"
 import * as SqlError from "effect/sql/SqlError"
+import { openStates } from "../alert-router/Lifecycle.ts"
 import { AlertStore, type AlertStoreError } from "../alert-store/AlertStore.ts"
 import { describe as describeSeries } from "../events/Series.ts"
 import type { Host } from "../inventory/Host.ts"
@@ -62,7 +63,9 @@ export const layer = (
           )
         }).pipe(orDie),
 
-        openAlerts: Effect.map(alerts.list({ state: "active" }), (open) => open.map(({ alert }) => alert)).pipe(orDie),
+        openAlerts: Effect.map(alerts.list({ states: openStates }), (open) => open.map(({ alert }) => alert)).pipe(
+          orDie
+        ),
 
         scores: Effect.fnUntraced(function*(hostId) {
           const host = hosts().find(({ id }) => id === hostId)

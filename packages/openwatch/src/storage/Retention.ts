@@ -50,7 +50,7 @@ export const deleteOld = Effect.fn("Retention.deleteOld")(function*(retention: R
       WHERE occurred_at < ${alertsBefore} AND state IN ('resolved', 'dismissed')
         AND COALESCE(resolved_at, occurred_at) < ${alertsBefore}
         AND NOT EXISTS (SELECT 1 FROM deliveries
-          WHERE deliveries.alert_seq = alerts.seq AND deliveries.state NOT IN ('delivered', 'given_up'))
+          WHERE deliveries.alert_seq = alerts.seq AND deliveries.state NOT IN ('delivered', 'given_up', 'withheld'))
       ORDER BY occurred_at LIMIT ${batchSize}`
     if (rows.length > 0) {
       const seqs = rows.map(({ seq }) => seq)

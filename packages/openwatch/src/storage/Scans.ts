@@ -4,6 +4,7 @@
 import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
+import { isOpenInSql } from "../alert-store/SqlAlertStore.ts"
 import type { Known } from "../drift-detector/Drift.ts"
 import { Outcome } from "../drift-detector/Scan.ts"
 import type { DriftDetected } from "../events/DriftDetected.ts"
@@ -128,13 +129,13 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
       const row = rows.find(({ told }) => sharesHalf(decodeOutcome(told), outcome))
       if (row === undefined) return undefined
       const [open] = yield* sql<{ fell_from: number | null }>`SELECT MAX(fell_from) AS fell_from FROM alerts
-        WHERE host_id = ${hostId} AND rule = '' AND state = 'active' AND ${
+        WHERE host_id = ${hostId} AND rule = '' AND ${sql.literal(isOpenInSql)} AND ${
         sql.in("type", ["drift_major", "drift_minor"])
       }`
       const adopted = { ...row, fell_from: open?.fell_from ?? null }
       yield* sql`UPDATE series SET benchmark = ${series.benchmark}, fell_from = ${adopted.fell_from} WHERE seq = ${row.seq}`
       yield* sql`UPDATE alerts SET rule = ${keyOf(series)}, dedup_key = dedup_key || ${keyOf(series)}
-        WHERE host_id = ${hostId} AND rule = '' AND state = 'active' AND ${
+        WHERE host_id = ${hostId} AND rule = '' AND ${sql.literal(isOpenInSql)} AND ${
         sql.in("type", ["drift_major", "drift_minor"])
       }`
       return adopted

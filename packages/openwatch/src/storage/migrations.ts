@@ -237,6 +237,32 @@ const retention = Effect.gen(function*() {
   yield* sql`CREATE INDEX scans_by_age ON scans (scanned_at, seq)`
 })
 
+/**
+ * The life of alerts: what somebody has done with them, when, and why. `told_at` is when an alert was given to its channels
+ * last.
+ */
+const lifecycle = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE alerts ADD COLUMN former_state TEXT`
+  yield* sql`ALTER TABLE alerts ADD COLUMN silenced_until BIGINT`
+  yield* sql`ALTER TABLE alerts ADD COLUMN told_at BIGINT`
+  yield* sql`UPDATE alerts SET told_at = occurred_at`
+  yield* sql`DROP INDEX alerts_open`
+  yield* sql`CREATE INDEX alerts_open ON alerts (host_id, type, rule) WHERE state IN ('active', 'acknowledged', 'silenced')`
+  yield* sql`CREATE TABLE alert_history (
+    seq ${sequence(sql)},
+    alert_seq BIGINT NOT NULL REFERENCES alerts (seq) ON DELETE CASCADE,
+    from_state TEXT NOT NULL,
+    to_state TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    until BIGINT
+  )`
+  yield* sql`CREATE INDEX alert_history_by_alert ON alert_history (alert_seq, seq)`
+  yield* sql`CREATE INDEX deliveries_held ON deliveries (alert_seq) WHERE state = 'held'`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -246,7 +272,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "5_inventory": inventory,
   "6_durable_events": durableEvents,
   "7_deliveries_of_ends": deliveriesOfEnds,
-  "8_retention": retention
+  "8_retention": retention,
+  "9_lifecycle": lifecycle
 }
 
 /** The version of the schema after the last step. */

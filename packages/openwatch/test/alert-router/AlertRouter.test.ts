@@ -796,7 +796,7 @@ describe("AlertRouter", () => {
       yield* publish(pulse(web, true, false), drift(web, "improvement", 10))
       assert.deepStrictEqual(statesOf(yield* list), ["host_recovered resolved", "drift_improvement resolved"])
       const alertStore = yield* AlertStore.AlertStore
-      assert.deepStrictEqual(yield* alertStore.list({ state: "active" }), [])
+      assert.deepStrictEqual(yield* alertStore.list({ states: ["active"] }), [])
     }).pipe(running(router([]))))
 
   // @spec system-alert-router

@@ -17,6 +17,7 @@ const stored = (title: string, more: Partial<AlertStore.StoredAlert> = {}): Aler
     occurredAt: DateTime.makeUnsafe("2026-11-23T22:00:59Z")
   }),
   state: "resolved",
+  silencedUntil: undefined,
   resolvedAt: undefined,
   repeats: 0,
   deliveries: [],
@@ -28,9 +29,17 @@ const kolkata = DateTime.zoneMakeNamedUnsafe("Asia/Kolkata")
 describe("alerts list", () => {
   it("shows times in local time with the zone, and how often an alert was raised", () => {
     assert.deepStrictEqual(formatTable([stored("web is unreachable", { repeats: 2 })], kolkata), [
-      "TIME                    STATE     SEVERITY  ALERT",
-      "2026-11-24 03:30+05:30  resolved  critical  3x web is unreachable"
+      "TIME                    ID            STATE         SEVERITY  ALERT",
+      "2026-11-24 03:30+05:30  000000000001  resolved      critical  3x web is unreachable"
     ])
+  })
+
+  it("says until when an alert is silenced", () => {
+    const silencedUntil = DateTime.makeUnsafe("2026-11-24T00:00:00Z")
+    assert.deepStrictEqual(
+      formatTable([stored("web is unreachable", { state: "silenced", silencedUntil })], kolkata)[1],
+      "2026-11-24 03:30+05:30  000000000001  silenced      critical  web is unreachable (silenced until 2026-11-24 05:30+05:30)"
+    )
   })
 
   it("names the channels that do not have an alert, and why", () => {
@@ -39,13 +48,17 @@ describe("alerts list", () => {
         deliveries: [
           { channel: "console", state: "delivered", attempts: 1, lastError: undefined },
           { channel: "ops", state: "given_up", attempts: 8, lastError: "the receiver answered with status 500" },
-          { channel: "slack", state: "pending", attempts: 1, lastError: "no end after 10s" }
+          { channel: "slack", state: "pending", attempts: 1, lastError: "no end after 10s" },
+          { channel: "night", state: "held", attempts: 0, lastError: undefined },
+          { channel: "day", state: "withheld", attempts: 0, lastError: undefined }
         ]
       })
     ], kolkata)
     assert.deepStrictEqual(lines.slice(2), [
       "  ops: given up after 8 attempts: the receiver answered with status 500",
-      "  slack: pending, 1 attempt: no end after 10s"
+      "  slack: pending, 1 attempt: no end after 10s",
+      "  night: not sent while it is silenced, or its host in maintenance",
+      "  day: never sent, as it was over before silence or maintenance was"
     ])
   })
 

@@ -245,7 +245,7 @@ describe("openwatch run", () => {
       const [, alert, delivery] = yield* run(folder, "alerts", "list", "--state", "active")
       assert.match(
         alert!,
-        /  active    high      host-0 \(127\.0\.0\.1:\d+\) is unreachable: connection closed before an SSH banner$/
+        /  [0-9a-f]{12}  active        high      host-0 \(127\.0\.0\.1:\d+\) is unreachable: connection closed before an SSH banner$/
       )
       assert.match(delivery!, /^  ops: pending, \d attempts?/)
       yield* signal("SIGINT")
@@ -336,10 +336,15 @@ describe("openwatch run", () => {
       output.push(...list, ...(yield* run(folder, "alerts", "list", "--json")))
       const time = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d\+00:00`
       assert.strictEqual(list.length, 3)
-      assert.match(list[1]!, new RegExp(`^${time}  resolved  info      host-0 .* is reachable again$`))
+      assert.match(
+        list[1]!,
+        new RegExp(`^${time}  [0-9a-f]{12}  resolved      info      host-0 .* is reachable again$`)
+      )
       assert.match(
         list[2]!,
-        new RegExp(`^${time}  resolved  high      host-0 .* is unreachable: connection closed before an SSH banner$`)
+        new RegExp(
+          `^${time}  [0-9a-f]{12}  resolved      high      host-0 .* is unreachable: connection closed before an SSH banner$`
+        )
       )
       assert.deepStrictEqual(yield* run(folder, "alerts", "list", "--state", "active"), ["No alerts"])
       assert.include(output.join("\n"), "is not delivered")

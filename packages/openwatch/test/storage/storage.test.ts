@@ -131,6 +131,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(stored, {
             alert: submitted.alert,
             state: "active",
+            silencedUntil: undefined,
             resolvedAt: undefined,
             repeats: 0,
             deliveries: [
@@ -214,11 +215,33 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             `host_unreachable|${db}|`,
             `host_unreachable|${web}|`
           ])
-          assert.deepStrictEqual(keys(yield* store.list({ state: "active" })), [`host_unreachable|${db}|`])
+          assert.deepStrictEqual(keys(yield* store.list({ states: ["active"] })), [`host_unreachable|${db}|`])
           assert.deepStrictEqual(keys(yield* store.list({ since: DateTime.makeUnsafe(2_000) })), [
             `host_recovered|${web}|`,
             `host_unreachable|${db}|`
           ])
+        }).pipe(withServices))
+
+      it.effect("the alerts are listed by severity and host, and the newest of them", () =>
+        Effect.gen(function*() {
+          const store = yield* AlertStore.AlertStore
+          yield* store.submit(submission(pulse(web, false, 1_000), ["ops"]))
+          yield* store.submit(submission(pulse(db, false, 2_000), ["ops"]))
+          yield* store.submit(submission(pulse(web, true, 3_000), ["ops"]))
+          const listed = (filter: AlertStore.Filter) =>
+            Effect.map(store.list(filter), (alerts) =>
+              alerts.map(({ alert, deliveries }) =>
+                `${alert.type} ${DateTime.toEpochMillis(alert.occurredAt)} ${deliveries.length}`
+              ))
+          assert.deepStrictEqual(yield* listed({ severities: ["info"] }), ["host_recovered 3000 1"])
+          assert.deepStrictEqual(yield* listed({ host: db }), ["host_unreachable 2000 1"])
+          // Each host is called web here.
+          assert.strictEqual((yield* listed({ host: "web" })).length, 3)
+          for (const other of ["we", "w%", "w_b", "eb"]) {
+            assert.deepStrictEqual(yield* listed({ host: other }), [])
+          }
+          assert.deepStrictEqual(yield* listed({ limit: 2 }), ["host_recovered 3000 1", "host_unreachable 2000 1"])
+          assert.deepStrictEqual(yield* listed({ limit: 1, severities: ["high"] }), ["host_unreachable 2000 1"])
         }).pipe(withServices))
 
       it.effect("a transition and its event are stored together, or neither is", () =>
@@ -349,7 +372,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           const cis = { benchmark: "os", profile: "cis" }
           assert.isTrue(Option.isSome(yield* (yield* Scans.Scans).known(www, cis)))
           assert.strictEqual((yield* (yield* Scans.Scans).scores(www)).length, 1)
-          const open = yield* store.list({ state: "active" })
+          const open = yield* store.list({ states: ["active"] })
           assert.deepStrictEqual(
             open.map(({ alert }) => `${alert.hostId} ${alert.dedupKey}`).toSorted(),
             [www, db].map((id) => `${id} host_unreachable|${id}|`).toSorted()
@@ -360,7 +383,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             const consequence = fromEvent(event, { id: "", hostLabel: "" })
             yield* store.submit({ ...consequence, event, channels: [], timeToLive: Duration.minutes(60) })
           }
-          assert.deepStrictEqual(yield* store.list({ state: "active" }), [])
+          assert.deepStrictEqual(yield* store.list({ states: ["active"] }), [])
         }).pipe(withServices))
 
       it.effect("of scans that are stored at once, each is compared with the one before it", () =>
@@ -413,7 +436,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
               Option.some({ told: { passed: ["a", "b", "c"], failed: ["d"] }, highest: 75, lowest: 75, fellFrom: 90 })
             )
             assert.strictEqual((yield* scans.scores(web)).length, 4)
-            const [open] = yield* (yield* AlertStore.AlertStore).list({ state: "active" })
+            const [open] = yield* (yield* AlertStore.AlertStore).list({ states: ["active"] })
             assert.strictEqual(open?.alert.dedupKey, `drift_major|${web}|os/cis`)
           }).pipe(Effect.provide(services(location)))
         }).pipe(Effect.scoped))

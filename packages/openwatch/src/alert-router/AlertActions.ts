@@ -1,0 +1,36 @@
+/**
+ * What people do with alerts: see `Lifecycle`. What they end is told to the channels that have it, like any other end.
+ */
+import { DateTime, Effect } from "effect"
+import {
+  type AlertsRefused,
+  AlertStore,
+  AlertStoreError,
+  type Change,
+  type Changed
+} from "../alert-store/AlertStore.ts"
+import { AlertEnded, AlertOutbox } from "./AlertOutbox.ts"
+
+/**
+ * Does something with alerts: with all of them or, where that cannot be, with none. Returns what they were and are. An id may be
+ * the whole one, or the last 12 characters of it.
+ */
+export const perform = (
+  ids: ReadonlyArray<string>,
+  change: Change
+): Effect.Effect<ReadonlyArray<Changed>, AlertsRefused | AlertStoreError, AlertStore | AlertOutbox> =>
+  Effect.gen(function*() {
+    const store = yield* AlertStore
+    const outbox = yield* AlertOutbox
+    const occurredAt = yield* DateTime.now
+    return yield* store.change(
+      ids,
+      change,
+      (ended) =>
+        outbox.publishAll(ended.map((ended) => new AlertEnded({ ...ended, occurredAt }))).pipe(
+          Effect.mapError((cause) =>
+            new AlertStoreError({ message: cause.message, isRetryable: cause.isRetryable, cause })
+          )
+        )
+    )
+  })

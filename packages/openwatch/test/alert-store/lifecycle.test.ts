@@ -1,0 +1,326 @@
+/**
+ * The life of alerts, on each database.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Alert,
+  AlertActions,
+  type AlertChannel,
+  AlertChannels,
+  AlertEnded,
+  AlertOutbox,
+  AlertRouter,
+  AlertStore,
+  HeartbeatPulse,
+  type HostId,
+  hostIdFromName,
+  Lifecycle,
+  SqlAlertStore,
+  SqlDeliveryStore,
+  Storage,
+  SystemOutbox
+} from "@openwatch/openwatch"
+import { DateTime, Effect, Layer, Result } from "effect"
+import { SqlClient } from "effect/sql"
+import { storeIn } from "../../src/events/SystemOutbox.ts"
+import { awaitIdle, Database, databases, outboxes } from "../storage/Database.ts"
+
+const web = hostIdFromName("web")
+const db = hostIdFromName("db")
+
+/** A channel that keeps what it gets: alerts by their type, ends by how, who and why. */
+const recording = (name = "ops", requiredTags: Record<string, string> = {}) => {
+  const sent: Array<string> = []
+  const channel: AlertChannel = {
+    name,
+    requiredTags,
+    send: ({ type }) => Effect.sync(() => sent.push(type)),
+    sendEnding: ({ alert, how, who, why }) => Effect.sync(() => sent.push(`${alert.type} ${how} by ${who}: ${why}`))
+  }
+  return { channel, sent }
+}
+
+/** A router on a new database. */
+const withRouter = (channels: ReadonlyArray<AlertChannel> = []) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Database, ({ empty }) =>
+    Effect.flatMap(empty, (location) =>
+      effect.pipe(
+        Effect.provide(
+          AlertRouter.layer().pipe(
+            Layer.provide(AlertChannels.layer(channels)),
+            Layer.provideMerge([SqlAlertStore.layer, SqlDeliveryStore.layer]),
+            Layer.provideMerge(outboxes),
+            Layer.provideMerge(Storage.layer(location)),
+            Layer.fresh
+          )
+        ),
+        Effect.scoped
+      )))
+
+let time = 0
+/** Stores that hosts answer or do not, each later than all before, and waits until it is handled. */
+const look = (reachable: boolean, ...hosts: ReadonlyArray<HostId>) =>
+  Effect.gen(function*() {
+    const store = storeIn(yield* SystemOutbox)
+    for (const hostId of hosts) {
+      const occurredAt = DateTime.makeUnsafe(time += 1_000)
+      yield* Effect.orDie(
+        store(new HeartbeatPulse({ hostId, reachable, priorReachable: !reachable, responseTimeMs: 0, occurredAt }))
+      )
+    }
+    yield* awaitIdle
+  })
+
+const stored = Effect.flatMap(AlertStore.AlertStore, (store) => store.list())
+/** The id of the last alert of a type. */
+const idOf = (type: Alert.AlertType) =>
+  Effect.map(stored, (stored) => stored.find(({ alert }) => alert.type === type)!.alert.id)
+const stateOf = (id: string) => Effect.map(stored, (stored) => stored.find(({ alert }) => alert.id === id)?.state)
+const historyOf = (id: string) => Effect.flatMap(AlertStore.AlertStore, (store) => store.history(id))
+
+const perform = (
+  action: Lifecycle.Action,
+  ids: string | ReadonlyArray<string>,
+  more: Partial<AlertStore.Change> = {}
+) => AlertActions.perform(typeof ids === "string" ? [ids] : ids, { action, who: "ada", why: "", ...more })
+
+/** The ends that are stored. */
+const ends = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const rows = yield* sql<{ payload: string }>`SELECT CAST(payload AS text) AS payload FROM alert_events
+    WHERE kind = 'AlertEnded' ORDER BY seq`
+  return rows.map(({ payload }) => JSON.parse(payload) as typeof AlertEnded.Encoded)
+})
+
+describe("an alert's states", () => {
+  // @spec system-alerts
+  // @ac AC-01
+  it("[system-alerts/AC-01] are five, three of them open; an alert begins as active, or as resolved where it is info", () => {
+    assert.deepStrictEqual(Lifecycle.AllAlertStates, ["active", "acknowledged", "silenced", "resolved", "dismissed"])
+    assert.deepStrictEqual(Lifecycle.AllAlertStates.filter(Lifecycle.isOpen), ["active", "acknowledged", "silenced"])
+    assert.deepStrictEqual(Alert.AllSeverities.map(Alert.initialState), [
+      "active",
+      "active",
+      "active",
+      "active",
+      "resolved"
+    ])
+  })
+
+  // @spec system-alerts
+  // @ac AC-02
+  it("[system-alerts/AC-02] follow one another as is said, and not otherwise", () => {
+    const standings: ReadonlyArray<Lifecycle.Standing> = [
+      { state: "active", formerState: undefined },
+      { state: "acknowledged", formerState: undefined },
+      { state: "silenced", formerState: "active" },
+      { state: "silenced", formerState: "acknowledged" },
+      { state: "resolved", formerState: undefined },
+      { state: "dismissed", formerState: undefined }
+    ]
+    const reached = standings.map((standing) =>
+      Lifecycle.AllActions.map((action) => Result.getOrElse(Lifecycle.next(standing, action), () => "-")).join(" ")
+    )
+    assert.deepStrictEqual(reached, [
+      "acknowledged silenced - resolved dismissed",
+      "- silenced - resolved dismissed",
+      "- - active resolved dismissed",
+      "- - acknowledged resolved dismissed",
+      "- - - - dismissed",
+      "- - - - -"
+    ])
+  })
+})
+
+for (const { isPostgres, isSkipped, layer, name } of databases) {
+  describe.skipIf(isSkipped)(`on ${name}`, () => {
+    it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), {
+      timeout: "60 seconds",
+      excludeTestServices: isPostgres
+    })((it) => {
+      // @spec system-alerts
+      // @ac AC-03
+      it.effect("[system-alerts/AC-03] what is refused names both states, and changes nothing", () =>
+        Effect.gen(function*() {
+          yield* look(false, web)
+          const id = yield* idOf("host_unreachable")
+          yield* perform("resolve", id)
+          const refusals = []
+          for (const action of ["ack", "resolve", "unsilence"] as const) {
+            const { message } = yield* Effect.flip(perform(action, id))
+            refusals.push(message)
+          }
+          assert.deepStrictEqual(refusals, [
+            `alert ${id} is resolved, and cannot become acknowledged: it can become dismissed`,
+            `alert ${id} is resolved already: it can become dismissed`,
+            `alert ${id} is resolved, not silenced`
+          ])
+          yield* perform("dismiss", id)
+          assert.strictEqual(
+            (yield* Effect.flip(perform("silence", id))).message,
+            `alert ${id} is dismissed, and cannot become silenced: nothing follows that`
+          )
+          assert.strictEqual(yield* stateOf(id), "dismissed")
+          assert.deepStrictEqual((yield* historyOf(id)).map(({ to }) => to), ["resolved", "dismissed"])
+        }).pipe(withRouter()))
+
+      // @spec system-alerts
+      // @ac AC-04
+      it.effect("[system-alerts/AC-04] the history has each change, with who, when, why and until", () =>
+        Effect.gen(function*() {
+          yield* look(false, web)
+          const id = yield* idOf("host_unreachable")
+          const until = DateTime.makeUnsafe("2100-01-01T00:00:00Z")
+          yield* perform("ack", id, { why: "I am on it" })
+          yield* perform("silence", id, { who: "grace", why: "new disk", until })
+          const silenced = (yield* stored).find(({ alert }) => alert.id === id)
+          assert.deepStrictEqual(silenced?.silencedUntil, until)
+          // Its end stands for an id, as the list shows it.
+          yield* perform("unsilence", id.slice(-12).toUpperCase())
+          const before = yield* DateTime.now
+          yield* look(true, web)
+          const history = yield* historyOf(id)
+          assert.deepStrictEqual(history.map(({ at: _, ...change }) => change), [
+            { from: "active", to: "acknowledged", who: "ada", why: "I am on it", until: undefined },
+            { from: "acknowledged", to: "silenced", who: "grace", why: "new disk", until },
+            { from: "silenced", to: "acknowledged", who: "ada", why: "", until: undefined },
+            {
+              from: "acknowledged",
+              to: "resolved",
+              who: "openwatch",
+              why: `${web} is reachable again`,
+              until: undefined
+            }
+          ])
+          assert.isTrue(history.slice(0, 3).every(({ at }) => DateTime.isLessThanOrEqualTo(at, before)))
+          assert.strictEqual(DateTime.toEpochMillis(history[3]!.at), time)
+          const resolved = (yield* stored).find(({ alert }) => alert.id === id)
+          assert.deepInclude(resolved, { state: "resolved", silencedUntil: undefined, resolvedAt: history[3]!.at })
+        }).pipe(withRouter()))
+
+      // @spec system-alerts
+      // @ac AC-05
+      it.effect("[system-alerts/AC-05] of several alerts all are changed, or none", () =>
+        Effect.gen(function*() {
+          yield* look(false, web, db)
+          const [first, second] = (yield* stored).map(({ alert }) => alert.id)
+          yield* perform("dismiss", first!)
+          const unknown = "01936b0e-0000-7000-8000-000000000000"
+          assert.strictEqual(
+            (yield* Effect.flip(perform("ack", [second!, unknown, "web"]))).message,
+            `alert ${unknown} is unknown\nalert web is unknown`
+          )
+          assert.strictEqual(
+            (yield* Effect.flip(perform("ack", [second!, first!]))).message,
+            `alert ${first} is dismissed, and cannot become acknowledged: nothing follows that`
+          )
+          assert.strictEqual(yield* stateOf(second!), "active")
+          assert.deepStrictEqual(yield* historyOf(second!), [])
+          yield* look(true, web, db)
+          yield* look(false, web, db)
+          const again = (yield* stored).filter(({ state }) => state === "active").map(({ alert }) => alert.id)
+          const changed = yield* perform("ack", [...again, ...again])
+          assert.deepStrictEqual(changed.map(({ from, to }) => [from, to]), [
+            ["active", "acknowledged"],
+            ["active", "acknowledged"]
+          ])
+        }).pipe(withRouter()))
+
+      // @spec system-alerts
+      // @ac AC-06
+      it.effect("[system-alerts/AC-06] what somebody ends is told to the channels that have it, once", () => {
+        const ops = recording("ops")
+        const drift = recording("drift", { alert_type: "drift_major" })
+        return Effect.gen(function*() {
+          yield* look(false, web, db)
+          const [first, second] = (yield* stored).map(({ alert }) => alert.id)
+          yield* perform("resolve", first!, { why: "a test" })
+          yield* perform("dismiss", second!, { who: "grace", why: "no host of ours" })
+          yield* perform("dismiss", first!)
+          yield* awaitIdle
+          assert.deepStrictEqual(
+            (yield* ends).map(({ alert, channels, how, who, why }) => [alert.id, how, who, why, channels]),
+            [
+              [first!, "resolved", "ada", "a test", ["ops"]],
+              [second!, "dismissed", "grace", "no host of ours", ["ops"]]
+            ]
+          )
+          assert.deepStrictEqual(ops.sent.toSorted(), [
+            "host_unreachable",
+            "host_unreachable",
+            "host_unreachable dismissed by grace: no host of ours",
+            "host_unreachable resolved by ada: a test"
+          ])
+          assert.deepStrictEqual(drift.sent, [])
+        }).pipe(withRouter([ops.channel, drift.channel]))
+      })
+
+      // @spec system-alerts
+      // @ac AC-07
+      it.effect("[system-alerts/AC-07] what ends a problem resolves its alert in each open state, and in no other", () =>
+        Effect.gen(function*() {
+          for (
+            const [action, state] of [
+              ["ack", "resolved"],
+              ["silence", "resolved"],
+              ["resolve", "resolved"],
+              ["dismiss", "dismissed"]
+            ] as const
+          ) {
+            yield* look(false, web)
+            const id = yield* idOf("host_unreachable")
+            yield* perform(action, id)
+            yield* look(true, web)
+            assert.strictEqual(yield* stateOf(id), state)
+            assert.strictEqual((yield* historyOf(id)).length, action === "ack" || action === "silence" ? 2 : 1)
+            const [recovery] = yield* stored
+            assert.strictEqual(recovery?.alert.type, "host_recovered")
+            assert.strictEqual(recovery?.alert.resolves, action === "ack" || action === "silence" ? id : undefined)
+          }
+        }).pipe(withRouter()))
+
+      // @spec system-alerts
+      // @ac AC-08
+      it.effect("[system-alerts/AC-08] what comes back after somebody has ended its alert is news", () =>
+        Effect.gen(function*() {
+          for (const action of ["resolve", "dismiss", "ack"] as const) {
+            yield* look(false, web)
+            yield* perform(action, yield* idOf("host_unreachable"))
+          }
+          // The last one is of a problem that somebody looks after.
+          yield* look(false, web)
+          assert.deepStrictEqual((yield* stored).map(({ repeats, state }) => [state, repeats]), [
+            ["acknowledged", 1],
+            ["dismissed", 0],
+            ["resolved", 0]
+          ])
+        }).pipe(withRouter()))
+
+      // @spec system-alerts
+      // @ac AC-09
+      it.effect("[system-alerts/AC-09] what fails leaves neither change nor history nor event", () =>
+        Effect.gen(function*() {
+          yield* look(false, web)
+          const id = yield* idOf("host_unreachable")
+          const store = yield* AlertStore.AlertStore
+          const outbox = yield* AlertOutbox
+          const occurredAt = yield* DateTime.now
+          const failed = yield* Effect.flip(
+            store.change(
+              [id],
+              { action: "resolve", who: "ada", why: "" },
+              (ended) =>
+                outbox.publishAll(ended.map((ended) => new AlertEnded({ ...ended, occurredAt }))).pipe(
+                  Effect.andThen(Effect.fail("no power" as const))
+                )
+            )
+          )
+          assert.strictEqual(failed, "no power")
+          assert.strictEqual(yield* stateOf(id), "active")
+          assert.deepStrictEqual(yield* historyOf(id), [])
+          assert.deepStrictEqual(yield* ends, [])
+        }).pipe(withRouter()))
+    })
+  })
+}
