@@ -15,9 +15,11 @@ import type * as SqlError from "effect/sql/SqlError"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
+import type { ProbeSample } from "../host-history/ProbeLog.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import type { HostStates, ProbeRecord, Verdict } from "../storage/HostStates.ts"
+import * as HostHistory from "../storage/HostHistory.ts"
+import type { HostStates, ProbeRecord, ProbeReport, Verdict } from "../storage/HostStates.ts"
 import * as Outage from "../storage/Outage.ts"
 import * as Places from "./Places.ts"
 import { Probe } from "./Probe.ts"
@@ -59,7 +61,7 @@ const maxLocalFaults = 10
 /** A fault of this machine is over when there was none for so long, in milliseconds. */
 const localFaultEndsAfter = 60_000
 
-/** A host that could not be judged for so many intervals is shown as unjudged. */
+/** A host that could not be judged for so many intervals is shown as unjudged, and that time is no part of its uptime. */
 const unjudgedAfter = 3
 
 /** Milliseconds of the clock that cannot be set back. */
@@ -168,7 +170,7 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
   const purposeOf = ({ failures, verdict }: Reachability.Reachability): Places.Purpose =>
     verdict === "unreachable" ? "unreachable" : failures > 0 ? "second look" : "first look"
 
-  return Effect.fnUntraced(function*(host: Host, prior: Reachability.Reachability) {
+  return Effect.fnUntraced(function*(host: Host, prior: Reachability.Reachability, knownUntil?: number) {
     const within = places.within(purposeOf(prior))
     const [elapsed, result] = yield* resolve(host.address).pipe(
       Effect.flatMap((addresses) => {
@@ -208,7 +210,7 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
         host: { name: host.name, address: host.endpoint },
         occurredAt: yield* DateTime.now
       })
-      if (options?.hostStates !== undefined) yield* untilStored(options.hostStates.record(pulse, isTold))
+      if (options?.hostStates !== undefined) yield* untilStored(options.hostStates.record(pulse, isTold, knownUntil))
       else if (isTold) yield* bus.publish(pulse)
     }
     const checked: Checked = { reachability, elapsed, localFault: undefined }
@@ -229,15 +231,21 @@ interface Watched {
   /** When the last one began that was not void, by the same clock. */
   judgedAt: number
   isJudged: boolean
+  /** Since when it was judged again and again, in milliseconds since 1970. */
+  judgedSince: number | undefined
+  /** The probes that are not stored yet. */
+  samples: Array<ProbeSample>
 }
 
-const recordOf = ({ host, isJudged, probedAt, probes, reachability }: Watched): ProbeRecord => ({
+const reportOf = ({ host, isJudged, judgedSince, probedAt, probes, reachability, samples }: Watched): ProbeReport => ({
   hostId: host.id,
   endpoint: host.endpoint,
   probes,
   failures: reachability.failures,
   probedAt,
-  isJudged
+  isJudged,
+  judgedSince,
+  samples: [...samples]
 })
 
 /** Stores the last probes of hosts now and then, and when the scope closes. */
@@ -254,8 +262,14 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
   const flush = Effect.suspend(() => {
     const batch = [...changed]
     changed.clear()
-    return batch.length === 0 ? Effect.void : hostStates.recordProbes(batch.map(recordOf)).pipe(
+    if (batch.length === 0) return Effect.void
+    const reports = batch.map(reportOf)
+    const stored = () => {
+      for (const [n, { samples }] of reports.entries()) batch[n]!.samples.splice(0, samples.length)
+    }
+    return hostStates.recordProbes(reports).pipe(
       (store) => Outage.noted(store, describeSqlError),
+      Effect.tap(() => Effect.sync(stored)),
       Effect.catch(() =>
         Effect.sync(() => {
           for (const watched of batch) changed.add(watched)
@@ -298,6 +312,7 @@ export const watch = Effect.fnUntraced(function*(
   const retryInterval = Duration.toMillis(
     Duration.min(options?.retryInterval ?? defaultRetryInterval, Duration.times(interval, 0.8))
   )
+  const longestUnjudged = unjudgedAfter * Duration.toMillis(interval)
   const hostStates = options?.hostStates
 
   /** Those that have another id now, by their former one. */
@@ -317,7 +332,7 @@ export const watch = Effect.fnUntraced(function*(
 
   const resume = Effect.fnUntraced(function*(host: Host, now: number) {
     const wallNow = yield* Clock.currentTimeMillis
-    const { failures = 0, probedAt = wallNow, probes = 0, endpoint } = schedule.probes.get(host.id) ?? {}
+    const { failures = 0, probedAt = wallNow, probes = 0, endpoint, judgedSince } = schedule.probes.get(host.id) ?? {}
     const verdict = schedule.verdicts.get(host.id)
     const reachability = Reachability.fromStored(
       verdict === undefined ? undefined : {
@@ -337,7 +352,9 @@ export const watch = Effect.fnUntraced(function*(
       probedAt,
       dueAt: isDueNow ? now : now + probedAt + pause - wallNow,
       judgedAt: now,
-      isJudged: true
+      isJudged: true,
+      judgedSince,
+      samples: []
     }
     known.set(host.id, watched)
     return watched
@@ -347,11 +364,17 @@ export const watch = Effect.fnUntraced(function*(
     for (;;) {
       const pause = watched.dueAt - (yield* monotonicMillis)
       if (pause > 0) yield* Effect.sleep(pause)
-      const { elapsed, localFault, reachability } = yield* check(watched.host, watched.reachability)
+      const sinceLast = (yield* Clock.currentTimeMillis) - watched.probedAt
+      const isJudgedAgain = watched.judgedSince === undefined || sinceLast < 0 || sinceLast > longestUnjudged
+      const { elapsed, localFault, reachability } = yield* check(
+        watched.host,
+        watched.reachability,
+        isJudgedAgain ? watched.probedAt : undefined
+      )
       const now = yield* monotonicMillis
       if (localFault !== undefined) {
         watched.dueAt = now + Duration.toMillis(localFaultDelay)
-        if (watched.isJudged && now - watched.judgedAt > unjudgedAfter * Duration.toMillis(interval)) {
+        if (watched.isJudged && now - watched.judgedAt > longestUnjudged) {
           watched.isJudged = false
           schedule.probed(watched)
         }
@@ -362,6 +385,11 @@ export const watch = Effect.fnUntraced(function*(
       watched.isJudged = true
       watched.judgedAt = now - took
       watched.probedAt = (yield* Clock.currentTimeMillis) - took
+      if (isJudgedAgain) watched.judgedSince = watched.probedAt
+      const responseTimeMs = reachability.failures > 0 ? undefined : roundedMillis(elapsed)
+      watched.samples.push({ at: watched.probedAt, responseTimeMs })
+      // While the database is away they add up.
+      if (watched.samples.length > HostHistory.keptProbes) watched.samples.shift()
       const n = watched.probes++
       watched.dueAt = watched.judgedAt +
         (Reachability.isSettled(reachability) ? yield* pauseAfter(watched.host.id, n) : retryInterval)
@@ -401,7 +429,9 @@ export const watch = Effect.fnUntraced(function*(
     counts.go = gone.size
     for (const hostId of gone) {
       yield* FiberMap.remove(fibers, hostId)
-      const { isFlapping, verdict } = known.get(hostId)?.reachability ?? Reachability.unknown
+      const watched = known.get(hostId)
+      const { isFlapping, verdict } = watched?.reachability ?? Reachability.unknown
+      if (watched !== undefined) Object.assign(watched, { judgedSince: undefined, samples: [] })
       // Its alerts are over. Should it come back, what it is then is news.
       if (verdict === "unreachable" || isFlapping) {
         known.delete(hostId)

@@ -9,7 +9,9 @@ import type * as SqlError from "effect/sql/SqlError"
 import { changeOf, HeartbeatPulse, type Reason } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
+import * as ProbeLog from "../host-history/ProbeLog.ts"
 import type { Host } from "../inventory/Host.ts"
+import * as HostHistory from "./HostHistory.ts"
 import { inTransaction } from "./Outage.ts"
 
 /** What the last transition of a host has found. */
@@ -38,6 +40,13 @@ export interface ProbeRecord {
   readonly probedAt: number
   /** Whether this machine can judge the host, or has failed to for too long. */
   readonly isJudged: boolean
+  /** Since when it was judged again and again, in milliseconds since 1970; `undefined` where it was not yet. */
+  readonly judgedSince: number | undefined
+}
+
+/** The last probe of a host, and those that are not stored yet. */
+export interface ProbeReport extends ProbeRecord {
+  readonly samples: ReadonlyArray<ProbeLog.ProbeSample>
 }
 
 interface VerdictRow {
@@ -56,6 +65,7 @@ interface ProbeRow {
   readonly failures: number
   readonly probed_at: number | bigint
   readonly judged: number
+  readonly judged_since: number | bigint | null
 }
 
 interface InventoryRow {
@@ -71,12 +81,20 @@ const batchSize = 500
 export class HostStates extends Context.Service<HostStates, {
   /** The last verdict on each host that has one. */
   readonly verdicts: Effect.Effect<ReadonlyMap<HostId, Verdict>, SqlError.SqlError>
-  /** Stores the verdict of a transition and, unless `isTold` is false, its event: both or none. */
-  readonly record: (pulse: HeartbeatPulse, isTold?: boolean) => Effect.Effect<void, SqlError.SqlError>
+  /**
+   * Stores the verdict of a transition and, unless `isTold` is false, its event: both or none. `knownUntil` is until when the
+   * host was known to be in the state that it leaves, in milliseconds since 1970: until now, where that is not given.
+   */
+  readonly record: (
+    pulse: HeartbeatPulse,
+    isTold?: boolean,
+    knownUntil?: number
+  ) => Effect.Effect<void, SqlError.SqlError>
   /**
    * Stores which hosts are watched now, in one step with what follows for those that were: a host under another id that has
    * the address of exactly one that is gone is that one, renamed; that the others are gone is an event. What is known of an
-   * unreachable host that is gone is forgotten: should it come back, it is news again.
+   * unreachable host that is gone is forgotten: should it come back, it is news again. So is the history of every host that is
+   * gone.
    *
    * Returns the ids of those that were renamed, by their former ones: all that is stored about them has moved along.
    */
@@ -86,7 +104,7 @@ export class HostStates extends Context.Service<HostStates, {
   /** The last probe of each host that was probed. */
   readonly probes: Effect.Effect<ReadonlyMap<HostId, ProbeRecord>, SqlError.SqlError>
   /** Stores the last probes of some hosts, in one step. */
-  readonly recordProbes: (probes: ReadonlyArray<ProbeRecord>) => Effect.Effect<void, SqlError.SqlError>
+  readonly recordProbes: (probes: ReadonlyArray<ProbeReport>) => Effect.Effect<void, SqlError.SqlError>
 }>()("@openwatch/openwatch/storage/HostStates") {}
 
 /** The host states in the database. */
@@ -96,8 +114,10 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
     const sql = yield* SqlClient.SqlClient
     const transaction = inTransaction(sql)
     const publish = storeIn(yield* SystemOutbox)
+    const history = HostHistory.writer(sql)
 
     const move = Effect.fnUntraced(function*(from: HostId, to: HostId) {
+      yield* history.move(from, to)
       for (const table of ["host_states", "host_probes"]) {
         yield* sql`DELETE FROM ${sql(table)} WHERE host_id = ${to}`
         yield* sql`UPDATE ${sql(table)} SET host_id = ${to} WHERE host_id = ${from}`
@@ -111,6 +131,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
     })
 
     const remove = Effect.fnUntraced(function*({ endpoint, host_id, name }: InventoryRow) {
+      yield* history.forget(host_id)
       yield* sql`DELETE FROM host_states WHERE host_id = ${host_id} AND (reachable = 0 OR flapping = 1)`
       yield* publish(
         new HeartbeatPulse({
@@ -165,6 +186,42 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
           ON CONFLICT (host_id) DO UPDATE SET reachable = excluded.reachable, occurred_at = excluded.occurred_at,
             response_time_ms = excluded.response_time_ms, reason = excluded.reason, flapping = excluded.flapping`
 
+    const storeProbes = Effect.fnUntraced(function*(batch: Array.NonEmptyReadonlyArray<ProbeReport>) {
+      // Between the last probe and the first of these nobody has judged it.
+      const judgedAgain = new Map(
+        batch.filter(({ judgedSince, samples: [first] }) => first !== undefined && judgedSince === first.at)
+          .map(({ hostId, judgedSince }) => [hostId, judgedSince])
+      )
+      if (judgedAgain.size > 0) {
+        const isOver = (hostId: HostId, judgedSince: number) => judgedAgain.get(hostId) !== judgedSince
+        yield* history.endStates([...judgedAgain.keys()], { isOver })
+      }
+      // What was not known to be stored is stored again. Then the last probe is the same, and nothing is appended.
+      const stored = yield* sql<{ host_id: HostId; full_log: string | null }>`INSERT INTO host_probes ${
+        sql.insert(Array.map(batch, (probe) => ({
+          host_id: probe.hostId,
+          endpoint: probe.endpoint,
+          probes: probe.probes,
+          failures: probe.failures,
+          probed_at: probe.probedAt,
+          judged: probe.isJudged ? 1 : 0,
+          judged_since: probe.judgedSince ?? null,
+          recent: ProbeLog.encode(probe.samples)
+        })))
+      } ON CONFLICT (host_id) DO UPDATE SET endpoint = excluded.endpoint, probes = excluded.probes,
+        failures = excluded.failures, judged = excluded.judged, judged_since = excluded.judged_since,
+        recent = CASE WHEN excluded.probed_at = host_probes.probed_at THEN host_probes.recent
+          ELSE host_probes.recent || excluded.recent END,
+        probed_at = excluded.probed_at
+      RETURNING host_id, CASE WHEN LENGTH(recent) >= ${HostHistory.fullLog} THEN recent END AS full_log`
+      const full = stored.flatMap(({ full_log, host_id }) =>
+        full_log === null ? [] : [{ hostId: host_id, log: full_log }]
+      )
+      if (!Array.isArrayNonEmpty(full)) return
+      yield* history.keep(full)
+      yield* sql`UPDATE host_probes SET recent = '' WHERE ${sql.in("host_id", full.map(({ hostId }) => hostId))}`
+    })
+
     return HostStates.of({
       verdicts: Effect.map(
         sql<VerdictRow>`SELECT host_id, reachable, occurred_at, response_time_ms, reason, flapping FROM host_states`,
@@ -178,8 +235,9 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
           }]))
       ),
       takeInventory: (hosts) => takeInventory(hosts).pipe(transaction),
-      record: (pulse, isTold = true) =>
-        storeVerdict(pulse).pipe(
+      record: (pulse, isTold = true, knownUntil = DateTime.toEpochMillis(pulse.occurredAt)) =>
+        (changeOf(pulse) === "steady" ? Effect.void : history.endStates([pulse.hostId], { until: knownUntil })).pipe(
+          Effect.andThen(storeVerdict(pulse)),
           // The probes are stored later, and after a crash may still have the failures from before a recovery.
           Effect.andThen(
             pulse.reachable
@@ -190,7 +248,8 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
           transaction
         ),
       probes: Effect.map(
-        sql<ProbeRow>`SELECT host_id, endpoint, probes, failures, probed_at, judged FROM host_probes`,
+        sql<ProbeRow>`SELECT host_id, endpoint, probes, failures, probed_at, judged, judged_since
+          FROM host_probes`,
         (rows) =>
           new Map(rows.map((row) => [row.host_id, {
             hostId: row.host_id,
@@ -198,26 +257,12 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
             probes: Number(row.probes),
             failures: row.failures,
             probedAt: Number(row.probed_at),
-            isJudged: row.judged === 1
+            isJudged: row.judged === 1,
+            judgedSince: row.judged_since === null ? undefined : Number(row.judged_since)
           }]))
       ),
       recordProbes: (probes) =>
-        Effect.forEach(
-          Array.chunksOf(probes, batchSize),
-          (batch) =>
-            sql`INSERT INTO host_probes ${
-              sql.insert(Array.map(batch, ({ endpoint, failures, hostId, isJudged, probedAt, probes }) => ({
-                host_id: hostId,
-                endpoint,
-                probes,
-                failures,
-                probed_at: probedAt,
-                judged: isJudged ? 1 : 0
-              })))
-            } ON CONFLICT (host_id) DO UPDATE SET endpoint = excluded.endpoint, probes = excluded.probes,
-            failures = excluded.failures, probed_at = excluded.probed_at, judged = excluded.judged`,
-          { discard: true }
-        ).pipe(transaction)
+        Effect.forEach(Array.chunksOf(probes, batchSize), storeProbes, { discard: true }).pipe(transaction)
     })
   })
 )

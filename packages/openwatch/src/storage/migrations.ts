@@ -263,6 +263,40 @@ const lifecycle = Effect.gen(function*() {
   yield* sql`CREATE INDEX deliveries_held ON deliveries (alert_seq) WHERE state = 'held'`
 })
 
+/** The past of each host, see `HostHistory`. Of what was probed before, nothing was kept. */
+const hostHistory = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  // The rows are their own index: there are a million of the smallest.
+  const clustered = sql.literal(sql.onDialectOrElse({ pg: () => "", orElse: () => "WITHOUT ROWID" }))
+  yield* sql`ALTER TABLE host_probes ADD COLUMN judged_since BIGINT`
+  yield* sql`ALTER TABLE host_probes ADD COLUMN recent TEXT NOT NULL DEFAULT ''`
+  yield* sql`CREATE TABLE history_hosts (
+    seq ${sequence(sql)},
+    host_id TEXT NOT NULL UNIQUE
+  )`
+  yield* sql`CREATE TABLE probe_chunks (
+    host INTEGER NOT NULL,
+    began_at BIGINT NOT NULL,
+    probes INTEGER NOT NULL,
+    log TEXT NOT NULL,
+    PRIMARY KEY (host, began_at)
+  ) ${clustered}`
+  yield* sql`CREATE TABLE host_days (
+    host INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    times TEXT NOT NULL,
+    PRIMARY KEY (host, day)
+  ) ${clustered}`
+  yield* sql`CREATE TABLE host_spans (
+    host INTEGER NOT NULL,
+    since BIGINT NOT NULL,
+    until BIGINT NOT NULL,
+    reachable INTEGER NOT NULL,
+    PRIMARY KEY (host, since)
+  ) ${clustered}`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -273,7 +307,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "6_durable_events": durableEvents,
   "7_deliveries_of_ends": deliveriesOfEnds,
   "8_retention": retention,
-  "9_lifecycle": lifecycle
+  "9_lifecycle": lifecycle,
+  "10_host_history": hostHistory
 }
 
 /** The version of the schema after the last step. */

@@ -140,7 +140,16 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* states.record(pulse(down, false))
           yield* states.record(pulse(unjudged, true))
           yield* states.recordProbes([
-            { hostId: unjudged.id, endpoint: "", probes: 1, failures: 0, probedAt: 0, isJudged: false }
+            {
+              hostId: unjudged.id,
+              endpoint: "",
+              probes: 1,
+              failures: 0,
+              probedAt: 0,
+              isJudged: false,
+              judgedSince: undefined,
+              samples: []
+            }
           ])
           const store = yield* AlertStore.AlertStore
           const event = pulse(down, false)

@@ -118,7 +118,9 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             probes: 1,
             failures: 0,
             probedAt: 5_000,
-            isJudged
+            isJudged,
+            judgedSince: undefined,
+            samples: []
           })
           yield* states.record(pulse(web.id, true, 1_000))
           yield* states.recordProbes([probe(web.id, false), probe(db.id, false)])

@@ -6,16 +6,19 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   HeartbeatPulse,
   type Host,
+  HostHistory,
   HostStates,
   Inventory,
   LivenessLoop,
   Probe,
   Storage,
   SystemEventBus,
-  SystemOutbox
+  SystemOutbox,
+  Uptime
 } from "@openwatch/openwatch"
 import { Clock, DateTime, type Duration, Effect, Fiber, FileSystem, Layer, PlatformError, Queue, Stream } from "effect"
 import { ChildProcess } from "effect/process"
+import { SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
@@ -45,7 +48,7 @@ const watchFor = (
   }).pipe(Effect.provide(probe.layer), Effect.provide(quiet), Effect.scoped)
 
 const databaseIn = (path: string) =>
-  HostStates.layer.pipe(
+  Layer.mergeAll(HostStates.layer, HostHistory.layer).pipe(
     Layer.provideMerge(outboxes),
     Layer.provideMerge(Storage.layer({ _tag: "DataFolder", path })),
     Layer.fresh
@@ -395,6 +398,10 @@ describe("an inventory that cannot be read for now", () => {
 })
 
 describe("a fault of this machine", () => {
+  const outage = Effect.fail(
+    new SqlError.SqlError({ reason: new SqlError.ConnectionError({ cause: new Error("gone"), message: "gone" }) })
+  )
+  const hour = 3_600_000
   const fault = { answers: false, reason: new Probe.LocalFault({ code: "EMFILE" }) }
 
   // @spec system-liveness-loop
@@ -443,6 +450,67 @@ describe("a fault of this machine", () => {
       yield* TestClock.adjust("16 minutes")
       assert.deepStrictEqual(yield* isJudged, [false, true])
       yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.scoped, Effect.provide(database)))
+
+  // @spec system-liveness-loop
+  // @ac AC-27
+  it.effect("[system-liveness-loop/AC-27] time in which nothing ran, or the machine could not probe, is no part of the uptime", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("a")]
+      const isIn = ({ since, until }: Uptime.Span, from: number, to: number) =>
+        since >= from * hour && until <= to * hour
+      yield* watchFor("1 hour", scripted(() => [up]), hosts, { hostStates })
+      yield* TestClock.adjust("2 hours")
+      // From the fourth hour on, for an hour and some more.
+      const hourOfFaults = Array.from({ length: 400 }, () => fault)
+      const later = scripted(() => [up, up, up, up, up, up, ...hourOfFaults, down, down, down, down, up])
+      yield* watchFor("4 hours", later, hosts, { hostStates })
+      const { probes, spans } = yield* (yield* HostHistory.HostHistory).of(hosts[0]!.id)
+      const states = spans.map(({ reachable }) => reachable)
+      assert.deepStrictEqual(states, [true, true, true, false, true], JSON.stringify(spans))
+      const [first, second, , away, last] = spans as [Uptime.Span, Uptime.Span, Uptime.Span, Uptime.Span, Uptime.Span]
+      assert.isTrue(isIn(first, 0, 1) && isIn(second, 3, 4) && isIn(away, 4, 6) && isIn(last, 4, 7))
+      // It was known to be down from the second failure on, and up with the next answer.
+      const failed = probes.filter(({ responseTimeMs }) => responseTimeMs === undefined)
+      assert.strictEqual(failed.length, 4)
+      assert.deepStrictEqual(spans[2], { since: failed[0]!.at, until: failed[1]!.at, reachable: true })
+      assert.deepStrictEqual([away.since, away.until], [failed[1]!.at, last.since])
+      const { reachable, unreachable } = Uptime.within(spans, 7 * hour, 7 * hour)
+      assert.strictEqual(unreachable, away.until - away.since)
+      assert.isBelow(reachable + unreachable, 5 * hour)
+    }).pipe(Effect.scoped, Effect.provide(database)))
+
+  // @spec system-liveness-loop
+  // @ac AC-26
+  it.effect("[system-liveness-loop/AC-26] the probes of an outage of the database are kept when it is over", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      let isAway = false
+      let stored = 0
+      const failing = {
+        ...hostStates,
+        recordProbes: (probes: ReadonlyArray<HostStates.ProbeReport>) =>
+          isAway ? outage : Effect.tap(hostStates.recordProbes(probes), () => Effect.sync(() => stored++))
+      }
+      const hosts = [host("a")]
+      const fiber = yield* started(
+        LivenessLoop.watch(hosts, { hostStates: failing }).pipe(Effect.provide([scripted(() => [up]).layer, quiet]))
+      )
+      yield* TestClock.adjust("30 minutes")
+      const before = stored
+      isAway = true
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(stored, before)
+      isAway = false
+      yield* TestClock.adjust("30 minutes")
+      yield* settled
+      yield* Fiber.interrupt(fiber)
+      const { probes, spans } = yield* (yield* HostHistory.HostHistory).of(hosts[0]!.id)
+      const pauses = probes.slice(1).map(({ at }, n) => at - probes[n]!.at)
+      assert.isAbove(probes.length, 15)
+      assert.isTrue(pauses.every((pause) => pause > 0 && pause <= 360_000), String(pauses))
+      assert.deepStrictEqual(spans.map(({ reachable, since }) => [reachable, since]), [[true, probes[0]!.at]])
     }).pipe(Effect.scoped, Effect.provide(database)))
 
   it.effect("that does not pass ends a check with an error, when all others are settled", () =>

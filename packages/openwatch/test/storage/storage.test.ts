@@ -271,17 +271,18 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
       it.effect("the last probe of each host is kept", () =>
         Effect.gen(function*() {
           const states = yield* HostStates.HostStates
-          const record = (n: number, probes: number): HostStates.ProbeRecord => ({
+          const record = (n: number, probes: number) => ({
             hostId: hostIdFromName(`host-${n}`),
             endpoint: "192.0.2.1:22",
             probes,
             failures: 1,
             probedAt: 1_800_000_000_000 + n,
-            isJudged: n % 2 === 0
+            isJudged: n % 2 === 0,
+            judgedSince: 1_700_000_000_000
           })
           const many = Array.from({ length: 1_200 }, (_, n) => record(n, 1))
-          yield* states.recordProbes(many)
-          yield* states.recordProbes([record(7, 2)])
+          yield* states.recordProbes(many.map((record) => ({ ...record, samples: [] })))
+          yield* states.recordProbes([{ ...record(7, 2), samples: [] }])
           yield* states.recordProbes([])
           const kept = yield* states.probes
           assert.strictEqual(kept.size, 1_200)

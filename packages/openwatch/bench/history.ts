@@ -1,0 +1,118 @@
+/**
+ * What the past of 10,000 hosts takes, and what one more probe costs: `npm run bench:history`, on PostgreSQL with `DATABASE_URL`.
+ *
+ * Each host has 500 probes and more, as many as are kept between two times that old ones are dropped, and 90 days with 288
+ * answers each. A host answers in 5 to 20 ms, and each twentieth answer takes up to a second.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { hostIdFromName, HostStates, Outboxes, ResponseTimes, Storage, SystemEventBus } from "@openwatch/openwatch"
+import { Array, Console, Duration, Effect, FileSystem, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+
+const hostCount = Number(process.env["HOSTS"] ?? 10_000)
+const probesOfHost = 545
+const days = 90
+const dayLength = 86_400_000
+const interval = 300_000
+/** What is probed between two times that probes are stored. */
+const flushed = Math.round(hostCount * 5_000 / interval)
+
+const answer = () =>
+  Math.round((Math.random() < 0.05 ? 20 + Math.random() ** 3 * 1_000 : 5 + Math.random() ** 2 * 15) * 100) / 100
+
+const hostIds = Array.makeBy(hostCount, (n) => hostIdFromName(`host-${n}`))
+const start = Math.floor(Date.now() / dayLength - days) * dayLength
+
+const report = (hostId: HostStates.ProbeRecord["hostId"], from: number, count: number): HostStates.ProbeReport => {
+  const samples = Array.makeBy(count, (n) => ({ at: start + (from + n) * interval, responseTimeMs: answer() }))
+  return {
+    hostId,
+    endpoint: "192.0.2.1:22",
+    probes: from + count,
+    failures: 0,
+    probedAt: samples.at(-1)!.at,
+    isJudged: true,
+    judgedSince: start,
+    samples
+  }
+}
+
+const size = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const tables = ["probe_chunks", "host_probes", "host_days", "host_spans", "history_hosts"]
+  const rows = yield* sql.onDialectOrElse({
+    pg: () =>
+      sql<{ bytes: string }>`SELECT SUM(pg_total_relation_size(relid)) AS bytes FROM pg_stat_user_tables
+      WHERE ${sql.in("relname", tables)}`,
+    orElse: () =>
+      sql<{ bytes: number }>`SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size`
+  })
+  return Number(rows[0]!.bytes)
+})
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
+
+const measure = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const states = yield* HostStates.HostStates
+  const empty = yield* size
+
+  const step = 5
+  for (let n = 0; n < probesOfHost; n += step) {
+    for (const batch of Array.chunksOf(hostIds, 2_000)) {
+      yield* states.recordProbes(batch.map((hostId) => report(hostId, n, step)))
+    }
+  }
+  const probes = (yield* size) - empty
+  yield* Console.log(
+    `${hostCount} hosts with ${probesOfHost} probes each: ${megabytes(probes)}, ` +
+      `${(probes / hostCount / probesOfHost).toFixed(1)} bytes a probe`
+  )
+
+  yield* sql`DELETE FROM host_days`
+  const before = yield* size
+  for (const hosts of Array.chunksOf(Array.makeBy(hostCount, (n) => n + 1), 100)) {
+    for (let day = 0; day < days; day++) {
+      const rows = Array.map(hosts, (host) => {
+        const times: ResponseTimes.Histogram = new Map()
+        ResponseTimes.add(times, Array.makeBy(288, answer))
+        return { host, day: Math.floor(start / dayLength) + day, failed: 0, times: ResponseTimes.encode(times) }
+      })
+      yield* sql`INSERT INTO host_days ${sql.insert(rows)}`
+    }
+  }
+  const histograms = (yield* size) - before
+  yield* Console.log(
+    `${days} days of each: ${megabytes(histograms)}, ` +
+      `${(histograms / hostCount / days).toFixed(1)} bytes a day; together ${megabytes((yield* size) - empty)}`
+  )
+
+  const rounds = 60
+  const times: Array<number> = []
+  for (let n = 0; n < rounds; n++) {
+    const batch = Array.makeBy(flushed, (m) => report(hostIds[(n * flushed + m) % hostCount]!, probesOfHost + n, 1))
+    const [elapsed] = yield* Effect.timed(states.recordProbes(batch))
+    times.push(Duration.toMillis(elapsed))
+  }
+  const sorted = times.toSorted((a, b) => a - b)
+  yield* Console.log(
+    `Storing the ${flushed} probes of 5 s: ${sorted[Math.floor(rounds / 2)]!.toFixed(1)} ms, ` +
+      `at most ${sorted.at(-1)!.toFixed(1)} ms`
+  )
+})
+
+const program = Effect.gen(function*() {
+  const path = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
+  const location = yield* Effect.fromResult(
+    Storage.locate({ databaseUrl: process.env["DATABASE_URL"], dataFolder: path })
+  )
+  yield* measure.pipe(Effect.provide(
+    HostStates.layer.pipe(
+      Layer.provideMerge(Outboxes.layer()),
+      Layer.provideMerge(SystemEventBus.layer),
+      Layer.provideMerge(Storage.layer(location))
+    )
+  ))
+}).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+
+NodeRuntime.runMain(program)
