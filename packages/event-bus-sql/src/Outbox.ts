@@ -317,6 +317,11 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
       options: ConsumerOptions<R2> & { readonly batch?: undefined }
     ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
   }
+  /**
+   * The last events, at most so many, oldest first: to be shown, not to be handled. What all consumers have handled is there
+   * for `retention`. One that cannot be decoded any more is left out.
+   */
+  readonly last: (count: number) => Effect.Effect<ReadonlyArray<Event>, OutboxError>
   /** The state of all consumers, in the order of their names. */
   readonly consumers: Effect.Effect<ReadonlyArray<ConsumerSnapshot>, OutboxError>
   /** The dead letters of all consumers or of one. Those of each consumer come oldest first. */

@@ -19,6 +19,20 @@ for (const place of places) {
           assert.deepStrictEqual(yield* take, placed("1"))
         })))
 
+      it.effect("the last events can be read, oldest first, whoever has handled them", () =>
+        inShop(Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          assert.deepStrictEqual(yield* outbox.last(2), [])
+          yield* outbox.publishAll([placed("1"), placed("2"), placed("3")])
+          assert.deepStrictEqual(yield* outbox.last(2), [placed("2"), placed("3")])
+          yield* (yield* SqlClient.SqlClient)`UPDATE ${
+            (yield* SqlClient.SqlClient)(`${outbox.tablePrefix}events`)
+          } SET payload = '{"_tag":"Unknown"}' WHERE id = (SELECT id FROM ${
+            (yield* SqlClient.SqlClient)(`${outbox.tablePrefix}events`)
+          } ORDER BY seq DESC LIMIT 1)`
+          assert.deepStrictEqual(yield* outbox.last(2), [placed("2")])
+        })))
+
       it.effect("what a transaction publishes is handled when it has committed, and not before", () =>
         inShop(Effect.gen(function*() {
           const outbox = yield* ShopOutbox

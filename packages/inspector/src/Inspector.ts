@@ -67,7 +67,7 @@ import type { OutboxView } from "./OutboxView.ts"
 export { securityHeaders } from "./internal/gate.ts"
 
 /** The options of the inspector. One that is left out has the default given here. */
-export interface Options {
+export interface Options<Event extends EventBus.AnyEvent = any> {
   /** The path of the inspector, such as `/bus`, without a slash at the end. Default: the root of the server. */
   readonly prefix?: `/${string}` | undefined
   /** The heading of the page. Default: the bus's name. */
@@ -94,6 +94,16 @@ export interface Options {
    * whoever may look: those of `@openwatch/event-bus-sql`, as they are. Default: none.
    */
   readonly outboxes?: ReadonlyArray<OutboxView> | undefined
+  /**
+   * What an event says, in a sentence for people. The page shows it in place of the event's fields, and `api/events` has it as
+   * `sentence` beside them. Default: none.
+   */
+  readonly describe?: ((event: Event) => string) | undefined
+  /**
+   * The events of before the start that are to be shown, oldest first, such as those that `last` of an outbox reads. Default:
+   * none.
+   */
+  readonly past?: Effect.Effect<ReadonlyArray<Event>> | undefined
   /**
    * Series in Prometheus's text format that are made when somebody asks for `/metrics`, and follow those of the process.
    * Default: none.
@@ -146,7 +156,7 @@ const validated = (options: Options) => {
  */
 export const layer = <Self, const Id extends string, const Events extends EventBus.EventSchemas>(
   Bus: EventBus.ServiceClass<Self, Id, Events>,
-  options: Options = {}
+  options: Options<EventBus.EventOf<Events>> = {}
 ): Layer.Layer<
   never,
   never,
@@ -156,7 +166,11 @@ export const layer = <Self, const Id extends string, const Events extends EventB
     const { hosts, prefix } = validated(options)
     const bus = yield* Bus
     const encode = Schema.encodeSync(Bus.EventJson)
-    const log = yield* EventLog.make<EventBus.EventOf<Events>>(bus, encode)
+    const log = yield* EventLog.make<EventBus.EventOf<Events>>(bus, {
+      encode,
+      describe: options.describe,
+      past: options.past ?? Effect.succeed([])
+    })
     const access = credentials(options.token)
     const { fleet, metrics = Effect.succeed(""), readiness = Effect.succeed({}) } = options
     const outboxes = yield* Outboxes.make(options.outboxes ?? [])

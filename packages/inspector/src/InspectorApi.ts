@@ -74,7 +74,8 @@ export const SubscriptionState = Schema.Struct({
 /**
  * What `api/events` sends.
  *
- * - `bus-event`, with an id: one event of the bus, as the bus's own JSON codec writes it.
+ * - `bus-event`, with an id: one event of the bus, as the bus's own JSON codec writes it. If the inspector was told how to
+ *   describe events, `sentence` beside the fields of the event says for people what it tells.
  * - `gap`, with an id: the client came back with an id that is no longer kept, or is of another start. The events that
  *   are kept follow. `missed` is how many events are gone, or `null` if that is not known.
  * - `lost`, without an id: `missed` events were lost at this place. Either this client read too slowly, and only it

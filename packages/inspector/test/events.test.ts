@@ -4,7 +4,7 @@ import type { HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { type Frame, ping, readEvents, request, server, settle, TestBus } from "./fixture.ts"
+import { type Frame, type Ping, ping, readEvents, request, server, settle, TestBus } from "./fixture.ts"
 
 // Thousands of events over real sockets: a busy machine is given time.
 vi.setConfig({ testTimeout: 60_000 })
@@ -30,6 +30,42 @@ describe("the stream of events", () => {
         data: { _tag: "Ping", text: "a", occurredAt: "2026-01-01T00:00:00.000Z" }
       })
     }).pipe(Effect.scoped, Effect.provide(server())))
+
+  it.effect("says what an event tells, where it was told how", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      yield* (yield* TestBus).publish(ping("a"))
+      const [first] = yield* reader.atLeast(1)
+      assert.deepStrictEqual(first?.data, {
+        _tag: "Ping",
+        text: "a",
+        occurredAt: "2026-01-01T00:00:00.000Z",
+        sentence: "Somebody said a"
+      })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(server({ describe: (event: Ping) => `Somebody said ${event.text}` }))
+    ))
+
+  it.effect("starts with what was before the start, in its order, and then what comes", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      yield* (yield* TestBus).publish(ping("now"))
+      assert.deepStrictEqual(texts(yield* reader.atLeast(3)), ["first", "second", "now"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(server({ past: Effect.succeed([ping("first"), ping("second")]) }))
+    ))
+
+  it.effect("shows once what comes while what was before is read", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      // Read before, it comes by the bus as well.
+      yield* (yield* TestBus).publishAll([ping("just stored"), ping("next")])
+      assert.deepStrictEqual(texts(yield* reader.atLeast(2)), ["just stored", "next"])
+      yield* (yield* TestBus).publish(ping("just stored"))
+      assert.deepStrictEqual(texts(yield* reader.atLeast(3)), ["just stored", "next", "just stored"])
+    }).pipe(Effect.scoped, Effect.provide(server({ past: Effect.succeed([ping("just stored")]) }))))
 
   it.effect("starts with what is kept: the last 1,000", () =>
     Effect.gen(function*() {

@@ -1003,6 +1003,16 @@ export class Database {
   // Operating
   // ---------------------------------------------------------------------------
 
+  /** The last events as they are stored, the newest first. */
+  last(limit: number): Sql<ReadonlyArray<string>> {
+    const { sql } = this
+    return Effect.map(
+      sql<{ readonly payload: string }>`SELECT CAST(payload AS text) AS payload
+        FROM ${this.events} ORDER BY seq DESC LIMIT ${limit}`,
+      (rows) => rows.map(({ payload }) => payload)
+    )
+  }
+
   /** Dead letters behind one, by consumer and number. */
   deadLetters(
     consumer: string | undefined,

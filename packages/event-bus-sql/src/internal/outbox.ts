@@ -371,6 +371,20 @@ export const makeOutbox = (
     )
     yield* Effect.forkScoped(metrics.refreshing(consumers))
 
+    const readable = (payload: string): ReadonlyArray<AnyEvent> => {
+      try {
+        return [decode(JSON.parse(payload))]
+      } catch {
+        // Of another version of the application.
+        return []
+      }
+    }
+    const last = (count: number) =>
+      Effect.map(
+        operating("its last events cannot be read", database.last(count)),
+        (payloads) => payloads.toReversed().flatMap(readable)
+      )
+
     const letterOf = (row: DeadRow): DeadLetter<any> => {
       let event: AnyEvent | undefined
       try {
@@ -434,6 +448,7 @@ export const makeOutbox = (
       publish,
       publishAll,
       on: on as Outbox<any>["on"],
+      last,
       consumers,
       deadLetters,
       requeue,

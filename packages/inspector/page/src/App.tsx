@@ -54,7 +54,7 @@ export const App = ({ live }: { live: Live }) => {
   const view: View = bus?.hasFleet === false ? { name: "bus" } : asked
   const kinds = bus?.kinds ?? noKinds
   const byId = useMemo(() => new Map(hosts.map((host) => [host.id, host])), [hosts])
-  const lastEvents = useMemo(() => <Events entries={entries} hosts={hosts} kinds={kinds} />, [entries, hosts, kinds])
+  const lastEvents = useMemo(() => <Events entries={entries} kinds={kinds} />, [entries, kinds])
   const main = useRef<HTMLElement>(null)
   const place = useRef<Place>({ top: 0, hostId: undefined })
   const back = useRef(addressOfFleet(noFilter))

@@ -1,26 +1,40 @@
 import { useMemo, useState } from "preact/hooks"
-import { clock, count } from "./format.ts"
-import type { Entry, HostState } from "./Live.ts"
+import { Ago } from "./Ago.tsx"
+import { count } from "./format.ts"
+import type { Entry } from "./Live.ts"
 import { More } from "./More.tsx"
 
 /** Each of a hundred events a second moves all that are shown. */
 const shownAtMost = 60
 
-/** What hosts are called, by their ids. */
-type Names = ReadonlyMap<string, string>
+type Fields = Readonly<Record<string, unknown>>
 
-/** The fields in one line, with hosts by their names. Whatever they say is text, here and everywhere. */
-const summary = (json: string, names: Names): string => {
-  const { _tag: _, occurredAt: __, ...fields } = JSON.parse(json) as Record<string, unknown>
-  return Object.entries(fields)
-    .map(([name, value]) => `${name}: ${typeof value === "string" ? names.get(value) ?? value : JSON.stringify(value)}`)
+/** The fields in one line. Whatever they say is text, here and everywhere. */
+const summary = ({ _tag: _, occurredAt: __, ...fields }: Fields): string =>
+  Object.entries(fields)
+    .map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join("  ")
-}
 
 /** The event as it is stored, which nobody reads before the line is opened. */
-const Whole = ({ json }: { json: string }) => <pre tabIndex={0}>{JSON.stringify(JSON.parse(json), null, 2)}</pre>
+const Whole = ({ json }: { json: string }) => {
+  const { sentence: _, ...fields } = JSON.parse(json) as Fields
+  return <pre tabIndex={0}>{JSON.stringify(fields, null, 2)}</pre>
+}
 
-const Line = ({ entry, names }: { entry: Entry; names: Names }) => {
+/** The sentence that tells of an event, or, where there is none, its kind and its fields. */
+const Said = ({ json, kind }: { kind: string; json: string }) => {
+  const fields = JSON.parse(json) as Fields
+  return typeof fields["sentence"] === "string"
+    ? <span class="sentence">{fields["sentence"]}</span>
+    : (
+      <>
+        <span class="kind">{kind}</span>
+        <span class="fields">{summary(fields)}</span>
+      </>
+    )
+}
+
+const Line = ({ entry }: { entry: Entry }) => {
   const [isOpen, setIsOpen] = useState(false)
   // An event does not change: it is read once, not whenever others come.
   return useMemo(() =>
@@ -30,24 +44,18 @@ const Line = ({ entry, names }: { entry: Entry; names: Names }) => {
         <li>
           <details onToggle={(event) => setIsOpen(event.currentTarget.open)}>
             <summary>
-              <time dateTime={entry.at}>{clock(entry.at)}</time>
-              <span class="kind">{entry.kind}</span>
-              <span class="fields">{summary(entry.json, names)}</span>
+              <Ago at={entry.at} />
+              <Said kind={entry.kind} json={entry.json} />
             </summary>
             {isOpen ? <Whole json={entry.json} /> : null}
           </details>
         </li>
-      ), [entry, names, isOpen])
+      ), [entry, isOpen])
 }
 
 export const Events = (
-  { entries, hosts, kinds }: {
-    entries: ReadonlyArray<Entry>
-    hosts: ReadonlyArray<HostState>
-    kinds: ReadonlyArray<string>
-  }
+  { entries, kinds }: { entries: ReadonlyArray<Entry>; kinds: ReadonlyArray<string> }
 ) => {
-  const names = useMemo(() => new Map(hosts.map(({ id, name }) => [id, name])), [hosts])
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set())
   const [isAll, setIsAll] = useState(false)
   const [paused, setPaused] = useState<ReadonlyArray<Entry>>()
@@ -89,7 +97,7 @@ export const Events = (
         <p class="muted">Nothing since the server started. An event shows here as soon as it is published.</p> :
         (
           <ol class="scroll" tabIndex={0} aria-labelledby="events">
-            {shown.map((entry) => <Line key={entry.key} entry={entry} names={names} />)}
+            {shown.map((entry) => <Line key={entry.key} entry={entry} />)}
           </ol>
         )}
       <More of={wanted.length} most={shownAtMost} isAll={isAll} onChange={setIsAll} />

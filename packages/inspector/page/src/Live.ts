@@ -52,7 +52,7 @@ export interface Subscription extends SubscriptionState {
 /** A line in the list of events: an event, or something that happened to the list itself. */
 export type Entry =
   | { readonly key: number; readonly kind: string; readonly at: string; readonly json: string; readonly notice?: never }
-  | { readonly key: number; readonly notice: string }
+  | { readonly key: number; readonly notice: string; readonly json?: never }
 
 /** One sample a second, oldest first: times in seconds, rates in events per second. */
 export interface History {
@@ -92,8 +92,9 @@ const busEvery = { bus: 0, fleet: 5_000, host: 5_000 } as const
 const fleetEvery = 5_000
 /** An event may change the fleet. A hundred a second do not have it read more often than this. */
 const fleetAtMostEvery = 2_000
-/** How long events are gathered, for one change of the page. */
-const gathered = 300
+/** How long events are gathered, for one change of the page; the first after a silence do not wait for others. */
+const gathered = 1_000
+const firstGathered = 50
 const outboxesEvery = { bus: 3_000, fleet: 15_000, host: 15_000 } as const
 const slowestRetry = 10_000
 
@@ -139,6 +140,8 @@ const reasonOf = async (answer: Response): Promise<string> => {
   return why === "" ? "" : `: ${why.slice(0, 500)}`
 }
 
+const restarted = "The server was restarted: what happened meanwhile is not known here"
+
 const noHistory: History = { times: [], published: {}, dropped: [] }
 
 export class Live {
@@ -177,6 +180,7 @@ export class Live {
   /** When each list of dead letters was read, as the server has it. */
   private readonly lettersReadAt = new Map<string, string>()
   private incoming: Array<Entry> = []
+  private enteredAt = Number.NEGATIVE_INFINITY
 
   subscribe(listener: () => void): () => void {
     this.listeners.add(listener)
@@ -478,7 +482,7 @@ export class Live {
       const { missed } = JSON.parse(message.data) as typeof Gap.Encoded
       this.notice(
         missed === null
-          ? "The server was restarted: what happened before is not known here"
+          ? restarted
           : `${missed} events happened while this page was away and are no longer kept`
       )
     })
@@ -508,9 +512,15 @@ export class Live {
     if (this.incoming.length > 1) return
     setTimeout(() => {
       if (this.incoming.length === 0) return
+      this.enteredAt = Date.now()
       const incoming = this.incoming.toReversed()
       this.incoming = []
-      this.set({ entries: [...incoming, ...this.state.entries].slice(0, entriesLength) })
-    }, gathered)
+      // A server that was restarted tells again what it has stored.
+      const told = new Set(incoming.some(({ notice }) => notice === restarted) ? incoming.map(({ json }) => json) : [])
+      const before = told.size === 0
+        ? this.state.entries
+        : this.state.entries.filter(({ json }) => json === undefined || !told.has(json))
+      this.set({ entries: [...incoming, ...before].slice(0, entriesLength) })
+    }, Math.max(firstGathered, this.enteredAt + gathered - Date.now()))
   }
 }

@@ -26,6 +26,9 @@ type KeepAlive = typeof KeepAlive.Type
 /** How many events the ring keeps. */
 export const ringSize = 1000
 
+/** How many of the events of before the start may also come by the bus. */
+const pastMayOverlap = 100
+
 /** How many events may wait for a client that does not read. */
 const clientBufferSize = 1024
 
@@ -64,10 +67,18 @@ const readable = (event: EventBus.AnyEvent): object => {
   }
 }
 
+/** What is known of the events of a bus. */
+export interface Source<Event> {
+  readonly encode: (event: Event) => unknown
+  readonly describe: ((event: Event) => string) | undefined
+  /** Events of before the start, oldest first. */
+  readonly past: Effect.Effect<ReadonlyArray<Event>>
+}
+
 /** Follows the bus until the scope closes. */
 export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>(
   bus: EventBus.EventBus<Event>,
-  encode: (event: Event) => unknown
+  { describe, encode, past }: Source<Event>
 ): Effect.fn.Return<EventLog, never, Scope.Scope> {
   const startedAt = yield* DateTime.now
   const start = DateTime.toEpochMillis(startedAt).toString(36)
@@ -83,16 +94,21 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
 
   const json = (event: Event): string => {
     try {
-      return JSON.stringify(encode(event))
+      const encoded = encode(event)
+      return JSON.stringify(describe === undefined ? encoded : { ...encoded as object, sentence: describe(event) })
     } catch (error) {
       // Only untyped code can publish what its own schema refuses. It is shown as the fault that it is.
       return JSON.stringify({ ...readable(event), unencodable: String(error) })
     }
   }
 
-  const add = (event: Event): void => {
+  /** What is read of before the start may be published in between, too. */
+  const shown = new Set<string>()
+
+  const add = (text: string): void => {
+    if (shown.delete(text)) return
     newest++
-    const bytes = frame("bus-event", json(event), `${start}-${newest}`)
+    const bytes = frame("bus-event", text, `${start}-${newest}`)
     // Every event has a time, and this one's is in its bytes.
     const numbered: Numbered = { _tag: "Numbered", n: newest, bytes, occurredAt: startedAt }
     kept.push(numbered)
@@ -110,15 +126,22 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
     observer: true
   })
   let dropped = 0
+  // Subscribed already, so that none is missed between what was and what comes. The start of others does not wait for it.
+  const addPast = Effect.map(past, (events) => {
+    const texts = events.slice(-ringSize).map(json)
+    for (const text of texts) add(text)
+    for (const text of texts.slice(-pastMayOverlap)) shown.add(text)
+  })
   yield* subscription.takeAll.pipe(
     Effect.flatMap(Effect.fnUntraced(function*(events) {
       // What was evicted is older than what was taken, and takes up numbers: so every client sees the hole.
       const snapshot = yield* subscription.snapshot
       newest += snapshot.dropped - dropped
       dropped = snapshot.dropped
-      for (const event of events) add(event)
+      for (const event of events) add(json(event))
     })),
     Effect.forever,
+    (follow) => Effect.andThen(addPast, follow),
     Effect.catchIf(Cause.isDone, () => inner.shutdown),
     Effect.forkScoped
   )

@@ -6,11 +6,9 @@
  */
 import { Console, DateTime, Effect, Layer, Match, Schema } from "effect"
 import { TerminalCapabilities } from "effect/cli"
-import type { DriftDetected } from "../events/DriftDetected.ts"
-import { type Change, changeOf, type HeartbeatPulse } from "../events/HeartbeatPulse.ts"
+import { describeDrift, describePulse } from "../events/EventSentence.ts"
 import type { HostId } from "../events/HostId.ts"
 import { describe as describeHost } from "../events/NamedHost.ts"
-import { describe as describeSeries } from "../events/Series.ts"
 import { AllEventKinds, SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
 
@@ -37,33 +35,6 @@ const red = 31
 const yellow = 33
 
 const driftColors = { major: red, minor: yellow, improvement: green }
-
-const describePulse = (event: HeartbeatPulse): string => {
-  const { priorReachable, reachable, reason, responseTimeMs } = event
-  const why = reason === undefined ? "" : `: ${reason.text}`
-  const state = reachable ? `is reachable, answered in ${responseTimeMs} ms` : `is not reachable${why}`
-  const told: { readonly [C in Change]: string } = {
-    flapping: `keeps changing; single changes are not told until it is steady; now it ${state}`,
-    steady: `is steady again: it ${state}`,
-    removed: "is not watched any more",
-    reachable: `is reachable${priorReachable === false ? " again" : ""}, answered in ${responseTimeMs} ms`,
-    unreachable: `${priorReachable === true ? "is no longer reachable" : "is not reachable"}${why}`
-  }
-  return told[changeOf(event)]
-}
-
-const describeDrift = (event: DriftDetected): string => {
-  const { critical, high, low, medium } = event.driftType === "improvement" ? event.becamePassing : event.becameFailing
-  const rules = critical + high + medium + low
-  const delta = event.scoreDelta.toFixed(2)
-  return [
-    event.driftType === "improvement" ? "improved" : `drifted (${event.driftType})`,
-    event.series === undefined ? "" : ` in ${describeSeries(event.series)}`,
-    `: score ${event.priorScore.toFixed(2)} to ${event.currentScore.toFixed(2)}`,
-    ` (${event.scoreDelta > 0 ? "+" : ""}${delta} points), `,
-    `${rules} ${rules === 1 ? "rule" : "rules"} became ${event.driftType === "improvement" ? "passing" : "failing"}`
-  ].join("")
-}
 
 const text = (
   hosts: () => ReadonlyArray<Host>,

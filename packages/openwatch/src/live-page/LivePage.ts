@@ -9,6 +9,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
+import { sentenceOf } from "../events/EventSentence.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { SystemOutbox } from "../events/SystemOutbox.ts"
 import type { HttpSettings } from "./HttpSettings.ts"
@@ -34,6 +35,9 @@ export interface LivePage {
    */
   readonly layer: Layer.Layer<never, never, SystemEventBus | FleetView | ProcessView | SystemOutbox | AlertOutbox>
 }
+
+/** How many events of before the start the page shows. */
+const pastShown = 200
 
 const urlOf = (host: string, port: number): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}/`
 
@@ -91,7 +95,14 @@ export const listen = Effect.fn("LivePage.listen")(
     const routes = Layer.unwrap(
       Effect.gen(function*() {
         const fleet = yield* FleetView
-        const outboxes = [yield* SystemOutbox, yield* AlertOutbox]
+        const events = yield* SystemOutbox
+        const outboxes = [events, yield* AlertOutbox]
+        // The page is for now, and the log for what was: where it cannot be read, it shows what comes.
+        const past = events.last(pastShown).pipe(
+          Effect.catch(({ message }) =>
+            Effect.as(Effect.logWarning(`The live page begins without events: ${message}`), [])
+          )
+        )
         const { metrics, readiness } = yield* ProcessView
         return Inspector.layer(SystemEventBus, {
           title: "OpenWatch",
@@ -99,6 +110,8 @@ export const listen = Effect.fn("LivePage.listen")(
           hosts,
           fleet,
           outboxes,
+          describe: sentenceOf,
+          past,
           metrics,
           readiness,
           isAlone: true

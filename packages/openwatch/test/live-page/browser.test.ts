@@ -59,9 +59,9 @@ describe.skipIf(isMissing)("openwatch run in a browser", () => {
         yield* close
         // A host that moves is probed at once, without an interval's wait.
         yield* OpenWatch.writeHosts(folder, [{ ...web, address: "localhost" }, { ...web, name: "web-2" }])
-        yield* see(page, ".events li", "reachable: false")
+        yield* see(page, ".events li", "web-1 (localhost:")
         const [drawn, ...others] = yield* drawnEvents(page)
-        assert.match(drawn?.text ?? "", /hostId: web-1 .*reachable: false/)
+        assert.match(drawn?.text ?? "", /^just nowweb-1 \(localhost:\d+\) is no longer reachable: connection refused$/)
         assert.isBelow(drawn!.at - drawn!.occurredAt, 1_000)
         assert.deepStrictEqual(others, [])
 
@@ -118,7 +118,13 @@ describe.skipIf(isMissing)("openwatch run in a browser", () => {
         assert.strictEqual(yield* second.url, yield* first.url)
         yield* seeLive(page)
         yield* see(page, ".tile.unreachable", "web-1")
-        yield* see(page, ".events li", "reachable: false")
+        yield* see(page, ".events li", "web-1 (localhost:")
+        // What happened before is read from the store, and shown once.
+        yield* see(page, ".notice", "The server was restarted")
+        const shown = yield* Effect.promise(() => page.locator(".events .sentence").allInnerTexts())
+        assert.lengthOf(shown.filter((text) => /is reachable, answered/.test(text)), 1)
+        const fresh = yield* openPage(yield* second.url)
+        yield* see(fresh.page, ".events li", /web-1 \(127\.0\.0\.1:\d+\) is reachable, answered/)
         assert.deepStrictEqual(problems, [])
       }).pipe(Effect.scoped))
 
