@@ -93,6 +93,8 @@ export class Alert extends Schema.Class<Alert>("Alert")({
   resolves: Schema.optionalKey(Schema.String),
   /** The id of the alert whose place this one takes: of the same problem, which has become worse. */
   supersedes: Schema.optionalKey(Schema.String),
+  /** The page that shows its host, where it is known. */
+  link: Schema.optionalKey(Schema.String),
   /**
    * What channels are chosen by: the host's own of the inventory, `severity`, `alert_type`, `host_id`, `host`, and for drift
    * `score_delta`, in points.
@@ -201,7 +203,8 @@ const tellDrift = (event: DriftDetected, host: string): Told => {
 
 /**
  * What follows from an event. `hostLabel` is what people call its host where the event, of an earlier version, does not
- * say; `hostTags` are the tags of its host.
+ * say; `hostTags` are the tags of its host, and `link` is the page that
+ * shows it.
  */
 export const fromEvent = (
   event: Event,
@@ -209,6 +212,7 @@ export const fromEvent = (
     readonly id: string
     readonly hostLabel: string
     readonly hostTags?: Readonly<Record<string, string>> | undefined
+    readonly link?: string | undefined
   }
 ): Consequence => {
   const label = event.host === undefined ? options.hostLabel : describeHost(event.host)
@@ -227,6 +231,7 @@ export const fromEvent = (
     ...(event._tag === "HeartbeatPulse"
       ? event.reason === undefined ? {} : { reason: event.reason }
       : { drift: driftOf(event) }),
+    ...(options.link === undefined ? {} : { link: options.link }),
     tags: {
       ...options.hostTags,
       severity,

@@ -5,7 +5,7 @@
  */
 import { Context, Data, type Duration, Effect, Layer } from "effect"
 import { type Alert, AllSeverities, type Severity } from "./Alert.ts"
-import type { AlertEnded } from "./AlertOutbox.ts"
+import type { AlertEnded, AlertRaised } from "./AlertOutbox.ts"
 
 /** An alert could not be sent. The message is stored and shown: it holds no secret. */
 export class ChannelError extends Data.TaggedError("ChannelError")<{
@@ -35,6 +35,20 @@ export interface AlertChannel extends Routing {
    * it does not tell.
    */
   readonly sendEnding?: (ending: AlertEnded) => Effect.Effect<void, ChannelError>
+  /** Where what comes within a while is sent as one message. */
+  readonly grouping?: Grouping | undefined
+  /** Sends an alert that is none, now. Returns what came back, in words. */
+  readonly test?: (alert: Alert) => Effect.Effect<string, ChannelError>
+}
+
+/** How a channel sends several at a time. */
+export interface Grouping {
+  /** How long to wait for more from the first on. */
+  readonly wait: Duration.Duration
+  /** The least time between two messages. */
+  readonly interval: Duration.Duration
+  /** Sends once what is told: never nothing, in the order in which it was raised. */
+  readonly send: (told: ReadonlyArray<AlertRaised | AlertEnded>) => Effect.Effect<void, ChannelError>
 }
 
 /** Whether a channel wants an alert. */

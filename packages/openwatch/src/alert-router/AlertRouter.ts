@@ -13,6 +13,7 @@ import { Cause, Clock, Context, Data, DateTime, Duration, Effect, Layer, Metric 
 import { v7 } from "uuid"
 import { AlertStore, AlertStoreError, type Submitted } from "../alert-store/AlertStore.ts"
 import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
+import type { HostId } from "../events/HostId.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
 import { SystemOutbox } from "../events/SystemOutbox.ts"
 import * as Outage from "../storage/Outage.ts"
@@ -29,6 +30,8 @@ export interface Options {
   readonly timeToLive?: Duration.Duration | undefined
   /** For how long a channel is tried for one alert before it is given up: 24 hours by default. */
   readonly retryFor?: Duration.Duration | undefined
+  /** The page of a host: no alert has a link where it is not given. */
+  readonly linkTo?: ((hostId: HostId) => string) | undefined
   /** Run when the router has stopped, with what it has done. */
   readonly onStop?: ((metrics: RouterMetrics) => Effect.Effect<void>) | undefined
 }
@@ -169,7 +172,8 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     const consequence = fromEvent(event, {
       id: v7({ msecs: yield* Clock.currentTimeMillis }),
       hostLabel: hostLabel(event.hostId),
-      hostTags: hostTags(event.hostId)
+      hostTags: hostTags(event.hostId),
+      link: options?.linkTo?.(event.hostId)
     })
     const { alert } = consequence
     const wanting = alert === undefined ? [] : channels.filter((channel) => wants(channel, alert))

@@ -74,10 +74,10 @@ export const shortId = (id: string): string => id.slice(-shortIdLength)
 export const self = "openwatch"
 
 /** What an alert says beside what it is found by. */
-type Details = Pick<Alert, "host" | "reason" | "drift" | "resolves" | "supersedes">
+type Details = Pick<Alert, "host" | "reason" | "drift" | "resolves" | "supersedes" | "link">
 
-const detailsOf = ({ drift, host, reason, resolves, supersedes }: Alert): string =>
-  JSON.stringify({ host, reason, drift, resolves, supersedes })
+const detailsOf = ({ drift, host, link, reason, resolves, supersedes }: Alert): string =>
+  JSON.stringify({ host, reason, drift, resolves, supersedes, link })
 
 /** The alert in a row. */
 export const alertOf = (row: AlertRow): Alert =>

@@ -2,12 +2,13 @@
  * Alerts as messages of a Slack incoming webhook (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
  * The webhook's URL is its secret.
  */
-import { DateTime, Effect } from "effect"
-import type { Redacted } from "effect"
+import { DateTime, Effect, type Redacted } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
-import type { Alert, Severity } from "../alert-router/Alert.ts"
-import type { AlertChannel, Routing } from "../alert-router/AlertChannel.ts"
-import { postJson } from "./http.ts"
+import type { Severity } from "../alert-router/Alert.ts"
+import type { Routing } from "../alert-router/AlertChannel.ts"
+import * as ForPeople from "./ForPeople.ts"
+import { ask } from "./http.ts"
+import { keysOf, type Message } from "./Message.ts"
 
 const signs: { readonly [S in Severity]: string } = {
   critical: ":rotating_light:",
@@ -21,25 +22,27 @@ const signs: { readonly [S in Severity]: string } = {
 const escape = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;")
 
 /** The body of the request. The date is shown in the reader's own zone. */
-export const format = (alert: Pick<Alert, "severity" | "title" | "occurredAt">): string => {
-  const seconds = Math.floor(DateTime.toEpochMillis(alert.occurredAt) / 1_000)
-  const at = `<!date^${seconds}^{date_short_pretty} {time_secs}|${DateTime.formatIso(alert.occurredAt)}>`
-  return JSON.stringify({ text: `${signs[alert.severity]} *${alert.severity}* ${escape(alert.title)} (${at})` })
+export const format = ({ link, occurredAt, sections }: Message): string => {
+  const seconds = Math.floor(DateTime.toEpochMillis(occurredAt) / 1_000)
+  const at = `<!date^${seconds}^{date_short_pretty} {time_secs}|${DateTime.formatIso(occurredAt)}>`
+  const lines = sections.map(({ headline, severity }) => `${signs[severity]} *${severity}* ${escape(headline)}`)
+  const [only, ...others] = sections.flatMap(({ told }) => told)
+  const keys = only === undefined || others.length > 0
+    ? []
+    : [keysOf(only.alert).map(([name, value]) => `${name} \`${escape(value)}\``).join(" · ")]
+  const page = link === undefined ? "" : ` <${escape(link)}|Look>`
+  return JSON.stringify({ text: [`${lines.join("\n")} (${at})${page}`, ...keys].join("\n") })
 }
 
-/** Posts each alert to an incoming webhook. */
+/** Posts to an incoming webhook. */
 export const make = (
-  options: Routing & { readonly url: Redacted.Redacted }
+  options: Routing & Partial<ForPeople.GroupingOptions> & { readonly url: Redacted.Redacted }
 ) =>
-  Effect.map(HttpClient.HttpClient, (client): AlertChannel => {
-    const send = (alert: Parameters<typeof format>[0]) =>
-      postJson({ url: options.url, body: format(alert) }).pipe(Effect.provideService(HttpClient.HttpClient, client))
-    return {
-      name: options.name,
-      requiredTags: options.requiredTags,
-      minSeverity: options.minSeverity,
-      send,
-      sendEnding: ({ alert, occurredAt, why }) =>
-        send({ severity: "info", title: `${why}: over is "${alert.title}"`, occurredAt })
-    }
-  })
+  Effect.map(
+    HttpClient.HttpClient,
+    (client) =>
+      ForPeople.make(options, (message) =>
+        ask({ url: options.url, body: format(message) }).pipe(
+          Effect.provideService(HttpClient.HttpClient, client)
+        ))
+  )

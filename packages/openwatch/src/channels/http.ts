@@ -1,11 +1,23 @@
 /**
- * Sending a JSON body to a URL, and what the answer means for trying again.
+ * Sending a body to a URL, and what the answer means for trying again.
  */
-import { Clock, DateTime, Duration, Effect, Redacted } from "effect"
+import { Clock, DateTime, Duration, Effect, Redacted, Stream } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { ChannelError } from "../alert-router/AlertChannel.ts"
+import { clean } from "../events/PlainText.ts"
+
+/** What is to be sent. */
+export interface Request {
+  readonly url: Redacted.Redacted
+  /** `POST` where it is not given. */
+  readonly method?: "POST" | "PUT" | "PATCH" | undefined
+  readonly body: string
+  /** `application/json` where it is not given. */
+  readonly contentType?: string | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
 
 /**
  * What a `Retry-After` header asks for (RFC 9110 section 10.2.3): a number of seconds, or a date. Nothing if it is
@@ -20,13 +32,6 @@ const parseRetryAfter = (text: string | undefined, now: number): Duration.Durati
 
 /** What no later attempt would change: the receiver takes what it was sent for wrong. */
 const refused: ReadonlySet<number> = new Set([400, 413, 422])
-
-const refusal = ({ headers, status }: HttpClientResponse.HttpClientResponse, now: number): ChannelError =>
-  new ChannelError({
-    message: `the receiver answered with status ${status}`,
-    isRetryable: !refused.has(status),
-    retryAfter: parseRetryAfter(headers["retry-after"], now)
-  })
 
 // A URL may be a secret as a whole, and the client's messages hold it.
 const networkProblem = (error: unknown): string => {
@@ -47,27 +52,34 @@ const withoutCredentials = (text: string): { readonly url: string; readonly head
   return { url: url.href, headers: { authorization: `Basic ${credentials.toString("base64")}` } }
 }
 
-/**
- * Posts a body. Succeeds on a 2xx answer. What a receiver refuses as wrong (400, 413, 422) is final; everything else may work
- * later, also a wrong address or secret, which somebody may set right. A redirection is not followed, as what is meant for one
- * receiver is not for another to see.
- *
- * The status is all that is read. Whatever the answer's body does, the connection is given back: a receiver that never ends
- * one would otherwise take a connection for each alert.
- */
-export const postJson = (
-  options: {
-    readonly url: Redacted.Redacted
-    readonly body: string
-    readonly headers?: Readonly<Record<string, string>>
-  }
-): Effect.Effect<void, ChannelError, HttpClient.HttpClient> =>
+/** So much of an answer is worth showing. */
+const shownLength = 300
+
+/** How long the shown part of an answer may take to come. */
+const shownWithin = "2 seconds"
+
+/** What an answer begins with, in one line. */
+const beginning = ({ stream }: HttpClientResponse.HttpClientResponse): Effect.Effect<string> =>
+  Effect.suspend(() => {
+    const decoder = new TextDecoder()
+    let text = ""
+    const read = Stream.runForEach(
+      Stream.takeUntil(stream, () => text.length >= shownLength),
+      (bytes) => Effect.sync(() => void (text += decoder.decode(bytes, { stream: true })))
+    )
+    // Whatever the body does, what has come of it by then is what came back.
+    return Effect.timeoutOption(Effect.ignore(read), shownWithin).pipe(
+      Effect.map(() => clean(text.trim().replace(/\s+/g, " ")).slice(0, shownLength))
+    )
+  })
+
+const exchange = (request: Request, shows: boolean): Effect.Effect<string, ChannelError, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const client = HttpClient.withScope(yield* HttpClient.HttpClient)
-    const { headers, url } = withoutCredentials(Redacted.value(options.url))
-    return yield* HttpClientRequest.post(url).pipe(
-      HttpClientRequest.bodyText(options.body, "application/json"),
-      HttpClientRequest.setHeaders({ ...headers, ...options.headers, "user-agent": "openwatch" }),
+    const { headers, url } = withoutCredentials(Redacted.value(request.url))
+    return yield* HttpClientRequest.make(request.method ?? "POST")(url).pipe(
+      HttpClientRequest.bodyText(request.body, request.contentType ?? "application/json"),
+      HttpClientRequest.setHeaders({ "user-agent": "openwatch", ...headers, ...request.headers }),
       client.execute
     )
   }).pipe(
@@ -78,10 +90,32 @@ export const postJson = (
         new ChannelError({ message: `the receiver cannot be reached: ${networkProblem(error)}`, isRetryable: true })
       )
     ),
-    Effect.flatMap((response) =>
-      response.status >= 200 && response.status < 300
-        ? Effect.void
-        : Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(refusal(response, now)))
-    ),
+    Effect.flatMap(Effect.fnUntraced(function*(response) {
+      const { headers, status } = response
+      const shown = shows ? yield* beginning(response) : ""
+      const message = `the receiver answered with status ${status}${shown === "" ? "" : `: ${shown}`}`
+      if (status >= 200 && status < 300) return message
+      const now = yield* Clock.currentTimeMillis
+      return yield* new ChannelError({
+        message,
+        isRetryable: !refused.has(status),
+        retryAfter: parseRetryAfter(headers["retry-after"], now)
+      })
+    })),
     Effect.scoped
   )
+
+/**
+ * Sends a body. Succeeds on a 2xx answer. What a receiver refuses as wrong (400, 413, 422) is final; everything else may work
+ * later, also a wrong address or secret, which somebody may set right. A redirection is not followed, as what is meant for one
+ * receiver is not for another to see.
+ *
+ * The status is all that is read. Whatever the answer's body does, the connection is given back: a receiver that never ends
+ * one would otherwise take a connection for each alert.
+ */
+export const send = (request: Request): Effect.Effect<string, ChannelError, HttpClient.HttpClient> =>
+  exchange(request, false)
+
+/** Sends a body, and returns what came back, with what the answer begins with, as the error does that it may fail with. */
+export const ask = (request: Request): Effect.Effect<string, ChannelError, HttpClient.HttpClient> =>
+  exchange(request, true)

@@ -115,12 +115,13 @@ const livePage = Effect.fnUntraced(function*(fleet: Fleet, configuration: Config
 })
 
 /** The router, which prints a last line of counters once it has stopped; nothing where another process has one. */
-const router = ({ retryFor, routesAlerts, timeToLive }: Configuration.Configuration) =>
+const router = ({ http, retryFor, routesAlerts, timeToLive }: Configuration.Configuration) =>
   routesAlerts ?
     Layer.unwrap(Effect.map(SystemEventBus, (bus) =>
       AlertRouter.layer({
         timeToLive,
         retryFor,
+        ...(http?.url === undefined ? {} : { linkTo: LivePage.addressOfHost(http.url) }),
         onStop: (router) => Effect.flatMap(bus.metrics, (bus) => Console.log(describe(router, bus)))
       }))).pipe(
         Layer.catchTag("OutboxError", (error) => Layer.effectContext(Effect.fail(Outboxes.toStorageError(error))))

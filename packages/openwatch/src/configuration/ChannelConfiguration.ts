@@ -1,10 +1,29 @@
 /**
  * The channels of a configuration: the entries of `channels`, each with its type, its settings, and which alerts it gets.
  */
-import { Redacted, Schema } from "effect"
-import { AllAlertTags, AllAlertTypes, AllSeverities, Severity } from "../alert-router/Alert.ts"
+import { DateTime, Duration, Option, Redacted, Schema } from "effect"
+import { Alert, AllAlertTags, AllAlertTypes, AllSeverities, Severity } from "../alert-router/Alert.ts"
+import type { GroupingOptions } from "../channels/ForPeople.ts"
+import * as Template from "../channels/Template.ts"
+import { HostId } from "../events/HostId.ts"
 import type { Host } from "../inventory/Host.ts"
 import * as Secret from "./Secret.ts"
+import * as TimeSpan from "./TimeSpan.ts"
+
+/** The methods by which a webhook can be sent to: those that carry a body. */
+export const AllMethods = ["POST", "PUT", "PATCH"] as const
+
+/** How a mail server is spoken to: with TLS after STARTTLS (RFC 3207) or at once, or, on the same machine, without. */
+export const AllSecurities = ["starttls", "tls", "none"] as const
+
+/** How a mail server is spoken to. */
+export type Security = (typeof AllSecurities)[number]
+
+/** The ports that are meant for each (RFC 6409, RFC 8314). */
+const mailPorts: { readonly [S in Security]: number } = { starttls: 587, tls: 465, none: 25 }
+
+/** Where events of PagerDuty go if nothing else is said; accounts in the EU have another address. */
+const pagerDutyUrl = "https://events.pagerduty.com/v2/enqueue"
 
 interface Common {
   /** Unique among the channels. */
@@ -17,15 +36,88 @@ interface Common {
 
 /** A channel that alerts are to be sent to. */
 export type ChannelConfiguration =
-  | Common & { readonly type: "console" }
+  | Common & GroupingOptions & { readonly type: "console" }
   | Common & {
     readonly type: "webhook"
     readonly url: Redacted.Redacted
     readonly secret: Redacted.Redacted | undefined
+    readonly method: (typeof AllMethods)[number]
+    /** By their names in lower case. */
+    readonly headers: Readonly<Record<string, Redacted.Redacted>>
+    /** The alert as JSON where it is `undefined`. */
+    readonly body: Template.Template | undefined
   }
-  | Common & { readonly type: "slack"; readonly url: Redacted.Redacted }
+  | Common & GroupingOptions & { readonly type: "slack" | "teams"; readonly url: Redacted.Redacted }
+  | Common & { readonly type: "pagerduty"; readonly url: Redacted.Redacted; readonly routingKey: Redacted.Redacted }
+  | Common & GroupingOptions & {
+    readonly type: "email"
+    readonly host: string
+    readonly port: number
+    readonly security: Security
+    readonly credentials: { readonly username: string; readonly password: Redacted.Redacted } | undefined
+    readonly from: string
+    readonly to: ReadonlyArray<string>
+  }
 
-const types = ["console", "webhook", "slack"] as const
+/** What each type of channel can be told besides its name and which alerts it gets, and what it must be told. */
+const settingsOf = {
+  console: { may: ["group_wait", "group_interval"], must: [] },
+  webhook: { may: ["url", "secret", "method", "headers", "headers_env", "body"], must: ["url"] },
+  slack: { may: ["url", "group_wait", "group_interval"], must: ["url"] },
+  teams: { may: ["url", "group_wait", "group_interval"], must: ["url"] },
+  pagerduty: { may: ["routing_key", "url"], must: ["routing_key"] },
+  email: {
+    may: ["host", "port", "security", "username", "password", "from", "to", "group_wait", "group_interval"],
+    must: ["host", "from", "to"]
+  }
+} as const satisfies Readonly<
+  Record<string, { readonly may: ReadonlyArray<string>; readonly must: ReadonlyArray<string> }>
+>
+
+type Type = keyof typeof settingsOf
+
+const types = ["console", "webhook", "slack", "teams", "pagerduty", "email"] as const
+
+/** The settings that are secrets: each may be given by a variable of the environment, too. */
+const secrets = ["url", "secret", "routing_key", "password"] as const
+
+/** The first alert waits for others for as long as this, if nothing else is said. */
+const defaultGroupWait = Duration.seconds(10)
+/** The least time between two messages, if nothing else is said. */
+const defaultGroupInterval = Duration.minutes(5)
+/** People who look away for longer are not watching. */
+const longestGroupTime = Duration.hours(24)
+
+const GroupTime = Schema.Union([Schema.Literal(0), TimeSpan.Text]).annotate({
+  message: `Expected 0, or ${TimeSpan.expected}`
+}).check(
+  Schema.makeFilter((given) => Duration.isLessThanOrEqualTo(timeOf(given), longestGroupTime), {
+    expected: "at most 24h"
+  })
+)
+
+const timeOf = (given: 0 | string): Duration.Duration =>
+  given === 0 ? Duration.zero : Option.getOrElse(TimeSpan.parse(given), () => Duration.zero)
+
+const MailAddress = Schema.String.check(
+  Schema.isPattern(/^[^\s@<>,;:"()[\]\\\p{C}]+@[A-Za-z0-9.-]+$/u, { expected: "a mail address, like ops@example.org" })
+)
+
+const Text = Schema.String.check(
+  Schema.isPattern(/^[^\p{C}]+$/u, { expected: "a text that is not empty, without control characters" })
+)
+
+/** A header's name (RFC 9110 section 5.1). What the message is sent by, and how long it is, is not for others to say. */
+const HeaderName = Schema.String.check(
+  Schema.isPattern(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/),
+  Schema.makeFilter((name) => !ownHeaders.test(name))
+)
+
+const ownHeaders = /^(?:host|content-length|transfer-encoding|connection|x-openwatch-.*)$/i
+
+const headerMessages = {
+  messageUnexpectedKey: "Expected the name of a header that is not of the connection or of OpenWatch"
+}
 
 const Entry = Schema.Struct({
   type: Schema.Literals(types),
@@ -41,34 +133,65 @@ const Entry = Schema.Struct({
   url: Schema.optionalKey(Secret.Secret),
   url_env: Schema.optionalKey(Secret.EnvironmentVariable),
   secret: Schema.optionalKey(Secret.Secret),
-  secret_env: Schema.optionalKey(Secret.EnvironmentVariable)
+  secret_env: Schema.optionalKey(Secret.EnvironmentVariable),
+  method: Schema.optionalKey(Schema.Literals(AllMethods)),
+  headers: Schema.optionalKey(Schema.Record(HeaderName, Secret.Secret).annotate(headerMessages)),
+  headers_env: Schema.optionalKey(Schema.Record(HeaderName, Secret.EnvironmentVariable).annotate(headerMessages)),
+  body: Schema.optionalKey(Schema.NonEmptyString),
+  routing_key: Schema.optionalKey(Secret.Secret),
+  routing_key_env: Schema.optionalKey(Secret.EnvironmentVariable),
+  host: Schema.optionalKey(Text),
+  port: Schema.optionalKey(
+    Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }, { expected: "a port, 1 to 65535" }))
+  ),
+  security: Schema.optionalKey(Schema.Literals(AllSecurities)),
+  username: Schema.optionalKey(Text),
+  password: Schema.optionalKey(Secret.Secret),
+  password_env: Schema.optionalKey(Secret.EnvironmentVariable),
+  from: Schema.optionalKey(MailAddress),
+  to: Schema.optionalKey(
+    Schema.Union([MailAddress, Schema.Array(MailAddress).check(Schema.isNonEmpty())]).annotate({
+      message: "Expected a mail address, or a list of them"
+    })
+  ),
+  group_wait: Schema.optionalKey(GroupTime),
+  group_interval: Schema.optionalKey(GroupTime)
 }).annotate({
   message: "Expected a channel: a mapping with the key `type`",
-  messageUnexpectedKey:
-    "Unknown key: a channel has `type`, `name`, `min_severity`, `tags`, `url`, `url_env`, `secret` and `secret_env`"
+  messageUnexpectedKey: "Unknown key: a channel has `type`, `name`, `min_severity`, `tags` and what is of its type: " +
+    types.map((type) => `${type} ${listSettings(type)}`).join("; ")
 })
 
 type Entry = typeof Entry.Type
 
+function listSettings(type: Type): string {
+  return settingsOf[type].may.map((setting) => `\`${setting}\``).join(", ")
+}
+
 /** The entries, as the file has them. */
 export const ChannelEntries = Schema.Array(Entry).annotate({ message: "Expected a list of channels" })
-
-/** What each type of channel can be told besides its name and which alerts it gets. */
-const settingsOf: { readonly [T in Entry["type"]]: ReadonlyArray<"url" | "secret"> } = {
-  console: [],
-  webhook: ["url", "secret"],
-  slack: ["url"]
-}
 
 const tagValues: Readonly<Record<string, ReadonlyArray<string>>> = {
   severity: AllSeverities,
   alert_type: AllAlertTypes
 }
 
-const isHttpUrl = (text: string): boolean => {
-  const protocol = URL.parse(text)?.protocol
-  return protocol === "http:" || protocol === "https:"
-}
+const common: ReadonlySet<string> = new Set(["type", "name", "min_severity", "tags"])
+
+/** What a header can carry (RFC 9110 section 5.5). */
+const sendable = /^[\x20-\x7e]+$/
+
+/** An alert with all that one can have, to try a template with. */
+const sample = new Alert({
+  id: "00000000-0000-7000-8000-000000000000",
+  type: "host_unreachable",
+  severity: "high",
+  hostId: HostId.make("00000000-0000-5000-8000-000000000000"),
+  title: "web-1 is unreachable",
+  dedupKey: "host_unreachable|00000000-0000-5000-8000-000000000000|",
+  tags: {},
+  occurredAt: DateTime.makeUnsafe(0)
+})
 
 /** Makes a channel of its entry, and adds what is wrong with it to `problems`. */
 const readOne = (
@@ -77,38 +200,46 @@ const readOne = (
   environment: Secret.Environment,
   problems: Array<string>
 ): ChannelConfiguration | undefined => {
+  const { type } = entry
   const before = problems.length
+  const settings: { readonly may: ReadonlyArray<string>; readonly must: ReadonlyArray<string> } = settingsOf[type]
 
-  const read = (setting: "url" | "secret"): Redacted.Redacted | undefined => {
-    if (!settingsOf[entry.type].includes(setting)) {
-      for (const key of [setting, `${setting}_env`] as const) {
-        if (entry[key] !== undefined) {
-          problems.push(`${at}.${key}: Unknown key: a ${entry.type} channel has no ${setting}`)
-        }
-      }
-      return undefined
+  for (const key of Object.keys(entry)) {
+    const setting = secrets.find((secret) => key === `${secret}_env`) ?? key
+    if (!common.has(key) && !settings.may.includes(setting)) {
+      const article = type === "email" ? "an" : "a"
+      problems.push(`${at}.${key}: Unknown key: ${article} ${type} channel has no ${setting}`)
     }
-    return Secret.read(
-      `${at}.${setting}`,
-      { given: entry[setting], variable: entry[`${setting}_env`] },
-      environment,
-      problems
-    )
   }
+  const read = (setting: (typeof secrets)[number]): Redacted.Redacted | undefined =>
+    settings.may.includes(setting)
+      ? Secret.read(
+        `${at}.${setting}`,
+        { given: entry[setting], variable: entry[`${setting}_env`] },
+        environment,
+        problems
+      )
+      : undefined
 
+  for (const setting of settings.must as ReadonlyArray<keyof Entry>) {
+    const variable = secrets.find((secret) => secret === setting)
+    if (entry[setting] === undefined && (variable === undefined || entry[`${variable}_env`] === undefined)) {
+      const either = variable === undefined ? "" : ` or \`${variable}_env\``
+      problems.push(
+        `${at}.${setting}: Missing: ${type === "email" ? "an" : "a"} ${type} channel has \`${setting}\`${either}`
+      )
+    }
+  }
   const url = read("url")
   const secret = read("secret")
-  const urlKey = entry.url === undefined ? "url_env" : "url"
-  if (settingsOf[entry.type].includes("url") && entry.url === undefined && entry.url_env === undefined) {
-    problems.push(`${at}.url: Missing: a ${entry.type} channel has \`url\` or \`url_env\``)
-  }
-  if (url !== undefined && !isHttpUrl(Redacted.value(url))) {
-    // The scheme is no secret, all else may be.
-    const scheme = URL.parse(Redacted.value(url))?.protocol
-    problems.push(
-      `${at}.${urlKey}: Expected a URL that begins with https:// or http://` +
-        (scheme === undefined ? "" : `, got one that begins with ${scheme}`)
-    )
+  const routingKey = read("routing_key")
+  const password = read("password")
+  const placeOf = (setting: (typeof secrets)[number]) =>
+    `${at}.${entry[setting] === undefined ? `${setting}_env` : setting}`
+  const urlProblem = url === undefined ? undefined : problemOfUrl(Redacted.value(url))
+  if (urlProblem !== undefined) problems.push(`${placeOf("url")}: ${urlProblem}`)
+  if (routingKey !== undefined && !/^[\x21-\x7e]+$/.test(Redacted.value(routingKey))) {
+    problems.push(`${placeOf("routing_key")}: Expected the integration key of a service: letters and digits`)
   }
   for (const [tag, value] of Object.entries(entry.tags ?? {})) {
     const allowed = tagValues[tag]
@@ -116,12 +247,85 @@ const readOne = (
       problems.push(`${at}.tags.${tag}: Expected one of ${allowed.join(", ")}, got ${JSON.stringify(value)}`)
     }
   }
+
+  const headers: Record<string, Redacted.Redacted> = {}
+  const addHeader = (place: string, name: string, value: string) => {
+    if (Object.hasOwn(headers, name.toLowerCase())) problems.push(`${place}: the header is given twice`)
+    else if (sendable.test(value)) headers[name.toLowerCase()] = Redacted.make(value, { label: place })
+    else problems.push(`${place}: it has a character that no header can carry; expected printable ASCII`)
+  }
+  for (const [name, value] of Object.entries(entry.headers ?? {})) {
+    addHeader(`${at}.headers.${name}`, name, Secret.trimmed(value))
+  }
+  for (const [name, variable] of Object.entries(entry.headers_env ?? {})) {
+    const value = Secret.trimmed(environment[variable] ?? "")
+    const place = `${at}.headers_env.${name}`
+    if (value === "") problems.push(`${place}: the environment variable ${variable} is not set`)
+    else addHeader(place, name, value)
+  }
+  const contentType = headers["content-type"]
+  const body = entry.body === undefined
+    ? undefined
+    : { text: entry.body, isJson: contentType === undefined || /\bjson\b/i.test(Redacted.value(contentType)) }
+  const bodyProblem = body === undefined ? undefined : Template.problemOf(body, { _tag: "AlertRaised", alert: sample })
+  if (bodyProblem !== undefined) problems.push(`${at}.body: ${bodyProblem}`)
+
+  const { security = "starttls", username } = entry
+  if ((username === undefined) !== (password === undefined) && settings.may.includes("username")) {
+    const isName = username === undefined
+    problems.push(
+      `${at}.${isName ? "username" : "password"}: Missing where there is a ${isName ? "password" : "username"}`
+    )
+  }
+  if (password !== undefined && security === "none") {
+    problems.push(`${at}.security: none would show the password to who listens; expected starttls or tls`)
+  }
   if (problems.length > before) return undefined
 
-  const common = { name: entry.name ?? entry.type, requiredTags: entry.tags ?? {}, minSeverity: entry.min_severity }
-  if (entry.type === "console") return { ...common, type: "console" }
-  if (url === undefined) return undefined
-  return entry.type === "webhook" ? { ...common, type: "webhook", url, secret } : { ...common, type: "slack", url }
+  const routing = { name: entry.name ?? type, requiredTags: entry.tags ?? {}, minSeverity: entry.min_severity }
+  const grouping = {
+    groupWait: entry.group_wait === undefined ? defaultGroupWait : timeOf(entry.group_wait),
+    groupInterval: entry.group_interval === undefined ? defaultGroupInterval : timeOf(entry.group_interval)
+  }
+  switch (type) {
+    case "console":
+      return { ...routing, ...grouping, type }
+    case "webhook":
+      return { ...routing, type, url: url!, secret, method: entry.method ?? "POST", headers, body }
+    case "slack":
+    case "teams":
+      return { ...routing, ...grouping, type, url: url! }
+    case "pagerduty":
+      return { ...routing, type, url: url ?? Redacted.make(pagerDutyUrl), routingKey: routingKey! }
+    default:
+      return {
+        ...routing,
+        ...grouping,
+        type,
+        host: entry.host!,
+        port: entry.port ?? mailPorts[security],
+        security,
+        credentials: username === undefined || password === undefined ? undefined : { username, password },
+        from: entry.from!,
+        to: typeof entry.to === "string" ? [entry.to] : entry.to!
+      }
+  }
+}
+
+/** What is wrong with a URL, without showing it; nothing where requests can be sent there. */
+const problemOfUrl = (text: string): string | undefined => {
+  const url = URL.parse(text)
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") {
+    // The scheme is no secret, all else may be.
+    return "Expected a URL that begins with https:// or http://" +
+      (url === null ? "" : `, got one that begins with ${url.protocol}`)
+  }
+  try {
+    decodeURIComponent(`${url.username}${url.password}`)
+    return undefined
+  } catch {
+    return "the user or the password in it has a % that begins no escape; expected %25 for a %"
+  }
 }
 
 /** Makes the channels of their entries, and adds what is wrong with them to `problems`. */

@@ -7,6 +7,7 @@
  *   port: 7420
  *   token_env: OPENWATCH_TOKEN   # or token: the token itself, at least 16 characters
  *   hosts: [watch.example.org]   # the names under which browsers ask for the page
+ *   url: https://watch.example.org/   # where people find the page: alerts have a link to it
  * ```
  *
  * All of it may be left out. On a loopback address nobody needs a token; on any other nothing starts without one.
@@ -23,6 +24,8 @@ export interface HttpSettings {
   readonly token: Redacted.Redacted | undefined
   /** Host names, beside addresses and `localhost`, under which browsers may ask for the page. */
   readonly hosts: ReadonlyArray<string>
+  /** Where people find the page; alerts have no link where it is not given. */
+  readonly url?: string
 }
 
 /** What the address is where nothing is said. */
@@ -43,6 +46,14 @@ const HostName = Schema.String.check(
   Schema.isPattern(/^[A-Za-z0-9_.-]+$/, { expected: "a host name, without scheme or port" })
 )
 
+const PageUrl = Schema.String.check(
+  Schema.makeFilter((text: string) => {
+    const url = URL.parse(text)
+    return (url?.protocol === "https:" || url?.protocol === "http:") && url.hash === "" && url.search === "" &&
+      url.username === "" && url.password === ""
+  }, { expected: "the address of the page, like https://watch.example.org/" })
+)
+
 const Settings = Schema.Struct({
   host: Schema.optionalKey(Schema.NonEmptyString),
   port: Schema.optionalKey(
@@ -51,14 +62,15 @@ const Settings = Schema.Struct({
   // A message of its own, as the default one shows the value.
   token: Schema.optionalKey(Schema.String.annotate({ message: "Expected a text" })),
   token_env: Schema.optionalKey(EnvironmentVariable),
-  hosts: Schema.optionalKey(Schema.Array(HostName))
+  hosts: Schema.optionalKey(Schema.Array(HostName)),
+  url: Schema.optionalKey(PageUrl)
 }).annotate({
-  messageUnexpectedKey: "Unknown key: http has `host`, `port`, `token`, `token_env` and `hosts`"
+  messageUnexpectedKey: "Unknown key: http has `host`, `port`, `token`, `token_env`, `hosts` and `url`"
 })
 
 /** The `http` part, as the file has it. */
 export const HttpEntry = Schema.Union([Schema.Literal(false), Settings]).annotate({
-  message: "Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env` and `hosts`"
+  message: "Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env`, `hosts` and `url`"
 })
 
 const isLoopback = (host: string): boolean => /^127(\.\d{1,3}){3}$|^::1$|^localhost$/i.test(host)
@@ -72,7 +84,7 @@ export const read = (
   environment: Readonly<Record<string, string | undefined>>
 ): Result.Result<HttpSettings | undefined, readonly [string, ...Array<string>]> => {
   if (entry === false) return Result.succeed(undefined)
-  const { host = defaultHost, hosts = [], port = defaultPort, token: given, token_env: variable } = entry ?? {}
+  const { host = defaultHost, hosts = [], port = defaultPort, token: given, token_env: variable, url } = entry ?? {}
   const problems: Array<string> = []
   if (given !== undefined && variable !== undefined) {
     problems.push("http.token_env: `token` is given as well; expected one of the two")
@@ -104,7 +116,9 @@ export const read = (
       host,
       port,
       token: token === undefined ? undefined : Redacted.make(token, { label: "http.token" }),
-      hosts
+      // Under its own address, browsers ask for it.
+      hosts: url === undefined ? hosts : Array.from(new Set([...hosts, new URL(url).hostname])),
+      ...(url === undefined ? {} : { url })
     })
     : Result.fail([problem, ...others])
 }

@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net"
 import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
 import { sentenceOf } from "../events/EventSentence.ts"
+import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import { SystemOutbox } from "../events/SystemOutbox.ts"
 import type { HttpSettings } from "./HttpSettings.ts"
@@ -40,6 +41,10 @@ export interface LivePage {
 const pastShown = 200
 
 const urlOf = (host: string, port: number): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}/`
+
+/** The address of a host's view, where people find the page at `url`. */
+export const addressOfHost = (url: string) => (hostId: HostId): string =>
+  `${url.endsWith("/") ? url : `${url}/`}#/hosts/${encodeURIComponent(hostId)}`
 
 // Nobody can ask for "every address".
 const reachableAt: { readonly [address: string]: string } = { "0.0.0.0": "127.0.0.1", "::": "::1" }

@@ -269,6 +269,15 @@ describe("AlertRouter", () => {
     )
   })
 
+  it.effect("an alert has a link to the page of its host, where that is known, and so does the store", () => {
+    const { channel, sent } = recording()
+    return Effect.gen(function*() {
+      yield* publish(pulse(web, false))
+      assert.strictEqual(sent[0]?.link, `https://watch/#/hosts/${web}`)
+      assert.deepStrictEqual((yield* list)[0]?.alert, sent[0])
+    }).pipe(running(router([channel], { linkTo: (hostId) => `https://watch/#/hosts/${hostId}` })))
+  })
+
   // @spec system-alert-router
   // @ac AC-35
   it.effect("[system-alert-router/AC-35] a channel gets alerts from its severity on, and what ends those", () => {

@@ -40,6 +40,8 @@ const alert = new Alert.Alert({
   occurredAt: DateTime.makeUnsafe("2026-11-23T22:00:00Z")
 })
 
+const alertWith = (more: Partial<Alert.Alert>) => new Alert.Alert(Object.assign({}, alert, more))
+
 const secret = Redacted.make("s3cr3t")
 
 const webhook = (url: string, secret?: Redacted.Redacted) =>
@@ -52,17 +54,21 @@ const webhook = (url: string, secret?: Redacted.Redacted) =>
   )
 
 describe("webhook", () => {
-  it.effect("posts the alert as JSON, with its id and the signature of the body's exact bytes", () =>
+  it.effect("posts the alert as JSON, with its id and the signature of the time and the body's exact bytes", () =>
     Effect.gen(function*() {
+      yield* TestClock.setTime(Date.parse("2026-11-23T22:00:01.9Z"))
       const { received, url } = yield* receiver(status(204))
       const channel = yield* webhook(`${url}/alerts?team=a`, secret)
       yield* channel.send(alert)
       const { body, headers, method, path } = yield* Queue.take(received)
       assert.deepStrictEqual([method, path, headers["content-type"]], ["POST", "/alerts?team=a", "application/json"])
       assert.strictEqual(headers["x-openwatch-alert-id"], alert.id)
+      const timestamp = String(Date.parse("2026-11-23T22:00:01Z") / 1_000)
+      assert.strictEqual(headers["x-openwatch-timestamp"], timestamp)
+      const signed = Buffer.concat([Buffer.from(`${timestamp}.`), Buffer.from(body, "utf8")])
       assert.strictEqual(
         headers["x-openwatch-signature"],
-        `sha256=${createHmac("sha256", "s3cr3t").update(Buffer.from(body, "utf8")).digest("hex")}`
+        `v2=${createHmac("sha256", "s3cr3t").update(signed).digest("hex")}`
       )
       assert.deepStrictEqual(JSON.parse(body), {
         id: alert.id,
@@ -77,11 +83,12 @@ describe("webhook", () => {
       assert.deepStrictEqual(yield* Schema.decodeEffect(WebhookChannel.AlertText)(body), alert)
     }).pipe(Effect.scoped))
 
-  it.effect("the signature is that of RFC 4231's second test case", () =>
+  it.effect("the signature is that of a timestamp and a body, which other tools compute as well", () =>
     Effect.sync(() =>
+      // printf '1795471200.{"a":1}' | openssl dgst -sha256 -hmac Jefe
       assert.strictEqual(
-        WebhookChannel.signatureOf("what do ya want for nothing?", Redacted.make("Jefe")),
-        "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        WebhookChannel.signatureOf(1_795_471_200, `{"a":1}`, Redacted.make("Jefe")),
+        "v2=9775c11e6d0a84505d518848101e1c44e03aa62c90821b04d58034e87f81f0de"
       )
     ))
 
@@ -89,7 +96,9 @@ describe("webhook", () => {
     Effect.gen(function*() {
       const { received, url } = yield* receiver(status(200))
       yield* (yield* webhook(url)).send(alert)
-      assert.notProperty((yield* Queue.take(received)).headers, "x-openwatch-signature")
+      const { headers } = yield* Queue.take(received)
+      assert.notProperty(headers, "x-openwatch-signature")
+      assert.notProperty(headers, "x-openwatch-timestamp")
     }).pipe(Effect.scoped))
 
   for (
@@ -139,6 +148,68 @@ describe("webhook", () => {
       assert.strictEqual(count(), 20)
       while (sockets.size > 0) yield* Effect.sleep("10 millis")
     }).pipe(Effect.scoped))
+
+  it.effect("sends what it is told to, by the method and with the headers that it is told", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(status(200))
+      const channel = yield* WebhookChannel.make({
+        name: "ops",
+        requiredTags: {},
+        url: Redacted.make(url),
+        secret,
+        method: "PUT",
+        headers: { authorization: Redacted.make("Bearer T0K3N") },
+        body: {
+          text:
+            `{"summary": "{{severity}}: {{ title }}", "site": "{{tags.site}}", "open": "{{state}}", "all": {{alert}}}`,
+          isJson: true
+        }
+      })
+      const told = alertWith({ title: `"web" \\ is down`, tags: { site: "köln" } })
+      yield* channel.send(told)
+      const { body, headers, method } = yield* Queue.take(received)
+      assert.deepStrictEqual([method, headers["authorization"]], ["PUT", "Bearer T0K3N"])
+      const { all, ...own } = JSON.parse(body)
+      assert.deepStrictEqual(own, { summary: `high: "web" \\ is down`, site: "köln", open: "firing" })
+      assert.deepStrictEqual(yield* Schema.decodeEffect(WebhookChannel.AlertText)(JSON.stringify(all)), told)
+      const timestamp = Number(headers["x-openwatch-timestamp"])
+      assert.strictEqual(headers["x-openwatch-signature"], WebhookChannel.signatureOf(timestamp, body, secret))
+    }).pipe(Effect.scoped, Effect.provide(ReceiverClient.layer)))
+
+  it.effect("a body that is no JSON is filled in as it is", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(status(200))
+      const channel = yield* WebhookChannel.make({
+        name: "ntfy",
+        requiredTags: {},
+        url: Redacted.make(url),
+        headers: { "content-type": Redacted.make("text/plain"), title: Redacted.make("OpenWatch") },
+        body: { text: `{{title}} {{reason}}{{link}}`, isJson: false }
+      })
+      yield* channel.send(alertWith({ title: `"web" is down` }))
+      const { body, headers } = yield* Queue.take(received)
+      assert.deepStrictEqual([body, headers["content-type"], headers["title"]], [
+        `"web" is down `,
+        "text/plain",
+        "OpenWatch"
+      ])
+    }).pipe(Effect.scoped, Effect.provide(ReceiverClient.layer)))
+
+  it.live("a test says what came back, whatever the answer's body does", () =>
+    Effect.gen(function*() {
+      const endless: Answer = (response) => {
+        response.writeHead(202)
+        const drip = setInterval(() => response.write("so \n far "), 20)
+        response.on("close", () => clearInterval(drip))
+      }
+      const huge: Answer = (response) => void response.writeHead(403).end("no".repeat(10_000_000))
+      const { url } = yield* receiver(status(200), endless, huge)
+      const { test } = yield* webhook(url)
+      assert.strictEqual(yield* test!(alert), "the receiver answered with status 200: ok")
+      assert.match(yield* test!(alert), /^the receiver answered with status 202: so far so far /)
+      const error = yield* Effect.flip(test!(alert))
+      assert.match(error.message, /^the receiver answered with status 403: (no){150}$/)
+    }).pipe(Effect.scoped), 30_000)
 
   it.effect("what the URL says of a user is sent as basic authentication", () =>
     Effect.gen(function*() {
@@ -218,7 +289,8 @@ describe("slack", () => {
       const { body } = yield* Queue.take(received)
       assert.deepStrictEqual(JSON.parse(body), {
         text: ":red_circle: *high* wéb &lt;1&gt; &amp; co is unreachable " +
-          "(<!date^1795471200^{date_short_pretty} {time_secs}|2026-11-23T22:00:00.000Z>)"
+          "(<!date^1795471200^{date_short_pretty} {time_secs}|2026-11-23T22:00:00.000Z>)\n" +
+          `Alert \`${alert.id}\` · Key \`host_unreachable|${web}|\``
       })
     }).pipe(Effect.scoped, Effect.provide(ReceiverClient.layer)))
 })

@@ -2,6 +2,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Configuration, Host, hostIdFromName } from "@openwatch/openwatch"
 import { Duration, Effect, Redacted, Result } from "effect"
+import { readFileSync } from "node:fs"
 
 const parse = (text: string, environment: Configuration.Environment = {}) =>
   Configuration.parse("conf/openwatch.yaml", text, environment)
@@ -44,7 +45,9 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       type: "console",
       name: "console",
       requiredTags: {},
-      minSeverity: undefined
+      minSeverity: undefined,
+      groupWait: Duration.seconds(10),
+      groupInterval: Duration.minutes(5)
     })
     assert.deepInclude(webhook, {
       type: "webhook",
@@ -81,7 +84,14 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       routesAlerts: true,
       timeToLive: undefined,
       retryFor: undefined,
-      channels: [{ type: "console", name: "console", requiredTags: {}, minSeverity: undefined }],
+      channels: [{
+        type: "console",
+        name: "console",
+        requiredTags: {},
+        minSeverity: undefined,
+        groupWait: Duration.seconds(10),
+        groupInterval: Duration.minutes(5)
+      }],
       retention: { alerts: Duration.days(365), scans: Duration.days(90) },
       nats: undefined,
       http: { host: "127.0.0.1", port: 7420, token: undefined, hosts: [] }
@@ -109,6 +119,85 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
     const alerts = Result.getOrThrow(parse(`liveness: false\n${nats("source: alerts, import: [HeartbeatPulse]")}`))
     assert.deepInclude(alerts, { inventory: undefined, probesHosts: false, routesAlerts: true })
     assert.deepStrictEqual(alerts.channels.map(({ type }) => type), ["console"])
+  })
+
+  it("the example has a channel of each kind", () => {
+    const text = readFileSync(new URL("../../../../examples/channels.yaml", import.meta.url), "utf8")
+    const variables = Array.from(
+      text.matchAll(/(?:_env|Authorization): ([A-Z_]+)/g),
+      ([, name]) => [name, "https://secret/"]
+    )
+    const { channels } = Result.getOrThrow(parse(text, Object.fromEntries(variables)))
+    assert.deepStrictEqual(channels.map(({ name }) => name), [
+      "console",
+      "email",
+      "slack",
+      "teams",
+      "pagerduty",
+      "tickets",
+      "ntfy"
+    ])
+  })
+
+  it("a body is JSON once it is filled in, unless the headers say that it is another thing", () => {
+    const webhook = (more: string) =>
+      problemsOf(`inventory: a\nchannels: [{ type: webhook, url: "http://x/", ${more} }]`)
+    assert.match(
+      webhook(`body: "{{title}}"`)[0]!,
+      /^channels\[0\]\.body: it is not JSON once filled in: .*; expected JSON, or/
+    )
+    assert.deepStrictEqual(webhook(`body: "{{title}}", headers: { Content-Type: text/plain }`), [])
+  })
+
+  it("says how each kind of channel sends", () => {
+    const { channels } = Result.getOrThrow(parse(
+      `
+inventory: a
+channels:
+  - type: webhook
+    url: http://x/
+    method: PUT
+    headers: { X-Team: "ops" }
+    headers_env: { Authorization: AUTH }
+    body: '{"text": "{{title}}"}'
+  - { type: teams, url_env: TEAMS, group_wait: 1m, group_interval: 0 }
+  - { type: pagerduty, routing_key_env: KEY }
+  - { type: pagerduty, name: eu, routing_key: k, url: "https://events.eu.pagerduty.com/v2/enqueue" }
+  - { type: email, host: mail.example.org, from: openwatch@example.org, to: ops@example.org, group_wait: 0 }
+  - type: email
+    name: boss
+    host: 192.0.2.25
+    security: tls
+    username: ada
+    password_env: MAIL
+    from: openwatch@example.org
+    to: [boss@example.org, ops@example.org]
+`,
+      { AUTH: "Bearer T0K3N\n", TEAMS: "https://teams/x", KEY: "r0ut1ng\r\n", MAIL: "pa55word\n" }
+    ))
+    const [webhook, teams, pagerduty, eu, email, boss] = channels
+    assert(webhook?.type === "webhook" && teams?.type === "teams" && pagerduty?.type === "pagerduty")
+    assert(eu?.type === "pagerduty" && email?.type === "email" && boss?.type === "email")
+    assert.deepInclude(webhook, { method: "PUT", body: { text: `{"text": "{{title}}"}`, isJson: true } })
+    assert.deepStrictEqual(
+      Object.entries(webhook.headers).map(([name, value]) => [name, Redacted.value(value)]),
+      [["x-team", "ops"], ["authorization", "Bearer T0K3N"]]
+    )
+    assert.deepInclude(teams, { groupWait: Duration.minutes(1), groupInterval: Duration.zero })
+    assert.deepStrictEqual([pagerduty, eu].map(({ routingKey, url }) => [routingKey, url].map(Redacted.value)), [
+      ["r0ut1ng", "https://events.pagerduty.com/v2/enqueue"],
+      ["k", "https://events.eu.pagerduty.com/v2/enqueue"]
+    ])
+    assert.deepInclude(email, {
+      port: 587,
+      security: "starttls",
+      credentials: undefined,
+      to: ["ops@example.org"],
+      groupWait: Duration.zero
+    })
+    assert.deepInclude(boss, { port: 465, security: "tls", to: ["boss@example.org", "ops@example.org"] })
+    assert.strictEqual(Redacted.value(boss.credentials!.password), "pa55word")
+    for (const secret of ["T0K3N", "r0ut1ng", "pa55word"]) assert.notInclude(JSON.stringify(channels), secret)
   })
 
   it.effect("a tag that no alert of these hosts can have is refused, with the ones that there are", () =>
@@ -279,7 +368,7 @@ nats:
       [
         "an unknown type of channel",
         "channels: [{ type: pager }]",
-        "channels[0].type: Expected one of console, webhook, slack, got \"pager\""
+        "channels[0].type: Expected one of console, webhook, slack, teams, pagerduty, email, got \"pager\""
       ],
       [
         "a tag filter that is no string",
@@ -369,7 +458,7 @@ nats:
       [
         "a live page that is neither off nor told where",
         "http: true",
-        "http: Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env` and `hosts`"
+        "http: Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env`, `hosts` and `url`"
       ],
       [
         "a live page for everyone",
@@ -406,6 +495,66 @@ nats:
         "a secret for the console",
         "channels: [{ type: console, secret: pa55word }]",
         "channels[0].secret: Unknown key: a console channel has no secret"
+      ],
+      [
+        "a setting of another kind",
+        "channels: [{ type: pagerduty, routing_key: k, group_wait: 10s }]",
+        "channels[0].group_wait: Unknown key: a pagerduty channel has no group_wait"
+      ],
+      [
+        "mail without a receiver",
+        "channels: [{ type: email, host: h, from: a@b.org }]",
+        "channels[0].to: Missing: an email channel has `to`"
+      ],
+      [
+        "a mail address that is none",
+        "channels: [{ type: email, host: h, from: a@b.org, to: [ops] }]",
+        "channels[0].to[0]: Expected a mail address, like ops@example.org, got \"ops\""
+      ],
+      [
+        "a user without a password",
+        "channels: [{ type: email, host: h, from: a@b.org, to: c@d.org, username: ada }]",
+        "channels[0].password: Missing where there is a username"
+      ],
+      [
+        "a password that everybody could read",
+        "channels: [{ type: email, host: h, from: a@b.org, to: c@d.org, username: ada, password: pa55word, security: none }]",
+        "channels[0].security: none would show the password to who listens; expected starttls or tls"
+      ],
+      [
+        "a time to wait that is none",
+        "channels: [{ type: console, group_wait: 5 }]",
+        "channels[0].group_wait: Expected 0, or a time span like 90s, 5m or 1h"
+      ],
+      [
+        "a time to wait that is too long",
+        "channels: [{ type: console, group_interval: 2d }]",
+        "channels[0].group_interval: Expected at most 24h, got \"2d\""
+      ],
+      [
+        "a header that no request can carry",
+        "channels: [{ type: webhook, url: \"http://x/\", headers: { A: \"pa55\\nword\" } }]",
+        "channels[0].headers.A: it has a character that no header can carry; expected printable ASCII"
+      ],
+      [
+        "a header that is not its own",
+        "channels: [{ type: webhook, url: \"http://x/\", headers: { Content-Length: \"5\" } }]",
+        "channels[0].headers.Content-Length: Expected the name of a header that is not of the connection or of OpenWatch"
+      ],
+      [
+        "a key that no request can carry",
+        "channels: [{ type: pagerduty, routing_key: \"pa55 w\\xF6rd\" }]",
+        "channels[0].routing_key: Expected the integration key of a service: letters and digits"
+      ],
+      [
+        "a password in a URL that is not escaped",
+        "channels: [{ type: webhook, url: \"http://ada:pa55%word@x/\" }]",
+        "channels[0].url: the user or the password in it has a % that begins no escape; expected %25 for a %"
+      ],
+      [
+        "a place in a body that is none",
+        "channels: [{ type: webhook, url: \"http://x/\", body: \"{{titel}}\" }]",
+        "channels[0].body: there is no {{titel}}; expected one of id, state, type, severity, title, host, host_id, address, reason, reason_code, prior_score, current_score, key, resolves, supersedes, link, time, alert, tags.NAME"
       ],
       [
         "two channels with one name",

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HttpSettings } from "@openwatch/openwatch"
+import { hostIdFromName, HttpSettings, LivePage } from "@openwatch/openwatch"
 import { Redacted, Result, Schema } from "effect"
 
 const token = "correct horse battery staple"
@@ -44,6 +44,18 @@ describe("where the live page is served", () => {
   })
 })
 
+it("has an address of its own, under which browsers may ask for it, and hosts have theirs", () => {
+  const url = "https://watch.example.org/fleet"
+  assert.deepInclude(
+    Result.getOrThrow(HttpSettings.read({ url, hosts: ["a", "watch.example.org"] }, {})),
+    { url, hosts: ["a", "watch.example.org"] }
+  )
+  assert.deepInclude(Result.getOrThrow(HttpSettings.read({ url }, {})), { hosts: ["watch.example.org"] })
+  const id = hostIdFromName("web")
+  assert.strictEqual(LivePage.addressOfHost(url)(id), `https://watch.example.org/fleet/#/hosts/${id}`)
+  assert.strictEqual(LivePage.addressOfHost(`${url}/`)(id), `https://watch.example.org/fleet/#/hosts/${id}`)
+})
+
 it("nowhere, where the entry is false", () => {
   assert.deepStrictEqual(HttpSettings.read(false, {}), Result.succeed(undefined))
 })
@@ -86,11 +98,14 @@ describe("the entry", () => {
   }
 
   it("names an unknown key and those that there are", () => {
-    assert.include(message({ address: "::1" }), "http has `host`, `port`, `token`, `token_env` and `hosts`")
+    assert.include(message({ address: "::1" }), "http has `host`, `port`, `token`, `token_env`, `hosts` and `url`")
   })
 
   it("names a port that is none and hosts that are URLs", () => {
     assert.include(message({ port: 70_000 }), "a port, 0 to 65535")
+    for (const url of ["watch.example.org", "ftp://x/", "https://ada:pw@x/", "https://x/?a", "https://x/#a"]) {
+      assert.include(message({ url }), "the address of the page, like https://watch.example.org/")
+    }
     assert.include(message({ hosts: ["https://watch.example.org"] }), "a host name, without scheme or port")
   })
 })

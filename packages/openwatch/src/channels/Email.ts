@@ -1,0 +1,173 @@
+/**
+ * Alerts as mail, by a server that is reached with TLS, at once (`tls`) or after STARTTLS (RFC 3207).
+ *
+ * A mail has the id of its alert as `Message-ID`, so that one that comes twice can be known, and answers the mail of the alert that
+ * it ends: mail programs show both as one thread.
+ */
+import { DateTime, Duration, Effect, Redacted } from "effect"
+import MailComposer from "nodemailer/lib/mail-composer"
+import SMTPConnection from "nodemailer/lib/smtp-connection"
+import { ChannelError, type Routing } from "../alert-router/AlertChannel.ts"
+import type { Security } from "../configuration/ChannelConfiguration.ts"
+import { clean } from "../events/PlainText.ts"
+import * as ForPeople from "./ForPeople.ts"
+import { factsOf, keysOf, type Message, timeOf, titleOf, type Told } from "./Message.ts"
+
+/** By which server mail goes, from whom, and to whom. */
+export interface Options extends Routing, Partial<ForPeople.GroupingOptions> {
+  readonly host: string
+  readonly port: number
+  readonly security: Security
+  readonly credentials: { readonly username: string; readonly password: Redacted.Redacted } | undefined
+  readonly from: string
+  readonly to: ReadonlyArray<string>
+}
+
+/** A server that says nothing for so long is given up. */
+const patience = Duration.toMillis(Duration.seconds(9))
+
+const shownLength = 300
+
+const shown = (text: string): string => clean(text.trim().replace(/\s+/g, " ")).slice(0, shownLength)
+
+const linesOf = (pairs: ReadonlyArray<readonly [string, string]>): ReadonlyArray<string> =>
+  pairs.map(([name, value]) => `${name}: ${value}`)
+
+const timeLine = (told: Told, zone: DateTime.TimeZone): string =>
+  DateTime.formatIsoOffset(DateTime.setZone(timeOf(told), zone)).replace("T", " ").replace(/\.\d+/, "")
+
+const linkLines = (link: string | undefined): ReadonlyArray<string> => link === undefined ? [] : [`Look: ${link}`]
+
+/** The text of a mail. */
+export const textOf = ({ link, sections }: Message, zone: DateTime.TimeZone): string => {
+  const all = sections.flatMap(({ told }) => told)
+  const [first, ...others] = all
+  if (first !== undefined && others.length === 0) {
+    return [
+      titleOf(first),
+      "",
+      ...linesOf(factsOf(first.alert)),
+      `Time: ${timeLine(first, zone)}`,
+      ...linesOf(keysOf(first.alert)),
+      ...linkLines(link),
+      ""
+    ].join("\n")
+  }
+  const parts = sections.map(({ headline, more, told }) =>
+    [
+      headline,
+      "",
+      ...told.map((each) => `- ${timeLine(each, zone)} ${titleOf(each)} (alert ${each.alert.id})`),
+      ...(more === 0 ? [] : [`- and ${more} more`]),
+      ""
+    ].join("\n")
+  )
+  return [...parts, ...linkLines(link), ""].join("\n")
+}
+
+/** How a mail is known: by its first alert, by how many it tells of, and whether that is over. */
+const messageIdOf = (told: ReadonlyArray<Told>, from: string): string => {
+  const [first] = told
+  const end = first?._tag === "AlertEnded" ? ".end" : ""
+  return `<${first?.alert.id}${end}${told.length === 1 ? "" : `.${told.length}`}@${
+    from.slice(from.lastIndexOf("@") + 1)
+  }>`
+}
+
+/** What a mail server has said against it, or why it cannot be asked. */
+interface Refusal {
+  readonly code?: string | undefined
+  /** What the operating system has called it. */
+  readonly originalCode?: string | undefined
+  readonly command?: string | undefined
+  readonly response?: string | undefined
+  readonly responseCode?: number | undefined
+}
+
+const errorOf = ({ code, command, originalCode, response, responseCode }: Refusal): ChannelError =>
+  response === undefined || response === ""
+    ? new ChannelError({
+      message: `the mail server cannot be reached: ${originalCode ?? code ?? "it hung up"}`,
+      isRetryable: true
+    })
+    : new ChannelError({
+      message: `the mail server answered: ${shown(response)}`,
+      // It has read the mail, and takes it for wrong. All else somebody may set right.
+      isRetryable: !(command === "DATA" && responseCode !== undefined && responseCode >= 500)
+    })
+
+/** Hands one mail to the server. Returns what it said, and whom it does not take mail for. */
+const transact = (
+  { credentials, host, port, security }: Options,
+  envelope: { readonly from: string; readonly to: ReadonlyArray<string> },
+  mail: Buffer
+): Effect.Effect<{ readonly response: string; readonly rejected: ReadonlyArray<string> }, ChannelError> =>
+  Effect.callback((resume) => {
+    const connection = new SMTPConnection({
+      host,
+      port,
+      secure: security === "tls",
+      requireTLS: security === "starttls",
+      ignoreTLS: security === "none",
+      connectionTimeout: patience,
+      greetingTimeout: patience,
+      socketTimeout: patience,
+      dnsTimeout: patience,
+      // What it says after that is of no interest, nor whether it hangs up.
+      socketCloseTimeout: 0
+    })
+    const fail = (error: Refusal) => {
+      resume(Effect.fail(errorOf(error)))
+      connection.close()
+    }
+    const send = () =>
+      connection.send({ from: envelope.from, to: [...envelope.to] }, mail, (error, info) => {
+        if (error !== null) return fail(error)
+        resume(Effect.succeed({ response: info?.response ?? "", rejected: info?.rejected ?? [] }))
+        connection.quit()
+        connection.close()
+      })
+    connection.on("error", fail)
+    connection.on("end", () => fail({}))
+    connection.connect((error) => {
+      if (error !== undefined && error !== null) return fail(error)
+      if (credentials === undefined) return send()
+      const { password, username } = credentials
+      connection.login(
+        { user: username, pass: Redacted.value(password) },
+        (error) => error === null ? send() : fail(error)
+      )
+    })
+    return Effect.sync(() => connection.close())
+  })
+
+/** Sends mail. */
+export const make = (options: Options) =>
+  Effect.map(DateTime.CurrentTimeZone, (zone) =>
+    ForPeople.make(options, (message, told) =>
+      Effect.gen(function*() {
+        const { from, name, to } = options
+        const [first, ...others] = told
+        const resolves = others.length === 0 ? first?.alert.resolves ?? first?.alert.supersedes : undefined
+        const domain = from.slice(from.lastIndexOf("@") + 1)
+        const node = new MailComposer({
+          from: { name: "OpenWatch", address: from },
+          to: [...to],
+          subject: `[${message.severity}] ${message.subject}`,
+          date: DateTime.toDate(yield* DateTime.now),
+          messageId: messageIdOf(told, from),
+          ...(resolves === undefined
+            ? {}
+            : { inReplyTo: `<${resolves}@${domain}>`, references: `<${resolves}@${domain}>` }),
+          // No machine is to answer (RFC 3834).
+          headers: { "Auto-Submitted": "auto-generated" },
+          text: textOf(message, zone)
+        }).compile()
+        const mail = yield* Effect.promise(() => node.build())
+        const { rejected, response } = yield* transact(options, { from, to }, mail)
+        if (rejected.length > 0) {
+          yield* Effect.logWarning(`The mail server of the channel "${name}" takes no mail for ${rejected.join(", ")}`)
+        }
+        const refusals = rejected.length === 0 ? "" : `; it takes no mail for ${rejected.join(", ")}`
+        return `the mail server answered: ${shown(response)}${refusals}`
+      })))

@@ -1,0 +1,97 @@
+/**
+ * Alerts as events of PagerDuty (Events API v2, https://developer.pagerduty.com/docs/events-api-v2-overview): what is wrong
+ * triggers an incident, and what ends it resolves that one.
+ *
+ * Both find each other by the key of the problem, `unreachable|HOST` or `drift|HOST|SERIES`, which a deeper fall or flapping
+ * shares: one problem is one incident. An improvement that ends nothing is not sent.
+ */
+import { DateTime, Effect, Redacted } from "effect"
+import * as HttpClient from "effect/http/HttpClient"
+import type { Alert, Severity } from "../alert-router/Alert.ts"
+import type { AlertChannel, Routing } from "../alert-router/AlertChannel.ts"
+import { ask } from "./http.ts"
+import { factsOf, hostOf, keysOf, titleOf, type Told } from "./Message.ts"
+
+/** PagerDuty knows four, and nobody is to be woken up for the last. */
+const severities: { readonly [S in Severity]: string } = {
+  critical: "critical",
+  high: "error",
+  medium: "warning",
+  low: "warning",
+  info: "info"
+}
+
+/** What PagerDuty takes at most. */
+const longestSummary = 1_024
+const longestKey = 255
+
+/** The problem that an alert is of. */
+export const problemOf = ({ dedupKey, hostId, type }: Alert): string => {
+  const key = type.startsWith("host_")
+    ? `unreachable|${hostId}`
+    : `drift|${hostId}|${dedupKey.split("|").slice(2).join("|")}`
+  return key.length <= longestKey ? key : key.slice(0, longestKey)
+}
+
+/** What is to be sent, but for the key; nothing where it neither begins nor ends a problem. */
+export const eventOf = (told: Told): Record<string, unknown> | undefined => {
+  const { alert } = told
+  const isOver = told._tag === "AlertEnded" || alert.type === "host_recovered" || alert.resolves !== undefined
+  if (isOver) return { event_action: "resolve", dedup_key: problemOf(alert) }
+  if (alert.type === "drift_improvement") return undefined
+  return {
+    event_action: "trigger",
+    dedup_key: problemOf(alert),
+    client: "OpenWatch",
+    ...(alert.link === undefined
+      ? {}
+      : { client_url: alert.link, links: [{ href: alert.link, text: "The host in OpenWatch" }] }),
+    payload: {
+      summary: titleOf(told).slice(0, longestSummary),
+      source: hostOf(alert),
+      severity: severities[alert.severity],
+      timestamp: DateTime.formatIso(alert.occurredAt),
+      class: alert.type,
+      custom_details: { ...Object.fromEntries([...factsOf(alert), ...keysOf(alert)]), tags: alert.tags }
+    }
+  }
+}
+
+/** Sends events with the key of a service's integration. */
+export const make = (
+  options: Routing & { readonly routingKey: Redacted.Redacted; readonly url: Redacted.Redacted }
+) =>
+  Effect.map(HttpClient.HttpClient, (client): AlertChannel => {
+    const requestOf = (event: Record<string, unknown>) => ({
+      url: options.url,
+      body: JSON.stringify({ routing_key: Redacted.value(options.routingKey), ...event })
+    })
+    const deliver = (told: Told) => {
+      const event = eventOf(told)
+      return event === undefined
+        ? Effect.void
+        : Effect.asVoid(Effect.provideService(ask(requestOf(event)), HttpClient.HttpClient, client))
+    }
+    return {
+      name: options.name,
+      requiredTags: options.requiredTags,
+      minSeverity: options.minSeverity,
+      send: (alert) => deliver({ _tag: "AlertRaised", alert }),
+      sendEnding: deliver,
+      // An incident of its own, which is over at once.
+      test: ({ hostId, id, occurredAt, title }) => {
+        const dedup_key = `test|${id}`
+        const trigger = {
+          event_action: "trigger",
+          dedup_key,
+          client: "OpenWatch",
+          payload: { summary: title, source: hostId, severity: "info", timestamp: DateTime.formatIso(occurredAt) }
+        }
+        return Effect.provideService(
+          Effect.tap(ask(requestOf(trigger)), () => ask(requestOf({ event_action: "resolve", dedup_key }))),
+          HttpClient.HttpClient,
+          client
+        )
+      }
+    }
+  })
