@@ -5,8 +5,13 @@
  * 2 for a command line that is wrong. A second signal ends the process at once, with the shell's status for that signal.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Effect, Exit, Logger, Runtime } from "effect"
-import { CliError } from "effect/cli"
+// Not from "effect", which is all of it: this, and what it imports, is loaded for `--help`.
+import * as Cause from "effect/Cause"
+import * as CliError from "effect/cli/CliError"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import * as Runtime from "effect/Runtime"
 import { createRequire } from "node:module"
 import { constants } from "node:os"
 import { run } from "./cli/openwatch.ts"

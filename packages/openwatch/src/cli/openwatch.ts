@@ -1,36 +1,63 @@
 /**
  * The command line of OpenWatch: its commands, and how they speak.
+ *
+ * A command is loaded when the command line names it: `openwatch --help` needs the names of all of them, and none of the
+ * database, the probes and the page.
  */
-import { Console, Effect } from "effect"
-import { CliConfig, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
-import { alertsList } from "./alertsList.ts"
-import { alertsResend } from "./alertsResend.ts"
-import { checkHosts } from "./checkHosts.ts"
-import { run as runCommand } from "./run.ts"
-import { scanImport } from "./scanImport.ts"
+import type * as NodeServices from "@effect/platform-node/NodeServices"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Stdio from "effect/Stdio"
 
-const check = Command.make("check").pipe(
-  Command.withDescription("Look at something now"),
-  Command.withSubcommands([checkHosts])
-)
+/** A command whatever it is called and told. It has what the platform has. */
+// Names are invariant, so the type of all commands is not that of a union of names.
+type AnyCommand = Command.Command<any, any, any, unknown, NodeServices.NodeServices>
 
-const alerts = Command.make("alerts").pipe(
-  Command.withDescription("Look at alerts that were raised"),
-  Command.withSubcommands([alertsList, alertsResend])
-)
+/** The commands, each with what `openwatch --help` says of it, which is what it says of itself. */
+const commands = {
+  run: {
+    summary: "Watch the fleet and send alerts",
+    load: async (): Promise<AnyCommand> => (await import("./run.ts")).run
+  },
+  check: {
+    summary: "Look at something now",
+    load: async (): Promise<AnyCommand> => (await import("./check.ts")).check
+  },
+  scan: {
+    summary: "Look at how compliant hosts are",
+    load: async (): Promise<AnyCommand> => (await import("./scan.ts")).scan
+  },
+  alerts: {
+    summary: "Look at alerts that were raised",
+    load: async (): Promise<AnyCommand> => (await import("./alerts.ts")).alerts
+  }
+} as const
 
-const scan = Command.make("scan").pipe(
-  Command.withDescription("Look at how compliant hosts are"),
-  Command.withSubcommands([scanImport])
-)
+type Name = keyof typeof commands
 
-/** `openwatch` and all of its subcommands. */
-export const openwatch = Command.make("openwatch").pipe(
-  Command.withDescription(
-    "OpenWatch watches a fleet of Linux hosts: is each one reachable, and is it still as compliant as it was?"
-  ),
-  Command.withSubcommands([runCommand, check, scan, alerts])
-)
+const names = Object.keys(commands) as ReadonlyArray<Name>
+
+/** A command that is not loaded, as the help of all of them shows it. */
+const notLoaded = (name: Name): AnyCommand => Command.make(name).pipe(Command.withDescription(commands[name].summary))
+
+/** `openwatch`, with those of its commands loaded that are named. */
+export const load = (named: (name: Name) => boolean) =>
+  Effect.map(
+    Effect.forEach(names, (name) =>
+      named(name) ? Effect.promise(() => commands[name].load()) : Effect.sync(() => notLoaded(name))),
+    (loaded) =>
+      Command.make("openwatch").pipe(
+        Command.withDescription(
+          "OpenWatch watches a fleet of Linux hosts: is each one reachable, and is it still as compliant as it was?"
+        ),
+        Command.withSubcommands(loaded)
+      )
+  )
 
 // One line for one error, as a Unix tool has it.
 const formatter = Effect.map(
@@ -54,9 +81,17 @@ const presenter: CliOutput.Presenter = {
       : CliOutput.defaultPresenter.present(event)
 }
 
+/** Completions are made of all commands with their flags. */
+const isAboutAll = (word: string) => word === "--completions" || word.startsWith("--completions=")
+
 /** Runs the command line that `Stdio` has. */
 export const run = (version: string) =>
-  Command.run(openwatch, { version }).pipe(
+  Effect.gen(function*() {
+    const words = yield* Effect.flatMap(Stdio.Stdio, ({ args }) => args)
+    const all = words.some(isAboutAll)
+    const openwatch = yield* load((name) => all || words.includes(name))
+    yield* Command.run(openwatch, { version })
+  }).pipe(
     Effect.provideService(CliOutput.Presenter, presenter),
     Effect.provideServiceEffect(CliOutput.Formatter, formatter),
     Effect.provideService(

@@ -1,0 +1,11 @@
+/**
+ * `openwatch scan`.
+ */
+import * as Command from "effect/cli/Command"
+import { scanImport } from "./scanImport.ts"
+
+/** The group. */
+export const scan = Command.make("scan").pipe(
+  Command.withDescription("Look at how compliant hosts are"),
+  Command.withSubcommands([scanImport])
+)
