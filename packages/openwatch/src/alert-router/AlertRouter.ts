@@ -187,25 +187,29 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     return submitted.outcome
   })
 
-  yield* events.on(AllEventKinds, (event, { attempt }) =>
+  const route = ({ delivery: { attempt }, event }: Outbox.Delivered<Event>) =>
     handle(event).pipe(
       (handling) => Outage.noted(handling, ({ message }) => message),
       Effect.tapError(() => count("persistFailed", persistFailedTotal)),
-      Effect.tap((outcome) =>
-        count("received", receivedTotal).pipe(
-          Effect.andThen(outcome === "repeat" ? count("deduped", dedupedTotal) : Effect.void),
-          Effect.andThen(outcome === "stored" ? count("routed", routedTotal) : Effect.void)
-        )
-      ),
       Effect.catchCause((cause): Effect.Effect<never, unknown> =>
         attempt < maxAttempts || isForNow(cause) ? Effect.failCause(cause) : Outbox.giveUp(Cause.squash(cause))
       )
-    ), {
+    )
+  const counted = (outcome: Submitted["outcome"]) =>
+    count("received", receivedTotal).pipe(
+      Effect.andThen(outcome === "repeat" ? count("deduped", dedupedTotal) : Effect.void),
+      Effect.andThen(outcome === "stored" ? count("routed", routedTotal) : Effect.void)
+    )
+
+  yield* events.on(AllEventKinds, (batch) =>
+    // Counted once all of them are stored: where one fails, the others come again.
+    Effect.flatMap(Effect.forEach(batch, route), Effect.forEach(counted, { discard: true })), {
     consumer: consumerName,
     from: "beginning",
     order: "key",
     concurrency: 1,
     transactional: true,
+    batch: { max: 50 },
     timeout: "30 seconds",
     maxAttempts: Number.MAX_SAFE_INTEGER
   })
