@@ -72,6 +72,15 @@ export const AlertDrift = Schema.Struct({
   rules: Schema.optionalKey(ChangedRules)
 })
 
+/**
+ * Why an alert that is still open is sent late, or again: its silence is over, or the maintenance of its host; or nobody has
+ * looked after it for long.
+ */
+export const Again = Schema.Literals(["silence", "maintenance", "reminder"])
+
+/** Why an alert that is still open is sent late, or again. */
+export type Again = typeof Again.Type
+
 /** An alert, as channels get it. */
 export class Alert extends Schema.Class<Alert>("Alert")({
   /** A UUIDv7 (RFC 9562 section 5.7). The same alert has the same id however often it is sent. */
@@ -100,9 +109,21 @@ export class Alert extends Schema.Class<Alert>("Alert")({
    * `score_delta`, in points.
    */
   tags: Schema.Record(Schema.String, Schema.String),
+  /** Why it is sent late, or again: see `Again`. */
+  again: Schema.optionalKey(Again),
   /** When what it tells of happened, by the event. */
   occurredAt: Schema.DateTimeUtc
 }) {}
+
+const stillOpen: { readonly [A in Again]: string } = {
+  silence: "Still open after a silence",
+  maintenance: "Still open after maintenance",
+  reminder: "Still open"
+}
+
+/** The alert as it is sent late, or again. */
+export const again = (alert: Alert, why: Again): Alert =>
+  new Alert(Object.assign({}, alert, { again: why, title: `${stillOpen[why]}: ${alert.title}` }))
 
 /** Open alerts, of one host, that an event ends. */
 export interface Ending {

@@ -9,7 +9,8 @@ import {
   type Change,
   type Changed
 } from "../alert-store/AlertStore.ts"
-import { AlertEnded, AlertOutbox } from "./AlertOutbox.ts"
+import * as Alert from "./Alert.ts"
+import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
 
 /**
  * Does something with alerts: with all of them or, where that cannot be, with none. Returns what they were and are. An id may be
@@ -23,14 +24,15 @@ export const perform = (
     const store = yield* AlertStore
     const outbox = yield* AlertOutbox
     const occurredAt = yield* DateTime.now
-    return yield* store.change(
-      ids,
-      change,
-      (ended) =>
-        outbox.publishAll(ended.map((ended) => new AlertEnded({ ...ended, occurredAt }))).pipe(
-          Effect.mapError((cause) =>
-            new AlertStoreError({ message: cause.message, isRetryable: cause.isRetryable, cause })
-          )
+    return yield* store.change(ids, change, (ended, again) =>
+      outbox.publishAll([
+        ...ended.map((ended) => new AlertEnded({ ...ended, occurredAt })),
+        ...again.map(({ alert, channels }) =>
+          new AlertRaised({ alert: Alert.again(alert, "silence"), channels, occurredAt })
         )
-    )
+      ]).pipe(
+        Effect.mapError((cause) =>
+          new AlertStoreError({ message: cause.message, isRetryable: cause.isRetryable, cause })
+        )
+      ))
   })

@@ -13,6 +13,7 @@ import * as Outage from "../storage/Outage.ts"
 import { type AlertChannel, ChannelError } from "./AlertChannel.ts"
 import { AlertOutbox } from "./AlertOutbox.ts"
 import { FailingChannels } from "./FailingChannels.ts"
+import { holds } from "./Suppression.ts"
 
 /** For how long a channel is tried for one alert where nothing else is said. */
 export const defaultRetryFor: Duration.Duration = Duration.hours(24)
@@ -37,7 +38,7 @@ const longestRetryAfter = Duration.hours(1)
 /** How many alerts, of several hosts, a channel is sent at a time. */
 const concurrency = 4
 
-const untilStored = <A>(request: Effect.Effect<A, AlertStoreError>): Effect.Effect<A, AlertStoreError> =>
+const untilStored = <A, R>(request: Effect.Effect<A, AlertStoreError, R>): Effect.Effect<A, AlertStoreError, R> =>
   Outage.untilItPasses(request, ({ isRetryable, message }) => isRetryable ? message : undefined)
 
 const describe = (told: Told): string =>
@@ -129,6 +130,7 @@ export const serve = Effect.fnUntraced(function*(
       yield* Outbox.giveUp(new ChannelError({ message: due.lastError ?? "it was given up", isRetryable: false }))
     }
     if (due?.state !== "pending") return
+    if (told._tag === "AlertRaised" && (yield* untilStored(holds(told.alert, name)))) return
     yield* send(told, due.dueSince, attempt, sending)
   })
 

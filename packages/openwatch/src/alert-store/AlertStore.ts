@@ -3,7 +3,7 @@
  */
 import { Context, Data, type Duration, type Effect } from "effect"
 import type { DateTime } from "effect"
-import type { Alert, Consequence, Event, Severity } from "../alert-router/Alert.ts"
+import type { Again, Alert, Consequence, Event, Severity } from "../alert-router/Alert.ts"
 import type { How } from "../alert-router/AlertOutbox.ts"
 import type { Action, AlertState } from "../alert-router/Lifecycle.ts"
 
@@ -131,6 +131,12 @@ export interface Filter {
   readonly limit?: number | undefined
 }
 
+/** An open alert that is to be sent late, or again. */
+export interface DueAgain {
+  readonly alert: Alert
+  readonly why: Again
+}
+
 /** Keeps alerts. Once an operation has succeeded, what it stored survives the process and the machine's power. */
 export class AlertStore extends Context.Service<AlertStore, {
   /**
@@ -142,13 +148,27 @@ export class AlertStore extends Context.Service<AlertStore, {
   readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<StoredAlert>, AlertStoreError>
   /**
    * Changes the state of alerts as somebody wants it: all of them or, where one cannot be, none. An id may be the whole one, or
-   * the last 12 characters of it. `tell` gets those that are over by it, and is run in the same transaction.
+   * the last 12 characters of it. `tell` gets those that are over by it, and those that are to be sent again as their silence is
+   * over, and is run in the same transaction.
    */
   readonly change: <E, R>(
     ids: ReadonlyArray<string>,
     change: Change,
-    tell: (ended: ReadonlyArray<Ended>) => Effect.Effect<void, E, R>
+    tell: (ended: ReadonlyArray<Ended>, again: ReadonlyArray<Routed>) => Effect.Effect<void, E, R>
   ) => Effect.Effect<ReadonlyArray<Changed>, AlertsRefused | AlertStoreError | E, R>
+  /**
+   * The open alerts whose silence is over, those that were held back for another reason, and those that are active and were told
+   * at this time or earlier.
+   */
+  readonly dueAgain: (toldUntil: DateTime.Utc | undefined) => Effect.Effect<ReadonlyArray<DueAgain>, AlertStoreError>
+  /**
+   * Ends the silence of an alert that is due again, has it due to its channels, and runs `tell` in the same transaction with those
+   * that it is due to; does nothing where it is not due any more.
+   */
+  readonly tellAgain: <E, R>(
+    due: DueAgain,
+    tell: (routed: Routed) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<void, AlertStoreError | E, R>
   /** What has become of an alert, the oldest first; nothing where it is as it was raised. */
   readonly history: (id: string) => Effect.Effect<ReadonlyArray<Transition>, AlertsRefused | AlertStoreError>
 }>()("@openwatch/openwatch/alert-store/AlertStore") {}

@@ -5,6 +5,7 @@
  * meets it.
  */
 import { Context, type DateTime, type Effect } from "effect"
+import type { Alert } from "../alert-router/Alert.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import type { AlertStoreError, DeliveryState } from "./AlertStore.ts"
 
@@ -45,6 +46,11 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
     channel: string,
     options: { readonly publishedAt: DateTime.Utc; readonly isRequeued: boolean }
   ) => Effect.Effect<Due | undefined, AlertStoreError>
+  /**
+   * Holds an alert back from a channel that is to have it, if it is silenced or its host is in maintenance, and returns whether
+   * it is held. What ends an alert is not held, or withheld, as that one was.
+   */
+  readonly hold: (alert: Alert, channel: string, isInMaintenance: boolean) => Effect.Effect<boolean, AlertStoreError>
   /** Records one more attempt for each: all or none. */
   readonly recordAttempt: (
     told: ReadonlyArray<Told>,

@@ -5,14 +5,14 @@ import { Clock, DateTime, Duration, Effect, Layer, Result } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
 import { Alert, initialState, isRepeat } from "../alert-router/Alert.ts"
-import type { AlertType, Ending, Severity } from "../alert-router/Alert.ts"
+import type { Again, AlertType, Ending, Severity } from "../alert-router/Alert.ts"
 import type { How } from "../alert-router/AlertOutbox.ts"
 import { type AlertState, isOpen, next, openStates } from "../alert-router/Lifecycle.ts"
 import type { HostId } from "../events/HostId.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { inTransaction } from "../storage/Outage.ts"
 import { AlertsRefused, AlertStore, AlertStoreError } from "./AlertStore.ts"
-import type { Change, Changed, DeliveryState, Ended, Filter, Routed, StoredAlert } from "./AlertStore.ts"
+import type { Change, Changed, DeliveryState, DueAgain, Ended, Filter, Routed, StoredAlert } from "./AlertStore.ts"
 import type { Submission, Submitted, Transition } from "./AlertStore.ts"
 
 /** PostgreSQL gives 64-bit numbers as `bigint`, SQLite as `number`. */
@@ -236,10 +236,55 @@ const make = Effect.gen(function*() {
     return problems.length === 0 ? rows : yield* new AlertsRefused({ problems })
   })
 
+  /** Which deliveries are due again: what is on its way is sent anyway, and what was given up is for somebody to send again. */
+  const dueStates: { readonly [A in Again]: ReadonlyArray<DeliveryState> } = {
+    silence: ["held", "delivered"],
+    maintenance: ["held"],
+    reminder: ["delivered"]
+  }
+
+  /** Has an alert due to its channels again, and returns those that it is due to. */
+  const makeDue = Effect.fnUntraced(function*(row: AlertRow, why: Again) {
+    const now = yield* Clock.currentTimeMillis
+    yield* sql`UPDATE alerts SET told_at = ${now} WHERE seq = ${row.seq}`
+    const due = yield* sql<Pick<DeliveryRow, "channel">>`UPDATE deliveries
+      SET state = 'pending', due_since = ${now}, gathered_at = NULL
+      WHERE alert_seq = ${row.seq} AND ending = 0 AND ${sql.in("state", dueStates[why])} RETURNING channel`
+    return { alert: alertOf(row), channels: due.map(({ channel }) => channel).toSorted() }
+  })
+
+  /** The open alerts that are due again for a reason. */
+  const isDueAgain = (why: Again, now: number, toldUntil: number) => {
+    if (why === "silence") return sql`state = 'silenced' AND silenced_until <= ${now}`
+    if (why === "reminder") {
+      return sql`state = 'active' AND told_at <= ${toldUntil} AND EXISTS (SELECT 1 FROM deliveries
+        WHERE deliveries.alert_seq = alerts.seq AND deliveries.ending = 0 AND deliveries.state = 'delivered')`
+    }
+    return sql`state IN ('active', 'acknowledged')
+      AND seq IN (SELECT alert_seq FROM deliveries WHERE deliveries.state = 'held')`
+  }
+
+  const tellAgain = Effect.fnUntraced(function*<E, R>(
+    { alert, why }: DueAgain,
+    toldUntil: number,
+    tell: (routed: Routed) => Effect.Effect<void, E, R>
+  ) {
+    const at = yield* DateTime.now
+    const [row] = yield* sql<AlertRow>`SELECT * FROM alerts
+      WHERE id = ${alert.id} AND ${isDueAgain(why, DateTime.toEpochMillis(at), toldUntil)} ${forUpdate}`
+    if (row === undefined) return
+    if (why === "silence") {
+      const to = row.former_state ?? "active"
+      yield* move(row, { to, at, who: self, why: "the silence is over", until: undefined })
+    }
+    const routed = yield* makeDue(row, why)
+    if (routed.channels.length > 0) yield* tell(routed)
+  })
+
   const change = Effect.fnUntraced(function*<E, R>(
     ids: ReadonlyArray<string>,
     { action, until, who, why }: Change,
-    tell: (ended: ReadonlyArray<Ended>) => Effect.Effect<void, E, R>
+    tell: (ended: ReadonlyArray<Ended>, again: ReadonlyArray<Routed>) => Effect.Effect<void, E, R>
   ) {
     const at = yield* DateTime.now
     const rows = yield* find(ids)
@@ -260,7 +305,12 @@ const make = Effect.gen(function*() {
     const over = moves.filter(({ row, to }) => isOpen(row.state) && !isOpen(Result.getOrThrow(to)))
     const how: How = action === "dismiss" ? "dismissed" : "resolved"
     const ended = yield* routed(over.map(({ row }) => row))
-    yield* tell(ended.map(({ alert, channels }): Ended => ({ alert, channels, how, who, why })))
+    const again: Array<Routed> = []
+    if (action === "unsilence") { for (const { row } of moves) again.push(yield* makeDue(row, "silence")) }
+    yield* tell(
+      ended.map(({ alert, channels }): Ended => ({ alert, channels, how, who, why })),
+      again.filter(({ channels }) => channels.length > 0)
+    )
     return changed
   })
 
@@ -351,6 +401,22 @@ const make = Effect.gen(function*() {
       }).pipe(toStoreError),
 
     change: (ids, how, tell) => toStoreError(inTransaction(sql)(change(ids, how, tell))),
+
+    dueAgain: (toldUntil) =>
+      Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        const due: Array<DueAgain> = []
+        const reasons = ["silence", "maintenance", ...(toldUntil === undefined ? [] : ["reminder" as const])] as const
+        for (const why of reasons) {
+          const until = toldUntil === undefined ? 0 : DateTime.toEpochMillis(toldUntil)
+          const rows = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isDueAgain(why, now, until)} ORDER BY seq`
+          due.push(...rows.map((row) => ({ alert: alertOf(row), why })))
+        }
+        return due
+      }).pipe(toStoreError),
+
+    tellAgain: (due, tell) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => toStoreError(inTransaction(sql)(tellAgain(due, now, tell)))),
 
     history: (id) =>
       Effect.gen(function*() {

@@ -3,7 +3,9 @@
  */
 import { Clock, DateTime, Effect, Layer, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
+import type { Alert } from "../alert-router/Alert.ts"
 import { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
+import { isOpen } from "../alert-router/Lifecycle.ts"
 import { inTransaction } from "../storage/Outage.ts"
 import { DeliveryStore, type Told } from "./DeliveryStore.ts"
 import { alertOf, type AlertRow, type DeliveryRow, type Integer, toStoreError } from "./SqlAlertStore.ts"
@@ -85,7 +87,27 @@ const make = Effect.gen(function*() {
     })
   })
 
+  const stateOf = (alertId: string, channel: string) =>
+    Effect.map(
+      sql<Pick<DeliveryRow, "state">>`SELECT d.state FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
+        WHERE a.id = ${alertId} AND d.channel = ${channel} AND d.ending = 0`,
+      ([row]) => row?.state
+    )
+
+  const hold = Effect.fnUntraced(function*(alert: Alert, channel: string, isInMaintenance: boolean) {
+    const former = alert.resolves === undefined ? undefined : yield* stateOf(alert.resolves, channel)
+    const isOfUntold = former === "held" || former === "withheld"
+    if (former !== undefined && !isOfUntold) return false
+    const [row] = yield* sql<Pick<AlertRow, "seq" | "state">>`SELECT seq, state FROM alerts WHERE id = ${alert.id}`
+    if (row === undefined || !(isOfUntold || isInMaintenance || row.state === "silenced")) return false
+    yield* sql`UPDATE deliveries SET state = ${isOpen(row.state) ? "held" : "withheld"}, gathered_at = NULL
+      WHERE alert_seq = ${row.seq} AND channel = ${channel} AND ending = 0 AND state = 'pending'`
+    return true
+  })
+
   return DeliveryStore.of({
+    hold: (alert, channel, isInMaintenance) => toStoreError(inTransaction(sql)(hold(alert, channel, isInMaintenance))),
+
     due: (told, channel, options) => toStoreError(due(told, channel, options)),
 
     recordAttempt: (told, channel, { lastError, state }) => {

@@ -33,7 +33,7 @@ const commands = {
     load: async (): Promise<AnyCommand> => (await import("./scan.ts")).scan
   },
   alerts: {
-    summary: "Look at alerts that were raised",
+    summary: "Look at alerts, and say what becomes of them",
     load: async (): Promise<AnyCommand> => (await import("./alerts.ts")).alerts
   }
 } as const

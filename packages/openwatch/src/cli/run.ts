@@ -8,6 +8,7 @@ import { AlertChannels } from "../alert-router/AlertChannel.ts"
 import * as AlertRouter from "../alert-router/AlertRouter.ts"
 import { HostLabel } from "../alert-router/HostLabel.ts"
 import { HostTags } from "../alert-router/HostTags.ts"
+import * as Retelling from "../alert-router/Retelling.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
 import * as Channels from "../channels/Channels.ts"
@@ -115,7 +116,7 @@ const livePage = Effect.fnUntraced(function*(fleet: Fleet, configuration: Config
 })
 
 /** The router, which prints a last line of counters once it has stopped; nothing where another process has one. */
-const router = ({ http, retryFor, routesAlerts, timeToLive }: Configuration.Configuration) =>
+const router = ({ http, remindAfter, retryFor, routesAlerts, timeToLive }: Configuration.Configuration) =>
   routesAlerts ?
     Layer.unwrap(Effect.map(SystemEventBus, (bus) =>
       AlertRouter.layer({
@@ -124,7 +125,8 @@ const router = ({ http, retryFor, routesAlerts, timeToLive }: Configuration.Conf
         ...(http?.url === undefined ? {} : { linkTo: LivePage.addressOfHost(http.url) }),
         onStop: (router) => Effect.flatMap(bus.metrics, (bus) => Console.log(describe(router, bus)))
       }))).pipe(
-        Layer.catchTag("OutboxError", (error) => Layer.effectContext(Effect.fail(Outboxes.toStorageError(error))))
+        Layer.catchTag("OutboxError", (error) => Layer.effectContext(Effect.fail(Outboxes.toStorageError(error)))),
+        Layer.merge(Retelling.layer({ remindAfter }))
       ) :
     Layer.empty
 

@@ -16,6 +16,7 @@
  * alerts:
  *   time_to_live: 60m              # how long repeats of an alert are muted: 1m to 24h
  *   retry_for: 24h                 # how long a channel is tried for an alert: 1m to 30d
+ *   remind_after: 4h               # what is still active then is sent again, each time: 5m to 30d; never by default
  * channels:
  *   - type: console
  *   - type: webhook
@@ -43,6 +44,7 @@ import { Duration, Effect, Option, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
 import { dirname, isAbsolute, join } from "node:path"
 import { retryForRange, timeToLiveRange } from "../alert-router/AlertRouter.ts"
+import { remindAfterRange } from "../alert-router/Retelling.ts"
 import * as Drift from "../drift-detector/Drift.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
@@ -73,6 +75,7 @@ export interface Configuration {
   readonly routesAlerts: boolean
   readonly timeToLive: Duration.Duration | undefined
   readonly retryFor: Duration.Duration | undefined
+  readonly remindAfter: Duration.Duration | undefined
   readonly channels: ReadonlyArray<ChannelConfiguration.ChannelConfiguration>
   /** For how long alerts that are over, and scans, are kept. */
   readonly retention: Retention.Retention
@@ -155,9 +158,10 @@ const ConfigurationFile = Schema.Struct({
   alerts: orFalse(
     Schema.Struct({
       time_to_live: Schema.optionalKey(timeSpanBetween(timeToLiveRange)),
-      retry_for: Schema.optionalKey(timeSpanBetween(retryForRange))
-    }).annotate({ messageUnexpectedKey: "Unknown key: alerts have `time_to_live` and `retry_for`" }),
-    "Expected a mapping with the keys `time_to_live` and `retry_for`, or false"
+      retry_for: Schema.optionalKey(timeSpanBetween(retryForRange)),
+      remind_after: Schema.optionalKey(timeSpanBetween(remindAfterRange))
+    }).annotate({ messageUnexpectedKey: "Unknown key: alerts have `time_to_live`, `retry_for` and `remind_after`" }),
+    "Expected a mapping with the keys `time_to_live`, `retry_for` and `remind_after`, or false"
   ),
   channels: Schema.optionalKey(ChannelConfiguration.ChannelEntries),
   retention: Schema.optionalKey(
@@ -248,6 +252,7 @@ export const parse = (
     routesAlerts: alerts !== false,
     timeToLive: timeSpan(alerts === false ? undefined : alerts?.time_to_live),
     retryFor: timeSpan(alerts === false ? undefined : alerts?.retry_for),
+    remindAfter: timeSpan(alerts === false ? undefined : alerts?.remind_after),
     channels,
     retention: {
       alerts: timeSpan(retention?.alerts) ?? Retention.defaultRetention.alerts,

@@ -10,19 +10,23 @@ import {
   AlertChannels,
   AlertEnded,
   AlertOutbox,
+  AlertRaised,
   AlertRouter,
   AlertStore,
   HeartbeatPulse,
   type HostId,
   hostIdFromName,
+  InMaintenance,
   Lifecycle,
+  Retelling,
   SqlAlertStore,
   SqlDeliveryStore,
   Storage,
   SystemOutbox
 } from "@openwatch/openwatch"
-import { DateTime, Effect, Layer, Result } from "effect"
+import { DateTime, Duration, Effect, Layer, Result } from "effect"
 import { SqlClient } from "effect/sql"
+import { fromEvent } from "../../src/alert-router/Alert.ts"
 import { storeIn } from "../../src/events/SystemOutbox.ts"
 import { awaitIdle, Database, databases, outboxes } from "../storage/Database.ts"
 
@@ -35,28 +39,33 @@ const recording = (name = "ops", requiredTags: Record<string, string> = {}) => {
   const channel: AlertChannel = {
     name,
     requiredTags,
-    send: ({ type }) => Effect.sync(() => sent.push(type)),
+    send: ({ again, type }) => Effect.sync(() => sent.push(again === undefined ? type : `${type} after ${again}`)),
     sendEnding: ({ alert, how, who, why }) => Effect.sync(() => sent.push(`${alert.type} ${how} by ${who}: ${why}`))
   }
   return { channel, sent }
 }
 
+/** A process with a router. */
+const running = (location: Storage.Location, channels: ReadonlyArray<AlertChannel> = []) =>
+<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+) =>
+  effect.pipe(
+    Effect.provide(
+      AlertRouter.layer().pipe(
+        Layer.provide(AlertChannels.layer(channels)),
+        Layer.provideMerge([SqlAlertStore.layer, SqlDeliveryStore.layer]),
+        Layer.provideMerge(outboxes),
+        Layer.provideMerge(Storage.layer(location)),
+        Layer.fresh
+      )
+    ),
+    Effect.scoped
+  )
+
 /** A router on a new database. */
 const withRouter = (channels: ReadonlyArray<AlertChannel> = []) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(Database, ({ empty }) =>
-    Effect.flatMap(empty, (location) =>
-      effect.pipe(
-        Effect.provide(
-          AlertRouter.layer().pipe(
-            Layer.provide(AlertChannels.layer(channels)),
-            Layer.provideMerge([SqlAlertStore.layer, SqlDeliveryStore.layer]),
-            Layer.provideMerge(outboxes),
-            Layer.provideMerge(Storage.layer(location)),
-            Layer.fresh
-          )
-        ),
-        Effect.scoped
-      )))
+  Effect.flatMap(Database, ({ empty }) => Effect.flatMap(empty, (location) => running(location, channels)(effect)))
 
 let time = 0
 /** Stores that hosts answer or do not, each later than all before, and waits until it is handled. */
@@ -78,6 +87,11 @@ const idOf = (type: Alert.AlertType) =>
   Effect.map(stored, (stored) => stored.find(({ alert }) => alert.type === type)!.alert.id)
 const stateOf = (id: string) => Effect.map(stored, (stored) => stored.find(({ alert }) => alert.id === id)?.state)
 const historyOf = (id: string) => Effect.flatMap(AlertStore.AlertStore, (store) => store.history(id))
+
+/** Looks what is to be told again, and waits until it is. */
+const retell = (options?: Retelling.Options) => Effect.andThen(Retelling.look(options), awaitIdle)
+
+const past = DateTime.makeUnsafe(0)
 
 const perform = (
   action: Lifecycle.Action,
@@ -321,6 +335,153 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(yield* historyOf(id), [])
           assert.deepStrictEqual(yield* ends, [])
         }).pipe(withRouter()))
+
+      // @spec system-alerts
+      // @ac AC-10
+      it.effect("[system-alerts/AC-10] a silence that is over makes an alert what it was, and sends it once, also after a restart", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          const { channel, sent } = recording()
+          const id = yield* running(location, [channel])(Effect.gen(function*() {
+            yield* look(false, web)
+            const id = yield* idOf("host_unreachable")
+            yield* perform("ack", id)
+            yield* perform("silence", id, { until: DateTime.makeUnsafe("2100-01-01T00:00:00Z") })
+            yield* retell()
+            assert.strictEqual(yield* stateOf(id), "silenced")
+            yield* perform("unsilence", id)
+            yield* awaitIdle
+            yield* perform("silence", id, { until: past })
+            return id
+          }))
+          assert.deepStrictEqual(sent.splice(0), ["host_unreachable", "host_unreachable after silence"])
+          yield* running(location, [channel])(Effect.gen(function*() {
+            yield* retell()
+            yield* retell()
+            assert.strictEqual(yield* stateOf(id), "acknowledged")
+            assert.deepInclude((yield* historyOf(id)).at(-1), { who: "openwatch", why: "the silence is over" })
+          }))
+          assert.deepStrictEqual(sent, ["host_unreachable after silence"])
+        }).pipe(Effect.scoped))
+
+      // @spec system-alerts
+      // @ac AC-11
+      it.effect("[system-alerts/AC-11] what is silenced before a channel took it is not sent, and is sent when that is over", () => {
+        const { channel, sent } = recording()
+        const occurredAt = DateTime.makeUnsafe(0)
+        const event = new HeartbeatPulse({
+          hostId: web,
+          reachable: false,
+          priorReachable: true,
+          responseTimeMs: 0,
+          occurredAt
+        })
+        const id = "01936b0e-0000-7000-8000-000000000001"
+        const { alert, ...consequence } = fromEvent(event, { id, hostLabel: "web" })
+        const delivery = Effect.map(
+          stored,
+          (stored) => stored.find(({ alert }) => alert.id === id)?.deliveries[0]?.state
+        )
+        return Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          // As a process stores it whose channel takes nothing.
+          yield* running(location)(Effect.gen(function*() {
+            const timeToLive = Duration.hours(1)
+            const channels = ["ops"]
+            yield* (yield* AlertStore.AlertStore).submit({ ...consequence, alert, event, channels, timeToLive })
+            yield* (yield* AlertOutbox).publish(new AlertRaised({ alert: alert!, channels, occurredAt }))
+            yield* perform("silence", id)
+          }))
+          yield* running(location, [channel])(Effect.gen(function*() {
+            yield* awaitIdle
+            assert.deepStrictEqual(sent, [])
+            assert.strictEqual(yield* delivery, "held")
+            yield* perform("unsilence", id)
+            yield* awaitIdle
+            yield* retell()
+            assert.deepStrictEqual(sent.splice(0), ["host_unreachable after silence"])
+            assert.strictEqual(yield* delivery, "delivered")
+            yield* perform("silence", id, { until: past })
+            yield* look(true, web)
+            yield* retell()
+            assert.deepStrictEqual(sent, ["host_recovered"])
+          }))
+        }).pipe(Effect.scoped)
+      })
+
+      // @spec system-alerts
+      // @ac AC-12
+      it.effect("[system-alerts/AC-12] what is raised in maintenance is sent once when that is over, if it is open then", () =>
+        Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          const { channel, sent } = recording()
+          const inMaintenance = new Set([web, db])
+          const process = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+            running(location, [channel])(effect).pipe(
+              Effect.provideService(InMaintenance, ({ hostId }) => Effect.sync(() => inMaintenance.has(hostId)))
+            )
+          yield* process(Effect.gen(function*() {
+            yield* look(false, web, db)
+            yield* look(true, db)
+            yield* retell()
+            assert.deepStrictEqual(
+              (yield* stored).map(({ alert, deliveries, state }) => [alert.type, state, deliveries[0]?.state]),
+              [
+                ["host_recovered", "resolved", "withheld"],
+                ["host_unreachable", "resolved", "withheld"],
+                ["host_unreachable", "active", "held"]
+              ]
+            )
+          }))
+          assert.deepStrictEqual(sent, [])
+          inMaintenance.clear()
+          yield* process(Effect.gen(function*() {
+            yield* retell()
+            yield* retell()
+            assert.deepStrictEqual(sent.splice(0), ["host_unreachable after maintenance"])
+            yield* look(true, web)
+            yield* look(false, db)
+            assert.deepStrictEqual(sent, ["host_recovered", "host_unreachable"])
+          }))
+        }).pipe(Effect.scoped))
+
+      // @spec system-alerts
+      // @ac AC-13
+      it.effect("[system-alerts/AC-13] the end of what a channel has is sent in maintenance, too", () => {
+        const { channel, sent } = recording()
+        const inMaintenance = new Set<string>()
+        return Effect.gen(function*() {
+          yield* look(false, web, db)
+          inMaintenance.add(web).add(db)
+          yield* look(true, web)
+          yield* perform("dismiss", yield* idOf("host_unreachable"))
+          yield* awaitIdle
+          assert.deepStrictEqual(sent.slice(2), ["host_recovered", "host_unreachable dismissed by ada: "])
+        }).pipe(
+          withRouter([channel]),
+          Effect.provideService(InMaintenance, ({ hostId }) => Effect.sync(() => inMaintenance.has(hostId)))
+        )
+      })
+
+      // @spec system-alerts
+      // @ac AC-14
+      it.effect("[system-alerts/AC-14] what is active for long is sent again where that is wanted, and nothing else is", () => {
+        const { channel, sent } = recording()
+        return Effect.gen(function*() {
+          yield* look(false, web, db)
+          yield* look(true, db)
+          yield* retell()
+          assert.strictEqual(sent.splice(0).length, 3)
+          yield* retell({ remindAfter: Duration.hours(1) })
+          assert.deepStrictEqual(sent, [])
+          yield* retell({ remindAfter: Duration.zero })
+          assert.deepStrictEqual(sent.splice(0), ["host_unreachable after reminder"])
+          const { alert } = (yield* stored).find(({ alert }) => alert.hostId === web)!
+          yield* perform("ack", alert.id)
+          yield* retell({ remindAfter: Duration.zero })
+          assert.deepStrictEqual(sent, [])
+        }).pipe(withRouter([channel]))
+      })
     })
   })
 }

@@ -21,7 +21,7 @@ inventory: hosts.yaml
 liveness: { interval: 5m, failure_threshold: 3 }
 scans: results
 drift: { major: 12.5, improvement: 3 }
-alerts: { time_to_live: 90m, retry_for: 2d }
+alerts: { time_to_live: 90m, retry_for: 2d, remind_after: 4h }
 retention: { alerts: 30d, scans: 36h }
 channels:
   - type: console
@@ -39,6 +39,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
     assert.deepStrictEqual(configuration.driftThresholds, { major: 12.5, minor: 5, improvement: 3 })
     assert.deepStrictEqual(configuration.timeToLive, Duration.minutes(90))
     assert.deepStrictEqual(configuration.retryFor, Duration.days(2))
+    assert.deepStrictEqual(configuration.remindAfter, Duration.hours(4))
     assert.deepStrictEqual(configuration.retention, { alerts: Duration.days(30), scans: Duration.hours(36) })
     const [console, webhook, slack] = configuration.channels
     assert.deepStrictEqual(console, {
@@ -84,6 +85,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       routesAlerts: true,
       timeToLive: undefined,
       retryFor: undefined,
+      remindAfter: undefined,
       channels: [{
         type: "console",
         name: "console",

@@ -1,0 +1,23 @@
+/**
+ * What is stored and not sent: an alert that is silenced, or whose host is in maintenance. `Retelling` sends it when that is over.
+ *
+ * What ends an alert that a channel has is sent all the same: whoever was told that a host is down wants to know that it is not.
+ * A channel that was not told of the one is not told of the other.
+ */
+import { Context, Effect } from "effect"
+import type { AlertStoreError } from "../alert-store/AlertStore.ts"
+import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
+import type { Alert } from "./Alert.ts"
+
+/** Says whether the host of an alert is in maintenance now: no host is where nothing else is provided. */
+export const InMaintenance = Context.Reference<(alert: Alert) => Effect.Effect<boolean, AlertStoreError>>(
+  "@openwatch/openwatch/alert-router/InMaintenance",
+  { defaultValue: () => () => Effect.succeed(false) }
+)
+
+/** Whether an alert may not be sent to a channel now. Then its delivery is held, or withheld for ever. */
+export const holds = Effect.fnUntraced(function*(alert: Alert, channel: string) {
+  const store = yield* DeliveryStore
+  const isInMaintenance = yield* InMaintenance
+  return yield* store.hold(alert, channel, yield* isInMaintenance(alert))
+})

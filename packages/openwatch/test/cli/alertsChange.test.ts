@@ -1,0 +1,102 @@
+/**
+ * What people do with alerts on a command line, beside a process that may be running.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { AlertStore, HeartbeatPulse, hostIdFromName, SqlAlertStore, Storage } from "@openwatch/openwatch"
+import { DateTime, Duration, Effect, FileSystem, Layer, type Scope, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { userInfo } from "node:os"
+import { fileURLToPath } from "node:url"
+import { fromEvent } from "../../src/alert-router/Alert.ts"
+
+const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
+
+const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
+  stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
+
+/** Runs `openwatch alerts` to its end. */
+const alerts = (folder: string, ...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const handle = yield* ChildProcess.make(process.execPath, [bin, "alerts", ...args, "--data", folder], {
+      env: { PATH: process.env["PATH"], TZ: "UTC" },
+      extendEnv: false,
+      stdin: "ignore"
+    })
+    const [stdout, stderr, exitCode] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
+      concurrency: "unbounded"
+    })
+    return { stdout, stderr, exitCode: Number(exitCode) }
+  }).pipe(Effect.scoped)
+
+const inFolder = (folder: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provide(effect, Layer.provide(SqlAlertStore.layer, Storage.layer({ _tag: "DataFolder", path: folder })))
+
+const id = "01936b0e-0000-7000-8000-000000000001"
+
+/** A folder with an alert. */
+const folderWithAlert = Effect.gen(function*() {
+  const folder = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
+  const event = new HeartbeatPulse({
+    hostId: hostIdFromName("web"),
+    reachable: false,
+    priorReachable: true,
+    responseTimeMs: 0,
+    occurredAt: DateTime.makeUnsafe(0)
+  })
+  const consequence = fromEvent(event, { id, hostLabel: "web" })
+  yield* Effect.flatMap(
+    AlertStore.AlertStore,
+    (store) => store.submit({ ...consequence, event, channels: ["ops"], timeToLive: Duration.hours(1) })
+  ).pipe(inFolder(folder))
+  return folder
+})
+
+const live = (name: string, test: Effect.Effect<void, unknown, NodeServices.NodeServices | Scope.Scope>) =>
+  it.live(name, () => test.pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 120_000)
+
+describe("alerts ack, silence, resolve", () => {
+  live(
+    "change alerts in the name of the user, and say what they are then",
+    Effect.gen(function*() {
+      const folder = yield* folderWithAlert
+      const acknowledged = yield* alerts(folder, "ack", id, "--why", "I am on it")
+      assert.deepStrictEqual(acknowledged, {
+        stdout: "000000000001 is acknowledged: web is unreachable\n",
+        stderr: "",
+        exitCode: 0
+      })
+      const silenced = yield* alerts(folder, "silence", "000000000001", "--for", "2h")
+      assert.match(
+        silenced.stdout,
+        /^000000000001 is silenced until \d{4}-\d\d-\d\d \d\d:\d\d\+00:00: web is unreachable\n$/
+      )
+      const history = yield* Effect.flatMap(AlertStore.AlertStore, (store) => store.history(id)).pipe(inFolder(folder))
+      assert.deepStrictEqual(history.map(({ to, who, why }) => [to, who, why]), [
+        ["acknowledged", userInfo().username, "I am on it"],
+        ["silenced", userInfo().username, ""]
+      ])
+      const { at, until } = history[1]!
+      assert.strictEqual(until!.epochMilliseconds - at.epochMilliseconds > 7_190_000, true)
+      assert.isAtMost(until!.epochMilliseconds - at.epochMilliseconds, 7_200_000)
+    })
+  )
+
+  live(
+    "say what is wrong with each alert, and change none then",
+    Effect.gen(function*() {
+      const folder = yield* folderWithAlert
+      const refused = yield* alerts(folder, "resolve", id, "000000000009", "web")
+      assert.deepStrictEqual(refused, {
+        stdout: "",
+        stderr: "error: alert 000000000009 is unknown\nalert web is unknown\n",
+        exitCode: 1
+      })
+      const [stored] = yield* Effect.flatMap(AlertStore.AlertStore, (store) => store.list()).pipe(inFolder(folder))
+      assert.strictEqual(stored?.state, "active")
+      const wrong = yield* alerts(folder, "silence", id, "--for", "tomorrow")
+      assert.include(wrong.stderr, "Expected: a time span like 90s, 5m or 1h")
+      assert.strictEqual(wrong.exitCode, 2)
+    })
+  )
+})
