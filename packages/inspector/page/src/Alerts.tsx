@@ -15,31 +15,37 @@ export type HostsById = ReadonlyMap<string, HostState>
 const nameOf = (alert: OpenAlert, hosts: HostsById): string =>
   hosts.get(alert.hostId)?.name ?? alert.host?.name ?? alert.hostId
 
-const AlertItem = ({ alert, hosts }: { alert: OpenAlert; hosts: HostsById }) => {
+const AlertItem = (
+  { alert, hosts, isOfOneHost }: { alert: OpenAlert; hosts: HostsById; isOfOneHost: boolean }
+) => {
   const name = nameOf(alert, hosts)
   return (
     <li>
       <span class={`badge severity-${alert.severity}`}>{alert.severity}</span>
-      <span class="title">{alert.title}</span>
+      {isOfOneHost || !hosts.has(alert.hostId)
+        ? <span class="title">{alert.title}</span>
+        : <a class="title" href={addressOfHost(alert.hostId)}>{alert.title}</a>}
       <span class="of muted">
-        {hosts.has(alert.hostId)
-          ? <a href={addressOfHost(alert.hostId)}>{name}</a>
-          : alert.title.includes(name)
-          ? null
-          : name} <Ago at={alert.occurredAt} />
+        {isOfOneHost || alert.title.includes(name) ? null : `${name}, `}
+        <Ago at={alert.occurredAt} />
       </span>
     </li>
   )
 }
 
 /** Open alerts, each with its host, its reason and its age. */
-export const AlertList = ({ alerts, hosts }: { alerts: ReadonlyArray<OpenAlert>; hosts: HostsById }) => {
+export const AlertList = ({ alerts, hosts, isOfOneHost = false }: {
+  readonly alerts: ReadonlyArray<OpenAlert>
+  readonly hosts: HostsById
+  /** Then nobody need be told which, nor led to it. */
+  readonly isOfOneHost?: boolean
+}) => {
   const [isAll, setIsAll] = useState(false)
   return (
     <>
       <ul class="scroll" tabIndex={0} aria-labelledby="alerts">
         {(isAll ? alerts : alerts.slice(0, shownAtMost)).map((alert) => (
-          <AlertItem key={alert.id} alert={alert} hosts={hosts} />
+          <AlertItem key={alert.id} alert={alert} hosts={hosts} isOfOneHost={isOfOneHost} />
         ))}
       </ul>
       <More of={alerts.length} most={shownAtMost} isAll={isAll} onChange={setIsAll} />

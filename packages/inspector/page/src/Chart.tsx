@@ -18,8 +18,12 @@ interface Props {
   /** What the picture shows, in words: all that some readers get of it. */
   readonly description: string
   readonly range?: readonly [number, number]
+  /** How many seconds the picture shows up to the last of its times. Default: all. */
+  readonly span?: number
   readonly points?: boolean
 }
+
+const dayLong = 86_400
 
 const dashes = [[], [6, 4], [2, 3], [10, 4, 2, 4]]
 
@@ -28,7 +32,7 @@ const once = (labels: ReadonlyArray<string>): Array<string> =>
   labels.map((label, i) => label === labels[i - 1] ? "" : label)
 
 /** A line chart that follows its data, the width of its place and the theme. */
-export const Chart = ({ description, formatTime, height, points, range, series, times }: Props) => {
+export const Chart = ({ description, formatTime, height, points, range, series, span, times }: Props) => {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(undefined)
   const shape = series.map(({ label }) => label).join("\n")
@@ -56,6 +60,11 @@ export const Chart = ({ description, formatTime, height, points, range, series, 
           legend: { show: false },
           cursor: { drag: { x: false, y: false } },
           scales: {
+            x: {
+              // A single time is no span, and would be shown among ticks that are days apart.
+              range: (_plot, min, max) =>
+                span !== undefined ? [max - span, max] : min === max ? [min - dayLong, max + dayLong] : [min, max]
+            },
             y: { range: range === undefined ? (_plot, _min, max) => [0, Math.max(1, max * 1.1)] : [range[0], range[1]] }
           },
           axes: [{ ...axis, size: 32, space: 90, values: (_plot, seconds) => once(seconds.map(formatTime)) }, {

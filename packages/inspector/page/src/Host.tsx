@@ -20,14 +20,17 @@ const Condition = ({ host }: { host: HostState }) => {
         <span class={`state ${host.state}`}>
           <span aria-hidden="true">{sign[host.state]}</span> {host.state}
         </span>
-        {host.since === null ? null : (
-          <>
-            {" "}since <Ago at={host.since} />
-          </>
-        )}
         {host.reason === null ? "" : `: ${host.reason}`}
       </p>
       <dl class="facts">
+        {host.since === null ? null : (
+          <>
+            <dt>Since</dt>
+            <dd>
+              <Ago at={host.since} />
+            </dd>
+          </>
+        )}
         <dt>Address</dt>
         <dd>{host.endpoint}</dd>
         {host.responseTimeMs === null ? null : (
@@ -59,7 +62,7 @@ const HostAlerts = ({ alerts, hosts }: { alerts: ReadonlyArray<OpenAlert>; hosts
     <h3 id="alerts">
       Open alerts <span class="muted">{count(alerts.length)}</span>
     </h3>
-    {alerts.length === 0 ? <p class="muted">None.</p> : <AlertList alerts={alerts} hosts={hosts} />}
+    {alerts.length === 0 ? <p class="muted">None.</p> : <AlertList alerts={alerts} hosts={hosts} isOfOneHost />}
   </section>
 )
 

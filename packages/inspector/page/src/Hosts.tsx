@@ -8,8 +8,8 @@ import { addressOfFleet, type Filter, isFiltered, noFilter, replaceAddress, stat
 export const severities = ["critical", "high", "medium", "low", "info"] as const
 
 const rankOf = ({ alerts, host }: Tile): number => {
-  if (host.state === "unreachable") return 0
   const severity = alerts[0] === undefined ? severities.length : severities.indexOf(alerts[0].severity)
+  if (host.state === "unreachable") return severity - severities.length
   return 3 * severity + (host.state === "unjudged" ? 1 : host.state === "unknown" ? 2 : 3)
 }
 
@@ -29,7 +29,10 @@ export const tilesOf = (
   }
   return hosts
     .map((host) => ({ host, alerts: byHost.get(host.id) ?? [] }))
-    .toSorted((a, b) => rankOf(a) - rankOf(b) || (a.host.score ?? 101) - (b.host.score ?? 101))
+    .toSorted((a, b) =>
+      rankOf(a) - rankOf(b) ||
+      (a.host.state === "reachable" ? (a.host.score ?? 101) - (b.host.score ?? 101) : 0)
+    )
 }
 
 const tagsOf = ({ tags }: HostState): ReadonlyArray<string> =>
@@ -105,16 +108,18 @@ export const Hosts = ({ alerts, filter, hosts, isRead, isUnread, place }: {
             )
           })}
         </ul>
-        <Tags hosts={hosts} filter={filter} />
-        <label class="search">
-          Find a host
-          <input
-            type="search"
-            value={filter.text}
-            placeholder="name, address or state"
-            onInput={(event) => replaceAddress(addressOfFleet({ ...filter, text: event.currentTarget.value }))}
-          />
-        </label>
+        <div class="filters">
+          <Tags hosts={hosts} filter={filter} />
+          <label class="search">
+            Find a host
+            <input
+              type="search"
+              value={filter.text}
+              placeholder="name, address or state"
+              onInput={(event) => replaceAddress(addressOfFleet({ ...filter, text: event.currentTarget.value }))}
+            />
+          </label>
+        </div>
       </div>
       {isUnread ? <p class="problem" role="alert">The hosts cannot be read now: this is how they were.</p> : null}
       <p class={isNarrowed ? "found muted" : "said"} role="status">

@@ -29,6 +29,7 @@ export const Summary = (
 ) => {
   const news = useNews(alerts, isRead)
   const down = hosts.filter(({ state }) => state === "unreachable").length
+  const unknown = hosts.filter(({ state }) => state === "unknown").length
   const unjudged = hosts.filter(({ state }) => state === "unjudged").length
   return (
     <section class="summary" aria-label="The fleet at a glance">
@@ -39,6 +40,7 @@ export const Summary = (
         <p class="muted">
           of {counted(hosts.length, "host")}
           {unjudged === 0 ? "" : `; ${count(unjudged)} could not be judged`}
+          {unknown === 0 ? "" : `; ${count(unknown)} not known yet`}
         </p>
       </div>
       <div
@@ -54,7 +56,6 @@ export const Summary = (
               null :
               <span key={severity} class={`badge severity-${severity}`}>{count(length)} {severity}</span>
           })}
-          {alerts.length === 0 ? <span class="muted">at no severity</span> : null}
         </p>
       </div>
       <p class="said" role="status">{news}</p>

@@ -15,6 +15,9 @@ const linesOf = (history: History, kinds: ReadonlyArray<string>) => {
   }]
 }
 
+/** Five minutes, as the history is long. */
+const span = 300
+
 const timeOfDay = (seconds: number) => clock(seconds * 1000)
 
 export const Throughput = ({ history, kinds }: { history: History; kinds: ReadonlyArray<string> }) => {
@@ -38,6 +41,7 @@ export const Throughput = ({ history, kinds }: { history: History; kinds: Readon
         series={series}
         height={180}
         formatTime={timeOfDay}
+        span={span}
         description={`Events published each second over the last five minutes. Now: ${said}`}
       />
       <h3>Drops</h3>
@@ -46,6 +50,7 @@ export const Throughput = ({ history, kinds }: { history: History; kinds: Readon
         series={drops}
         height={100}
         formatTime={timeOfDay}
+        span={span}
         description={`Events dropped each second over the last five minutes. Now: ${now(history.dropped)}`}
       />
     </section>

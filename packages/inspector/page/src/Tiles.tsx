@@ -4,8 +4,9 @@
  */
 import { options } from "preact"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
+import { Ago } from "./Ago.tsx"
 import { Badge } from "./Badge.tsx"
-import { ago, counted, rate } from "./format.ts"
+import { counted, rate } from "./format.ts"
 import type { HostState, OpenAlert } from "./Live.ts"
 import { addressOfHost } from "./View.ts"
 
@@ -26,11 +27,25 @@ export interface Place {
 /** Rows beyond the edges, so that scrolling shows no holes. */
 const spare = 3
 
-const detailOf = ({ reason, score, since, state }: HostState): string => {
-  if (state === "reachable") return score === null ? "reachable" : `reachable, score ${rate(score)} %`
-  const when = since === null ? "" : `, ${ago(since, Date.now())}`
-  return `${state}${reason === null ? "" : `: ${reason}`}${when}`
-}
+/** The sign and the colour say that a host is down, so there is room for why. */
+const Detail = ({ host: { reason, score, since, state } }: { host: HostState }) =>
+  state === "reachable"
+    ? <>{score === null ? "reachable" : `reachable, score ${rate(score)} %`}</>
+    : (
+      <>
+        {reason === null ? state : (
+          <>
+            <span class="said">{state}:{" "}</span>
+            {reason}
+          </>
+        )}
+        {since === null ? null : (
+          <>
+            , <Ago at={since} />
+          </>
+        )}
+      </>
+    )
 
 /** The geometry of the tiles, as the style sheet made it. */
 interface Shape {
@@ -157,7 +172,7 @@ export const Tiles = ({ place, tiles }: { tiles: ReadonlyArray<Tile>; place: Pla
         class={`tile ${host.state}`}
         href={addressOfHost(host.id)}
         tabIndex={index === reached ? 0 : -1}
-        title={`${host.name}: ${detailOf(host)}`}
+        title={`${host.name}: ${host.state}${host.reason === null ? "" : `, ${host.reason}`}`}
         onFocus={() => {
           place.hostId = host.id
           setReachedId(host.id)
@@ -169,10 +184,12 @@ export const Tiles = ({ place, tiles }: { tiles: ReadonlyArray<Tile>; place: Pla
         <span class="name">
           <span aria-hidden="true">{sign[host.state]}</span> {host.name}
         </span>
+        <span class="of">
+          <Detail host={host} />
+        </span>
         {alerts[0] === undefined ?
           null :
           <Badge severity={alerts[0].severity}>{counted(alerts.length, "alert")}</Badge>}
-        <span class="of">{detailOf(host)}</span>
       </a>
     </li>
   )
