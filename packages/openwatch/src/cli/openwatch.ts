@@ -20,6 +20,14 @@ type AnyCommand = Command.Command<any, any, any, unknown, NodeServices.NodeServi
 
 /** The commands, each with what `openwatch --help` says of it, which is what it says of itself. */
 const commands = {
+  init: {
+    summary: "Write files to begin with",
+    load: async (): Promise<AnyCommand> => (await import("./init.ts")).init
+  },
+  config: {
+    summary: "Look at a configuration",
+    load: async (): Promise<AnyCommand> => (await import("./config.ts")).config
+  },
   run: {
     summary: "Watch the fleet and send alerts",
     load: async (): Promise<AnyCommand> => (await import("./run.ts")).run
@@ -35,6 +43,10 @@ const commands = {
   alerts: {
     summary: "Look at alerts, and say what becomes of them",
     load: async (): Promise<AnyCommand> => (await import("./alerts.ts")).alerts
+  },
+  backup: {
+    summary: "Copy what is stored to a file",
+    load: async (): Promise<AnyCommand> => (await import("./backup.ts")).backup
   }
 } as const
 

@@ -69,7 +69,7 @@ const formatJson = (file: string, { host, outcome, scan, scanId, score }: DriftD
 
 const optionsOf = Effect.fnUntraced(function*(file: Option.Option<string>) {
   if (Option.isNone(file)) return { hostOf: TargetHosts.make([]) }
-  const configuration = yield* Configuration.load(file.value, process.env)
+  const configuration = yield* Configuration.loadForScans(file.value)
   const hosts = yield* Inventory.hostsOf(configuration.inventory)
   return { hostOf: TargetHosts.make(hosts), thresholds: configuration.driftThresholds }
 })

@@ -189,6 +189,9 @@ const decodeFile = YamlFile.decode(ConfigurationFile, {
 /** The variables of the environment, by name. */
 export type Environment = Secret.Environment
 
+/** A path of the file: relative ones begin at its folder. */
+const relativeTo = (file: string, path: string): string => isAbsolute(path) ? path : join(dirname(file), path)
+
 /** Reads a configuration from the text of its file. `file` is named in errors, and relative paths begin at its folder. */
 export const parse = (
   file: string,
@@ -199,7 +202,7 @@ export const parse = (
   if (Result.isFailure(decoded)) return Result.fail(new ConfigurationError({ file, problems: decoded.failure }))
   const { alerts, channels: given, drift, http: httpEntry, inventory, liveness, nats: natsEntry, retention, scans } =
     decoded.success
-  const relativeToFile = (path: string) => isAbsolute(path) ? path : join(dirname(file), path)
+  const relativeToFile = (path: string) => relativeTo(file, path)
 
   const problems: Array<string> = []
   const nats = natsEntry === undefined
@@ -262,6 +265,20 @@ export const parse = (
     http: Result.getOrUndefined(http)
   })
 }
+
+/** What those need of a configuration who take in scans. Nothing is taken from the environment: they need no secrets. */
+export const loadForScans = Effect.fn("Configuration.loadForScans")(function*(file: string) {
+  const text = yield* YamlFile.readText(file).pipe(
+    Effect.mapError(({ problem }) => new ConfigurationError({ file, problems: [problem] }))
+  )
+  const fail = (problems: ConfigurationError["problems"]) => new ConfigurationError({ file, problems })
+  const { drift, inventory } = yield* Effect.mapError(Effect.fromResult(decodeFile(text)), fail)
+  const driftThresholds = yield* Effect.mapError(
+    Effect.fromResult(Drift.makeThresholds(drift ?? {})),
+    ({ message }) => fail([`drift: ${message}`])
+  )
+  return { inventory: inventory === undefined ? undefined : relativeTo(file, inventory), driftThresholds }
+})
 
 /** Reads a configuration from its file, and what it takes from the environment from there. */
 export const load = Effect.fn("Configuration.load")(function*(file: string, environment: Environment) {

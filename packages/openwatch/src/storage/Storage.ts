@@ -102,7 +102,8 @@ const migrate = (database: string) =>
       ))
   )
 
-const sqliteFile = Effect.fnUntraced(function*(location: DataFolder, mustExist: boolean) {
+/** The file of SQLite in a data folder. The folder is made private where it is not, unless the file has to be there already. */
+export const sqliteFile = Effect.fnUntraced(function*(location: DataFolder, mustExist: boolean) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const file = path.join(location.path, "openwatch.sqlite")

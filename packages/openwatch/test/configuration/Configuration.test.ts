@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Configuration, Host, hostIdFromName } from "@openwatch/openwatch"
-import { Duration, Effect, Redacted, Result } from "effect"
+import { Duration, Effect, FileSystem, Redacted, Result } from "effect"
 import { readFileSync } from "node:fs"
 
 const parse = (text: string, environment: Configuration.Environment = {}) =>
@@ -589,4 +589,34 @@ nats:
       const error = yield* Effect.flip(Configuration.load("not/there.yaml", {}))
       assert.strictEqual(error.message, "configuration not/there.yaml: no such file")
     }).pipe(Effect.provide(NodeServices.layer)))
+})
+
+describe("what those need who take in scans", () => {
+  const load = (text: string) =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const file = `${folder}/openwatch.yaml`
+      yield* fs.writeFileString(file, text)
+      const { driftThresholds, inventory } = yield* Configuration.loadForScans(file)
+      return { driftThresholds, inventory: inventory?.replace(folder, "") }
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+
+  it.effect("is the inventory and the thresholds, and no secret of a channel or the page", () =>
+    Effect.gen(function*() {
+      const text = "inventory: hosts.yaml\ndrift: { major: 20 }\nchannels: [{ type: slack, url_env: NOT_SET }]\n" +
+        "http: { token_env: NOT_SET }\n"
+      assert.deepStrictEqual(yield* load(text), {
+        inventory: "/hosts.yaml",
+        driftThresholds: { major: 20, minor: 5, improvement: 5 }
+      })
+      assert.deepStrictEqual((yield* load("scans: a\nliveness: false")).inventory, undefined)
+    }))
+
+  it.effect("is refused where it is wrong", () =>
+    Effect.gen(function*() {
+      const problems = (text: string) => Effect.map(Effect.flip(load(text)), (error) => String(error))
+      assert.match(yield* problems("inventory: a\ndrift: { major: 1 }"), /drift: /)
+      assert.match(yield* problems("inventory: a\nchannels: [{ type: pigeon }]"), /channels\[0\]\.type: /)
+    }))
 })

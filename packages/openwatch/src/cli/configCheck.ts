@@ -1,0 +1,59 @@
+/**
+ * `openwatch config check`: would `openwatch run` start with these files?
+ */
+import { Console, Effect } from "effect"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Configuration from "../configuration/Configuration.ts"
+import * as Inventory from "../inventory/Inventory.ts"
+
+const file = Argument.String("CONFIG.yaml").pipe(
+  Argument.withDescription("The configuration (default: openwatch.yaml)"),
+  Argument.withDefault("openwatch.yaml")
+)
+
+const counted = (count: number, what: string) => `${count} ${count === 1 ? what : `${what}s`}`
+
+/** What a configuration says, in a few lines. */
+const describe = (configuration: Configuration.Configuration, hosts: number): ReadonlyArray<string> => {
+  const { channels, http, inventory, nats, probesHosts, routesAlerts, scans } = configuration
+  const names = channels.map(({ name }) => name).join(", ")
+  return [
+    inventory === undefined
+      ? "no inventory"
+      : `${counted(hosts, "host")} in ${inventory}${probesHosts ? "" : ", which are not probed"}`,
+    scans === undefined ? "no folder of scans" : `scans from the folder ${scans}`,
+    routesAlerts ? `alerts go to ${counted(channels.length, "channel")}: ${names}` : "no alerts are raised",
+    ...(nats === undefined ? [] : [`joined to others by NATS as ${nats.source}`]),
+    http === undefined
+      ? "no live page"
+      : `the live page is at ${http.host}, port ${http.port}, ${
+        http.token === undefined ? "for this machine" : "with a token"
+      }`
+  ]
+}
+
+/** The command: says all that is wrong with the configuration, or else with its inventory. */
+export const configCheck = Command.make(
+  "check",
+  { file },
+  Effect.fnUntraced(function*({ file }) {
+    const configuration = yield* Configuration.load(file, process.env)
+    const hosts = yield* Inventory.hostsOf(configuration.inventory)
+    yield* Configuration.checkTags(configuration, hosts)
+    yield* Console.log([`${file} is right:`, ...describe(configuration, hosts.length)].join("\n  "))
+  })
+).pipe(
+  Command.withDescription(
+    "Check a configuration and its inventory as `openwatch run` does before it starts: all that is wrong is named with its place " +
+      "in the file and what is expected there. Secrets are looked for in this environment. Nothing is started or stored."
+  ),
+  Command.withShortDescription("Check a configuration and its inventory"),
+  Command.withExamples([
+    { command: "openwatch config check", description: "Check ./openwatch.yaml" },
+    {
+      command: "openwatch config check /etc/openwatch/openwatch.yaml && systemctl restart openwatch",
+      description: "Restart only with what will start"
+    }
+  ])
+)
