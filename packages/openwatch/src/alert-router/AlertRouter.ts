@@ -23,6 +23,7 @@ import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
 import * as Deliveries from "./Deliveries.ts"
 import { HostLabel } from "./HostLabel.ts"
 import { HostTags } from "./HostTags.ts"
+import * as Sending from "./Sending.ts"
 
 /** How the router judges and how long it tries. */
 export interface Options {
@@ -128,7 +129,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
 
   const timeToLive = options?.timeToLive ?? defaultTimeToLive
   if (!Duration.between(timeToLive, timeToLiveRange)) return yield* new InvalidTimeToLive({ timeToLive })
-  const retryFor = options?.retryFor ?? Deliveries.defaultRetryFor
+  const retryFor = options?.retryFor ?? Sending.defaultRetryFor
 
   const counts = { received: 0, routed: 0, deduped: 0, persistFailed: 0 }
   const channelFailures = new Map(channels.map(({ name }) => [name, 0]))
@@ -147,13 +148,14 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     yield* Effect.addFinalizer(() => Effect.flatMap(metrics, onStop))
   }
 
+  const served: Array<Effect.Success<ReturnType<typeof Deliveries.serve>>> = []
   for (const channel of channels) {
     const { name } = channel
     const onFailure = Effect.suspend(() => {
       channelFailures.set(name, (channelFailures.get(name) ?? 0) + 1)
       return Metric.update(Metric.withAttributes(channelFailuresTotal, { channel: name }), 1)
     })
-    yield* Deliveries.serve(channel, { retryFor, onFailure })
+    served.push(yield* Deliveries.serve(channel, { retryFor, onFailure }))
   }
 
   /** Of channels that are not there any more, what is due is given up in the end, and then their positions. */
@@ -215,7 +217,11 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   })
   // The first to run: what is due is stored, then sent.
   yield* Effect.addFinalizer(() =>
-    Effect.timeoutOption(Effect.andThen(events.awaitIdle, alerts.awaitIdle), stopTimeout)
+    events.awaitIdle.pipe(
+      Effect.andThen(alerts.awaitIdle),
+      Effect.andThen(Effect.forEach(served, ({ settle }) => settle, { concurrency: "unbounded" })),
+      Effect.timeoutOption(stopTimeout)
+    )
   )
 
   return AlertRouter.of({ metrics })

@@ -112,12 +112,17 @@ const make = Effect.gen(function*() {
 
     recordAttempt: (told, channel, { lastError, state }) => {
       const recording = Effect.gen(function*() {
-        const deliveredAt = state === "delivered" ? yield* Clock.currentTimeMillis : null
+        const deliveredAt = state === "delivered" ? yield* Clock.currentTimeMillis : undefined
         for (const each of told) {
-          yield* sql`UPDATE deliveries
-            SET state = ${state}, attempts = attempts + 1, last_error = ${
-            lastError ?? null
-          }, delivered_at = ${deliveredAt}
+          yield* sql`UPDATE deliveries SET ${
+            sql.update({
+              state,
+              last_error: lastError ?? null,
+              ...(deliveredAt === undefined ? {} : { delivered_at: deliveredAt }),
+              // What is told again waits again.
+              ...(state === "pending" ? {} : { gathered_at: null })
+            })
+          }, attempts = attempts + 1
             WHERE ${isOf(each, channel)}`
         }
       })

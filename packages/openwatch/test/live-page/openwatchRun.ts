@@ -27,7 +27,13 @@ export const makeFolder = Effect.fnUntraced(function*(http: object | false, host
   yield* writeHosts(folder, hosts)
   yield* fs.writeFileString(
     `${folder}/openwatch.yaml`,
-    JSON.stringify({ inventory: "hosts.yaml", scans: "scans", liveness: { failure_threshold: 1 }, http })
+    JSON.stringify({
+      inventory: "hosts.yaml",
+      scans: "scans",
+      liveness: { failure_threshold: 1 },
+      http,
+      channels: [{ type: "console", group_wait: 0 }]
+    })
   )
   return folder
 })

@@ -1,0 +1,132 @@
+/**
+ * What a channel that people read is sent as one message: all that comes within a while.
+ *
+ * The first alert waits for others for a short time. What comes after its message waits until the next is due. What waits is
+ * in the store, so that a restart sends it, and one that cannot be sent is tried again together with what has come since.
+ */
+import type { Outbox } from "@openwatch/event-bus-sql"
+import { Cause, Clock, Deferred, Duration, Effect, Latch } from "effect"
+import type { AlertStoreError } from "../alert-store/AlertStore.ts"
+import { DeliveryStore, type Gathered, type Told } from "../alert-store/DeliveryStore.ts"
+import type { ChannelError, Grouping } from "./AlertChannel.ts"
+import { AlertOutbox } from "./AlertOutbox.ts"
+import { pauseAfter, type Sending, untilStored } from "./Sending.ts"
+import { holds } from "./Suppression.ts"
+
+/** How long after a fault of this program, which is no failure of the channel, it goes on. */
+const afterFault = "1 minute"
+
+/** The groups of one channel. */
+export interface Groups {
+  /** Has what is told wait for its message. */
+  readonly add: (told: Told) => Effect.Effect<void, AlertStoreError | Outbox.OutboxError>
+  /** Sends what waits now, and completes when it is sent or has failed. Nothing waits for others from then on. */
+  readonly settle: Effect.Effect<void>
+}
+
+/** Sends until the scope closes. */
+export const make = Effect.fnUntraced(function*(
+  channel: string,
+  grouping: Grouping,
+  { attempt, failed, isOver, succeeded }: Sending
+) {
+  const store = yield* DeliveryStore
+  const outbox = yield* AlertOutbox
+  const [wait, interval] = [Duration.toMillis(grouping.wait), Duration.toMillis(grouping.interval)]
+  const changed = yield* Latch.make(false)
+  const stopping = yield* Deferred.make<void>()
+  const settled = yield* Deferred.make<void>()
+  let lastSentAt: number | undefined = undefined
+  let failures = 0
+
+  const gathered = untilStored(store.gathered(channel))
+
+  /** How long the first of these is still to wait. No longer than is usual, where somebody has set the clock back. */
+  const pauseFor = ([first]: ReadonlyArray<Gathered>, now: number): number => {
+    const sinceFirst = Math.max(0, now - first!.gatheredAt)
+    const sinceLast = lastSentAt === undefined ? Infinity : Math.max(0, now - lastSentAt)
+    return Math.max(0, wait - sinceFirst, interval - sinceLast)
+  }
+
+  const giveUp = Effect.fnUntraced(function*(overdue: ReadonlyArray<Told>, { message }: ChannelError) {
+    if (overdue.length === 0) return
+    yield* untilStored(store.recordAttempt(overdue, channel, { state: "given_up", lastError: message }))
+    // The consumer has let them pass. Told again, they are its dead letters: on the page, and to be sent again from there.
+    yield* untilStored(outbox.publishAll(overdue))
+  })
+
+  /** Sends all that waits. Returns how long to wait after a failure. */
+  const send = Effect.fnUntraced(function*(waiting: ReadonlyArray<Gathered>) {
+    const all = waiting.map(({ told }) => told)
+    const failure = yield* attempt(() => grouping.send(all))
+    if (failure === undefined) {
+      yield* untilStored(store.recordAttempt(all, channel, { state: "delivered" }))
+      lastSentAt = yield* Clock.currentTimeMillis
+      failures = 0
+      yield* succeeded
+      return undefined
+    }
+    failures++
+    const now = yield* Clock.currentTimeMillis
+    const overdue: Array<Told> = []
+    const others: Array<Told> = []
+    for (const { dueSince, told } of waiting) {
+      if (isOver(failure, dueSince, now)) overdue.push(told)
+      else others.push(told)
+    }
+    if (others.length > 0) {
+      yield* untilStored(store.recordAttempt(others, channel, { state: "pending", lastError: failure.message }))
+    }
+    yield* giveUp(overdue, failure)
+    yield* failed({ failure, overdue, others, attempts: failures })
+    return yield* pauseAfter(failures, failure)
+  })
+
+  const unlessStopping = (millis: Duration.Input) => Effect.raceFirst(Effect.sleep(millis), Deferred.await(stopping))
+
+  /** Sends one message, once it is time. Returns whether there may be another. */
+  const turn = Effect.gen(function*() {
+    yield* Latch.close(changed)
+    const first = yield* gathered
+    if (first.length === 0) {
+      if (Deferred.isDoneUnsafe(stopping)) return false
+      yield* Effect.raceFirst(changed.await, Deferred.await(stopping))
+      return true
+    }
+    lastSentAt ??= yield* untilStored(store.lastDeliveredAt(channel))
+    const pause = pauseFor(first, yield* Clock.currentTimeMillis)
+    if (pause > 0) yield* unlessStopping(pause)
+    // What was silenced meanwhile is held back now.
+    const waiting = yield* Effect.filter(
+      yield* gathered,
+      ({ told }) =>
+        told._tag === "AlertRaised"
+          ? Effect.map(untilStored(holds(told.alert, channel)), (isHeld) => !isHeld)
+          : Effect.succeed(true)
+    )
+    const afterFailure = waiting.length === 0 ? undefined : yield* send(waiting)
+    if (afterFailure === undefined) return true
+    if (Deferred.isDoneUnsafe(stopping)) return false
+    yield* unlessStopping(afterFailure)
+    return true
+  })
+
+  const work = turn.pipe(
+    Effect.catchCause((cause) =>
+      Cause.hasInterrupts(cause)
+        ? Effect.failCause(cause)
+        : Effect.logError(`What is to be sent to "${channel}" cannot be sent`, cause).pipe(
+          Effect.andThen(unlessStopping(afterFault)),
+          Effect.map(() => !Deferred.isDoneUnsafe(stopping))
+        )
+    ),
+    Effect.repeat({ while: (goesOn) => goesOn })
+  )
+  yield* work.pipe(Effect.ensuring(Deferred.succeed(settled, undefined)), Effect.forkScoped)
+
+  const groups: Groups = {
+    add: (told) => Effect.andThen(untilStored(store.gather(told, channel)), Latch.open(changed)),
+    settle: Effect.andThen(Deferred.succeed(stopping, undefined), Deferred.await(settled))
+  }
+  return groups
+})

@@ -1,0 +1,292 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  type AlertChannel,
+  AlertChannels,
+  AlertOutbox,
+  AlertRouter,
+  AlertStore,
+  ChannelError,
+  HeartbeatPulse,
+  hostIdFromName,
+  SqlAlertStore,
+  SqlDeliveryStore,
+  Storage,
+  SystemOutbox
+} from "@openwatch/openwatch"
+import { DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { storeIn } from "../../src/events/SystemOutbox.ts"
+import { outboxes } from "../storage/Database.ts"
+
+const dataFolder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped()).pipe(
+  Effect.map((path): Storage.Location => ({ _tag: "DataFolder", path })),
+  Effect.provide(NodeServices.layer)
+)
+
+type Router = AlertStore.AlertStore | SystemOutbox | AlertOutbox
+
+/** Runs on a folder with a router that has this channel, and gives it the ten seconds that stopping may take. */
+const running =
+  (location: Storage.Location, channel: AlertChannel, retryFor = Duration.hours(24)) =>
+  <A, E>(effect: Effect.Effect<A, E, Router>) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const layer = AlertRouter.layer({ retryFor }).pipe(
+        Layer.provide(AlertChannels.layer([channel])),
+        Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, SqlDeliveryStore.layer, outboxes)),
+        Layer.provide(Storage.layer(location)),
+        Layer.provide(NodeServices.layer),
+        Layer.fresh
+      )
+      const context = yield* Layer.buildWithScope(layer, scope)
+      const exit = yield* Effect.exit(Effect.provide(effect, context))
+      const stopping = yield* Effect.forkChild(Scope.close(scope, exit))
+      yield* settle
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(stopping)
+      return yield* exit
+    })
+
+/** Lets all happen that happens without time passing. */
+const settle = Effect.andThen(Effect.repeat(Effect.yieldNow, { times: 300 }), TestClock.adjust(0))
+
+/** Lets time pass in steps of a second, each of which has its consequences. */
+const pass = (seconds: number) =>
+  Effect.repeat(Effect.andThen(TestClock.adjust("1 second"), settle), { times: seconds - 1 })
+
+/** Has hosts go down, or come back. */
+const change = Effect.fnUntraced(function*(reachable: boolean, ...names: ReadonlyArray<string>) {
+  const outbox = yield* SystemOutbox
+  for (const name of names) {
+    yield* Effect.orDie(
+      storeIn(outbox)(
+        new HeartbeatPulse({
+          hostId: hostIdFromName(name),
+          host: { name },
+          reachable,
+          priorReachable: !reachable,
+          responseTimeMs: 0,
+          occurredAt: yield* DateTime.now
+        })
+      )
+    )
+  }
+  yield* outbox.awaitIdle
+  yield* settle
+})
+const down = (...names: ReadonlyArray<string>) => change(false, ...names)
+
+const now = Effect.map(DateTime.now, (time) => DateTime.toEpochMillis(time) / 1_000)
+
+/** A channel that groups for ten seconds, then for five minutes, and keeps when it sent what. */
+const grouping = (answer: (messages: number) => Effect.Effect<void, ChannelError> = () => Effect.void) => {
+  const messages: Array<readonly [seconds: number, hosts: ReadonlyArray<string | undefined>]> = []
+  let count = 0
+  const channel: AlertChannel = {
+    name: "mail",
+    requiredTags: {},
+    send: () => Effect.die("one by one"),
+    sendEnding: () => Effect.die("one by one"),
+    grouping: {
+      wait: Duration.seconds(10),
+      interval: Duration.minutes(5),
+      send: (told) =>
+        Effect.gen(function*() {
+          yield* Effect.suspend(() => answer(++count))
+          messages.push([
+            yield* now,
+            told.map(({ _tag, alert }) => `${alert.host?.name}${_tag === "AlertEnded" ? " over" : ""}`)
+          ])
+        })
+    }
+  }
+  return { channel, messages, attempts: () => count }
+}
+
+const deliveries = Effect.flatMap(AlertStore.AlertStore, (store) => store.list()).pipe(
+  Effect.map((alerts) =>
+    alerts.toReversed().map(({ alert, deliveries: [delivery] }) => `${alert.host?.name} ${delivery?.state}`)
+  )
+)
+
+const away = (isRetryable = true) => Effect.fail(new ChannelError({ message: "away", isRetryable }))
+
+const deadLetters = Effect.flatMap(AlertOutbox, (outbox) => Stream.runCollect(outbox.deadLetters()))
+
+describe("what a channel that groups is sent", () => {
+  // @spec system-alert-router
+  // @ac AC-38
+  it.effect(
+    "[system-alert-router/AC-38] what comes within a while is one message, and stragglers are in the next",
+    () => {
+      const { channel, messages } = grouping()
+      const many = Array.from({ length: 40 }, (_, n) => `host-${n}`)
+      return Effect.gen(function*() {
+        yield* down(...many)
+        yield* pass(8)
+        yield* down("late")
+        yield* pass(1)
+        assert.deepStrictEqual(messages, [])
+        yield* pass(1)
+        assert.deepStrictEqual(messages, [[10, [...many, "late"]]])
+        yield* pass(20)
+        yield* down("straggler")
+        yield* pass(100)
+        yield* down("last")
+        yield* change(true, "late")
+        yield* pass(179)
+        assert.strictEqual(messages.length, 1)
+        yield* pass(1)
+        assert.deepStrictEqual(messages.slice(1), [[310, ["straggler", "last", "late"]]])
+        yield* pass(400)
+        yield* down("another day")
+        yield* pass(10)
+        assert.deepStrictEqual(messages.slice(2), [[720, ["another day"]]])
+        assert.isTrue((yield* deliveries).every((delivery) => delivery.endsWith("delivered")))
+      }).pipe((program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)), Effect.scoped)
+    },
+    60_000
+  )
+
+  // @spec system-alert-router
+  // @ac AC-39
+  it.effect(
+    "[system-alert-router/AC-39] what waited when the process ended in the middle is one message of the next",
+    () =>
+      Effect.gen(function*() {
+        const folder = yield* dataFolder
+        const hanging = grouping(() => Effect.never)
+        yield* running(folder, hanging.channel)(Effect.gen(function*() {
+          yield* down("a", "b", "c")
+          yield* pass(12)
+          yield* down("d")
+        }))
+        assert.strictEqual(hanging.attempts(), 1)
+        const { channel, messages } = grouping()
+        yield* running(folder, channel)(Effect.gen(function*() {
+          yield* settle
+          yield* pass(10)
+          assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a", "b", "c", "d"]])
+          yield* pass(400)
+        }))
+        assert.strictEqual(messages.length, 1)
+      }).pipe(Effect.scoped),
+    60_000
+  )
+
+  it.effect("after a restart, the next message keeps its distance to the last", () =>
+    Effect.gen(function*() {
+      const folder = yield* dataFolder
+      const { channel, messages } = grouping()
+      const run = running(folder, channel)
+      yield* run(Effect.andThen(down("a"), pass(10)))
+      yield* run(Effect.andThen(down("b"), pass(200)))
+      assert.deepStrictEqual(messages[0], [10, ["a"]])
+      // It was stopped after 220 seconds, and what waits is sent then.
+      assert.deepStrictEqual(messages[1], [220, ["b"]])
+      yield* run(Effect.andThen(down("c"), pass(289)))
+      assert.deepStrictEqual(messages[2], [519, ["c"]])
+    }).pipe(Effect.scoped), 60_000)
+
+  // @spec system-alert-router
+  // @ac AC-40
+  it.effect("[system-alert-router/AC-40] what fails is tried again as one message, with what has come since", () => {
+    const { channel, messages } = grouping((attempt) => attempt < 4 ? away() : Effect.void)
+    const lines: Array<string> = []
+    const logger = Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])
+    return Effect.gen(function*() {
+      yield* down("a", "b")
+      yield* pass(11)
+      yield* down("c")
+      yield* pass(20)
+      assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a", "b", "c"]])
+      assert.deepStrictEqual(lines.filter((line) => line.includes(`"mail"`)), [
+        `2 alerts are not delivered to "mail": away; they are tried again for 1d, and so is what comes after them`,
+        `The channel "mail" takes alerts again`
+      ])
+    }).pipe(
+      (program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)),
+      Effect.scoped,
+      Effect.provide(logger)
+    )
+  }, 60_000)
+
+  // @spec system-alert-router
+  // @ac AC-41
+  it.effect(
+    "[system-alert-router/AC-41] what is refused is a dead letter each, and sent again with the next message",
+    () => {
+      const { channel, messages } = grouping((attempt) => attempt === 1 ? away(false) : Effect.void)
+      return Effect.gen(function*() {
+        yield* down("a", "b")
+        yield* pass(10)
+        assert.deepStrictEqual(yield* deliveries, ["a given_up", "b given_up"])
+        const letters = yield* deadLetters
+        assert.deepStrictEqual(letters.map(({ event }) => event?.alert.host?.name), ["a", "b"])
+        yield* (yield* AlertOutbox).requeue(letters.slice(1))
+        yield* down("c")
+        yield* pass(11)
+        assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["b", "c"]])
+        assert.deepStrictEqual(yield* deliveries, ["a given_up", "b delivered", "c delivered"])
+        assert.strictEqual((yield* deadLetters).length, 1)
+      }).pipe((program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)), Effect.scoped)
+    },
+    60_000
+  )
+
+  it.effect("what could not be sent for too long is given up, and what is newer is not", () => {
+    const { channel } = grouping(() => away())
+    return Effect.gen(function*() {
+      yield* down("old")
+      yield* TestClock.adjust("50 minutes")
+      yield* settle
+      yield* down("new")
+      yield* TestClock.adjust("25 minutes")
+      yield* settle
+      assert.deepStrictEqual(yield* deliveries, ["old given_up", "new pending"])
+      assert.deepStrictEqual((yield* deadLetters).map(({ event }) => event?.alert.host?.name), ["old"])
+    }).pipe(
+      (program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel, Duration.hours(1))(program)),
+      Effect.scoped
+    )
+  }, 60_000)
+
+  it.effect("a stop sends what waits, and does not wait for one that takes nothing", () =>
+    Effect.gen(function*() {
+      const folder = yield* dataFolder
+      const { channel, messages } = grouping()
+      yield* running(folder, channel)(down("a", "b"))
+      assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a", "b"]])
+      const failing = grouping(() => away())
+      yield* running(folder, failing.channel)(down("c"))
+      assert.strictEqual(failing.attempts(), 1)
+    }).pipe(Effect.scoped), 60_000)
+
+  it.effect("what was silenced while it waited is not in the message", () => {
+    const { channel, messages } = grouping()
+    return Effect.gen(function*() {
+      yield* down("a", "b")
+      const store = yield* AlertStore.AlertStore
+      const [b] = yield* store.list()
+      const silence = { action: "silence", who: "ada", why: "" } as const
+      yield* store.change([b!.alert.id], silence, () => Effect.void)
+      yield* pass(10)
+      assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a"]])
+      assert.deepStrictEqual(yield* deliveries, ["a delivered", "b held"])
+    }).pipe((program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)), Effect.scoped)
+  }, 60_000)
+
+  it.effect("a clock that is set back delays nothing for longer than usual", () => {
+    const { channel, messages } = grouping()
+    return Effect.gen(function*() {
+      yield* TestClock.adjust("1 day")
+      yield* down("a")
+      yield* pass(10)
+      yield* TestClock.setTime(0)
+      yield* down("b")
+      yield* pass(300)
+      assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a"], ["b"]])
+    }).pipe((program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)), Effect.scoped)
+  }, 60_000)
+})
