@@ -37,8 +37,6 @@ export interface AlertChannel extends Routing {
   readonly sendEnding?: (ending: AlertEnded) => Effect.Effect<void, ChannelError>
   /** Where what comes within a while is sent as one message. */
   readonly grouping?: Grouping | undefined
-  /** Sends an alert that is none, now. Returns what came back, in words. */
-  readonly test?: (alert: Alert) => Effect.Effect<string, ChannelError>
 }
 
 /** How a channel sends several at a time. */

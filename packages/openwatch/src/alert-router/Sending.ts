@@ -16,7 +16,7 @@ import { FailingChannels } from "./FailingChannels.ts"
 export const defaultRetryFor: Duration.Duration = Duration.hours(24)
 
 /** One attempt to send may take this long. */
-const sendTimeout = Duration.seconds(10)
+export const sendTimeout = Duration.seconds(10)
 
 const firstPause = 1_000
 const longestPause = 600_000

@@ -3,19 +3,19 @@
  */
 import { type DateTime, Effect } from "effect"
 import type * as HttpClient from "effect/http/HttpClient"
-import type { AlertChannel } from "../alert-router/AlertChannel.ts"
 import type { ChannelConfiguration } from "../configuration/ChannelConfiguration.ts"
 import * as Console from "./Console.ts"
 import * as Email from "./Email.ts"
 import * as PagerDuty from "./PagerDuty.ts"
 import * as Slack from "./Slack.ts"
 import * as Teams from "./Teams.ts"
+import type { TestableChannel } from "./TestAlert.ts"
 import * as Webhook from "./Webhook.ts"
 
 /** Makes a channel. */
 export const makeOne = (
   channel: ChannelConfiguration
-): Effect.Effect<AlertChannel, never, DateTime.CurrentTimeZone | HttpClient.HttpClient> => {
+): Effect.Effect<TestableChannel, never, DateTime.CurrentTimeZone | HttpClient.HttpClient> => {
   switch (channel.type) {
     case "console":
       return Console.make(channel)

@@ -2,9 +2,10 @@
  * A channel that people read: what comes within a while is one message there.
  */
 import { Duration, Effect } from "effect"
-import { type AlertChannel, type ChannelError, type Routing } from "../alert-router/AlertChannel.ts"
+import type { ChannelError, Routing } from "../alert-router/AlertChannel.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import { make as makeMessage, type Message, type Told } from "./Message.ts"
+import type { TestableChannel } from "./TestAlert.ts"
 
 /** How messages are grouped. */
 export interface GroupingOptions {
@@ -18,7 +19,7 @@ export interface GroupingOptions {
 export const make = (
   { groupInterval, groupWait, minSeverity, name, requiredTags }: Routing & Partial<GroupingOptions>,
   deliver: (message: Message, told: ReadonlyArray<Told>) => Effect.Effect<string, ChannelError>
-): AlertChannel => {
+): TestableChannel => {
   const send = (told: ReadonlyArray<Told>) => deliver(makeMessage(told), told)
   return {
     name,

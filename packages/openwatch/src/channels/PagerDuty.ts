@@ -8,9 +8,10 @@
 import { DateTime, Effect, Redacted } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type { Alert, Severity } from "../alert-router/Alert.ts"
-import type { AlertChannel, Routing } from "../alert-router/AlertChannel.ts"
+import type { Routing } from "../alert-router/AlertChannel.ts"
 import { ask } from "./http.ts"
 import { factsOf, hostOf, keysOf, titleOf, type Told } from "./Message.ts"
+import type { TestableChannel } from "./TestAlert.ts"
 
 /** PagerDuty knows four, and nobody is to be woken up for the last. */
 const severities: { readonly [S in Severity]: string } = {
@@ -61,7 +62,7 @@ export const eventOf = (told: Told): Record<string, unknown> | undefined => {
 export const make = (
   options: Routing & { readonly routingKey: Redacted.Redacted; readonly url: Redacted.Redacted }
 ) =>
-  Effect.map(HttpClient.HttpClient, (client): AlertChannel => {
+  Effect.map(HttpClient.HttpClient, (client): TestableChannel => {
     const requestOf = (event: Record<string, unknown>) => ({
       url: options.url,
       body: JSON.stringify({ routing_key: Redacted.value(options.routingKey), ...event })

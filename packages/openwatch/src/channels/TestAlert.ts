@@ -4,7 +4,14 @@
 import { Clock, DateTime, Effect } from "effect"
 import { v7 } from "uuid"
 import { Alert } from "../alert-router/Alert.ts"
+import type { AlertChannel, ChannelError } from "../alert-router/AlertChannel.ts"
 import { hostIdFromName } from "../inventory/Host.ts"
+
+/** A channel that can be tested. */
+export interface TestableChannel extends AlertChannel {
+  /** Sends an alert that is none, now. Returns what came back, in words. */
+  readonly test: (alert: Alert) => Effect.Effect<string, ChannelError>
+}
 
 const host = "openwatch-test"
 const hostId = hostIdFromName(host)

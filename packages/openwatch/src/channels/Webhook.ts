@@ -19,11 +19,12 @@ import { Clock, Effect, Redacted, Schema } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import { createHmac } from "node:crypto"
 import { Alert } from "../alert-router/Alert.ts"
-import type { AlertChannel, Routing } from "../alert-router/AlertChannel.ts"
+import type { Routing } from "../alert-router/AlertChannel.ts"
 import { AlertEnded } from "../alert-router/AlertOutbox.ts"
 import { ask, type Request, send } from "./http.ts"
 import type { Told } from "./Message.ts"
 import { render, type Template } from "./Template.ts"
+import type { TestableChannel } from "./TestAlert.ts"
 
 /** An alert as text, the body of the request. */
 export const AlertText = Schema.fromJsonString(Schema.toCodecJson(Alert))
@@ -53,7 +54,7 @@ export interface Options extends Routing {
 
 /** Sends each alert to the URL. */
 export const make = ({ body: template, headers = {}, method, minSeverity, name, requiredTags, secret, url }: Options) =>
-  Effect.map(HttpClient.HttpClient, (client): AlertChannel => {
+  Effect.map(HttpClient.HttpClient, (client): TestableChannel => {
     const own = Object.fromEntries(
       Object.entries(headers).map(([header, value]) => [header.toLowerCase(), Redacted.value(value)])
     )

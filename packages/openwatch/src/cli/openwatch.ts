@@ -44,6 +44,10 @@ const commands = {
     summary: "Look at alerts, and say what becomes of them",
     load: async (): Promise<AnyCommand> => (await import("./alerts.ts")).alerts
   },
+  channels: {
+    summary: "Look after the ways by which alerts are sent",
+    load: async (): Promise<AnyCommand> => (await import("./channels.ts")).channels
+  },
   backup: {
     summary: "Copy what is stored to a file",
     load: async (): Promise<AnyCommand> => (await import("./backup.ts")).backup
