@@ -65,7 +65,7 @@ export const formatTable = (
   ].map((line) => line.length <= width ? line : `${line.slice(0, width - 1)}…`)
 
 /** As wide as the terminal; where there is none, a program may be reading, and nothing is cut off. */
-const terminalWidth = () => process.stdout.isTTY ? process.stdout.columns : Infinity
+export const terminalWidth = () => process.stdout.isTTY ? process.stdout.columns : Infinity
 
 /** A time span back from now, or a date, perhaps with a time, in local time where it has no zone. */
 export const parseSince = (text: string): Option.Option<(now: DateTime.Utc) => DateTime.Utc> => {

@@ -15,7 +15,7 @@ import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outage from "../storage/Outage.ts"
 import { type Compared, Scans } from "../storage/Scans.ts"
 import * as Drift from "./Drift.ts"
-import { formerScanIdOf, outcomeOf, type Scan, scanIdOf, scannedAt, score } from "./Scan.ts"
+import { failingOf, formerScanIdOf, outcomeOf, type Scan, scanIdOf, scannedAt, score } from "./Scan.ts"
 import type { ScanTarget } from "./Scan.ts"
 import * as ScanFolder from "./ScanFolder.ts"
 import type { TargetHost } from "./TargetHosts.ts"
@@ -73,7 +73,9 @@ export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, option
     scanId,
     formerScanId: formerScanIdOf(host.id, scan),
     hostId: host.id,
+    hostName: host.name,
     series: scan.series,
+    failing: failingOf(scan),
     score: score(outcome),
     outcome,
     scannedAt: Option.getOrElse(scannedAt(scan), () => occurredAt)

@@ -6,6 +6,7 @@
  */
 import { DateTime, Option, Schema } from "effect"
 import { v5 } from "uuid"
+import type { ChangedRule } from "../events/DriftDetected.ts"
 import type { HostId } from "../events/HostId.ts"
 import type { Series } from "../events/Series.ts"
 
@@ -83,6 +84,15 @@ export const outcomeOf = ({ rules }: Scan): Outcome => {
   const failed: Array<string> = []
   for (const [id, rule] of rules) (rule.passed ? passed : failed).push(id)
   return { passed, failed }
+}
+
+/** The rules that failed. */
+export const failingOf = ({ rules }: Scan): ReadonlyArray<ChangedRule> => {
+  const failing: Array<ChangedRule> = []
+  for (const [id, { passed, severity, title }] of rules) {
+    if (!passed) failing.push({ id, severity, ...(title === undefined ? {} : { title }) })
+  }
+  return failing
 }
 
 /** The share of rules that passed, in percent: passed / (passed + failed) x 100. At least one rule has counted. */

@@ -1,13 +1,14 @@
 /**
  * The scans that were taken in: their scores, and for each series what the next scan is compared with.
  */
-import { Context, DateTime, Effect, Layer, Option, Schema } from "effect"
+import { Array, Context, DateTime, Effect, Layer, Option, Order, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
+import { v5 } from "uuid"
 import { isOpenInSql } from "../alert-store/SqlAlertStore.ts"
 import type { Known } from "../drift-detector/Drift.ts"
-import { Outcome } from "../drift-detector/Scan.ts"
-import type { DriftDetected } from "../events/DriftDetected.ts"
+import { Outcome, severities } from "../drift-detector/Scan.ts"
+import type { ChangedRule, DriftDetected } from "../events/DriftDetected.ts"
 import type { HostId } from "../events/HostId.ts"
 import { keyOf, type Series } from "../events/Series.ts"
 import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
@@ -26,6 +27,10 @@ export interface StoredScan {
 
 /** A scan to be stored. */
 export interface NewScan extends StoredScan {
+  /** What its host is called. */
+  readonly hostName: string
+  /** The rules that failed. */
+  readonly failing: ReadonlyArray<ChangedRule>
   /** The id that an earlier version has given it. */
   readonly formerScanId: string
   readonly outcome: Outcome
@@ -33,6 +38,30 @@ export interface NewScan extends StoredScan {
 
 /** What a scan came to. */
 export type Score = Omit<StoredScan, "hostId">
+
+/** A scan that was taken in. */
+export interface TakenScan extends StoredScan {
+  /** As the inventory calls it now or, where it does not have it, as the scan did. */
+  readonly hostName: string
+  /** How many rules passed and how many failed; not known of scans that an earlier version has taken in. */
+  readonly counts: { readonly passed: number; readonly failed: number } | undefined
+}
+
+/** A scan that was taken in, with the rules that failed. */
+export interface ScanReport extends TakenScan {
+  /** The most severe first; `undefined` where an earlier version has taken it in, which kept none. */
+  readonly failing: ReadonlyArray<ChangedRule> | undefined
+}
+
+/** Which scans to list; all where nothing is said. */
+export interface Filter {
+  /** Of the host with this id or name. */
+  readonly host?: string | undefined
+  /** With the profile of this id, or of the last part of it. */
+  readonly profile?: string | undefined
+  /** At most so many, the newest. */
+  readonly limit?: number | undefined
+}
 
 /** What a comparison gives: the drift to be told, if there is one, and what the next scan is compared with. */
 export interface Compared<A> {
@@ -51,10 +80,16 @@ const scoresAtMost = 1_000
 export class Scans extends Context.Service<Scans, {
   /** What the next scan of a series is compared with; none before its first. */
   readonly known: (hostId: HostId, series: Series) => Effect.Effect<Option.Option<Known>, SqlError.SqlError>
-  /** The score of each host's newest scan, whatever its series. */
+  /** The score of each host's scan that ended last, whatever its series and however it was taken in. */
   readonly lastScores: Effect.Effect<ReadonlyMap<HostId, number>, SqlError.SqlError>
   /** The scores of a host's scans by the time of the scan, oldest first: the last 1,000. */
   readonly scores: (hostId: HostId) => Effect.Effect<ReadonlyArray<Score>, SqlError.SqlError>
+  /** The scans, by when they ended, newest first. */
+  readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<TakenScan>, SqlError.SqlError>
+  /** Those of the scans whose ids begin so: two at most. */
+  readonly find: (idPrefix: string) => Effect.Effect<ReadonlyArray<ScanReport>, SqlError.SqlError>
+  /** The newest scan of each series of a host, the newest first. */
+  readonly newest: (hostId: HostId) => Effect.Effect<ReadonlyArray<ScanReport>, SqlError.SqlError>
   /**
    * Stores a scan and, as an event, the drift that `compare` finds: both or none. One that is stored already is
    * `"known"`, and one that is older than the newest of its series is kept for the `"history"`: neither is compared.
@@ -77,6 +112,24 @@ interface ScoreRow {
   readonly scanned_at: number | bigint
 }
 
+interface TakenRow extends ScoreRow {
+  readonly host_id: HostId
+  readonly name: string
+  readonly passed: number | null
+  readonly failed: number | null
+}
+
+interface ReportRow extends TakenRow {
+  readonly failing: string | null
+}
+
+interface RuleRow {
+  readonly seq: number | bigint
+  readonly rule_id: string
+  readonly title: string | null
+  readonly severity: ChangedRule["severity"]
+}
+
 interface SeriesRow {
   readonly seq: number | bigint
   readonly ended_at: number | bigint
@@ -96,6 +149,25 @@ const knownOf = (row: SeriesRow): Known => ({
   lowest: row.lowest,
   fellFrom: row.fell_from ?? undefined
 })
+
+const takenOf = (row: TakenRow): TakenScan => ({
+  scanId: row.scan_id,
+  hostId: row.host_id,
+  hostName: row.name,
+  series: { benchmark: row.benchmark ?? "", profile: row.profile },
+  score: row.score,
+  scannedAt: DateTime.makeUnsafe(Number(row.scanned_at)),
+  counts: row.passed === null || row.failed === null ? undefined : { passed: row.passed, failed: row.failed }
+})
+
+const ruleNamespace = "8d6f4f0a-51a8-4f0e-9d6b-0f3f6f5f2c11"
+
+/** By which a rule is known to be stored; its id and title may be longer than what an index takes. */
+const keyOfRule = ({ id, severity, title }: ChangedRule): string =>
+  v5(JSON.stringify([id, severity, title ?? null]), ruleNamespace)
+
+// SQLite takes at most 32,766 parameters in a statement.
+const batchSize = 500
 
 /** Whether half of the rules of one are rules of the other, too: then both are of one benchmark, as far as one can tell. */
 const sharesHalf = (before: Outcome, now: Outcome): boolean => {
@@ -148,6 +220,27 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
         orElse: () => Effect.void
       })
 
+    /** The numbers of rules, which are stored once for all scans. */
+    const numbersOf = Effect.fnUntraced(function*(rules: ReadonlyArray<ChangedRule>) {
+      const numbers: Array<number> = []
+      for (const batch of Array.chunksOf(rules, batchSize)) {
+        const rows = Array.map(batch, (rule) => ({
+          key: keyOfRule(rule),
+          rule_id: rule.id,
+          title: rule.title ?? null,
+          severity: rule.severity
+        }))
+        // In one order, so that two who store the same rules do not wait for each other.
+        const sorted = Array.sortWith(rows, ({ key }) => key, Order.String)
+        yield* sql`INSERT INTO rules ${sql.insert(sorted)} ON CONFLICT (key) DO NOTHING`
+        const found = yield* sql<{ seq: number | bigint; key: string }>`SELECT seq, key FROM rules
+          WHERE ${sql.in("key", rows.map(({ key }) => key))}`
+        const byKey = new Map(found.map(({ key, seq }) => [key, Number(seq)]))
+        numbers.push(...rows.map(({ key }) => byKey.get(key)!))
+      }
+      return numbers
+    })
+
     /** Stores a scan. False where it is stored already, perhaps by an earlier version, which told scans by less. */
     const insert = Effect.fnUntraced(function*(scan: NewScan) {
       yield* lock(scan.hostId)
@@ -161,10 +254,16 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
           benchmark: scan.series.benchmark,
           profile: scan.series.profile,
           score: scan.score,
-          scanned_at: DateTime.toEpochMillis(scan.scannedAt)
+          scanned_at: DateTime.toEpochMillis(scan.scannedAt),
+          host_name: scan.hostName,
+          passed: scan.outcome.passed.length,
+          failed: scan.outcome.failed.length
         })
       } ON CONFLICT (scan_id) DO NOTHING RETURNING scan_id`
-      return rows.length > 0
+      if (rows.length === 0) return false
+      const failing = (yield* numbersOf(scan.failing)).join()
+      yield* sql`UPDATE scans SET failing = ${failing} WHERE scan_id = ${scan.scanId}`
+      return true
     })
 
     const remember = (scan: NewScan, { fellFrom, highest, lowest, told }: Known) =>
@@ -183,13 +282,74 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
       } ON CONFLICT (host_id, benchmark, profile) DO UPDATE SET ended_at = excluded.ended_at, score = excluded.score,
         told = excluded.told, highest = excluded.highest, lowest = excluded.lowest, fell_from = excluded.fell_from`
 
+    const taken = sql.literal(`s.scan_id, s.host_id, s.benchmark, s.profile, s.score, s.scanned_at, s.passed, s.failed,
+      COALESCE(NULLIF(i.name, ''), NULLIF(s.host_name, ''), s.host_id) AS name
+      FROM scans AS s LEFT JOIN inventory AS i ON i.host_id = s.host_id`)
+
+    const reportsOf = Effect.fnUntraced(function*(rows: ReadonlyArray<ReportRow>) {
+      const numbers = new Set(
+        rows.flatMap(({ failing }) => failing === null || failing === "" ? [] : failing.split(","))
+      )
+      const rules = new Map<string, ChangedRule>()
+      for (const batch of Array.chunksOf(numbers, batchSize)) {
+        const found = yield* sql<RuleRow>`SELECT seq, rule_id, title, severity FROM rules
+          WHERE ${sql.in("seq", batch.map(Number))}`
+        for (const { rule_id, seq, severity, title } of found) {
+          rules.set(String(seq), { id: rule_id, severity, ...(title === null ? {} : { title }) })
+        }
+      }
+      return rows.map((row): ScanReport => {
+        const failing = row.failing?.split(",").flatMap((number) => rules.get(number) ?? [])
+          .toSorted((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity))
+        return Object.assign(takenOf(row), { failing })
+      })
+    })
+
+    const list = ({ host, limit, profile }: Filter) => {
+      const conditions = [
+        sql`s.scanned_at IS NOT NULL`,
+        ...(host === undefined ? [] : [
+          sql`(s.host_id = ${host.toLowerCase()} OR LOWER(s.host_name) = ${host.toLowerCase()}
+            OR LOWER(i.name) = ${host.toLowerCase()})`
+        ]),
+        ...(profile === undefined ? [] : [
+          sql`(s.profile = ${profile} OR s.profile LIKE ${`%\\_profile\\_${
+            profile.replace(/[\\%_]/g, "\\$&")
+          }`} ESCAPE ${"\\"})`
+        ])
+      ]
+      return sql<TakenRow>`SELECT ${taken} WHERE ${sql.and(conditions)} ORDER BY s.scanned_at DESC, s.seq DESC ${
+        limit === undefined ? sql`` : sql`LIMIT ${limit}`
+      }`
+    }
+
     return Scans.of({
       known: (hostId, series) =>
         Effect.map(find(hostId, series), (row) => Option.map(Option.fromUndefinedOr(row), knownOf)),
+      // A scan of before has no time: then it is that of its series.
       lastScores: Effect.map(
-        sql<{ host_id: HostId; score: number }>`SELECT host_id, score FROM series ORDER BY ended_at, seq`,
-        (rows) => new Map(rows.map(({ host_id, score }) => [host_id, score]))
+        sql<{ host_id: HostId; score: number }>`WITH RECURSIVE hosts (host_id) AS (
+            SELECT MIN(host_id) FROM scans UNION ALL
+            SELECT (SELECT MIN(host_id) FROM scans WHERE scans.host_id > hosts.host_id) FROM hosts WHERE host_id IS NOT NULL
+          ) SELECT host_id, COALESCE(
+            (SELECT score FROM scans WHERE scans.host_id = hosts.host_id AND scanned_at IS NOT NULL
+              ORDER BY scanned_at DESC, seq DESC LIMIT 1),
+            (SELECT score FROM series WHERE series.host_id = hosts.host_id ORDER BY ended_at DESC, seq DESC LIMIT 1)
+          ) AS score FROM hosts WHERE host_id IS NOT NULL`,
+        (rows) => new Map(rows.flatMap(({ host_id, score }) => score === null ? [] : [[host_id, score]]))
       ),
+      list: (filter) => Effect.map(list(filter ?? {}), (rows) => rows.map(takenOf)),
+      find: (idPrefix) =>
+        sql<ReportRow>`SELECT s.failing, ${taken} WHERE s.scanned_at IS NOT NULL
+          AND SUBSTR(s.scan_id, 1, ${idPrefix.length}) = ${idPrefix.toLowerCase()} LIMIT 2`.pipe(
+          Effect.flatMap(reportsOf)
+        ),
+      newest: (hostId) =>
+        sql<ReportRow>`SELECT s.failing, ${taken} WHERE s.host_id = ${hostId} AND s.scanned_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM scans AS newer WHERE newer.host_id = s.host_id AND newer.profile = s.profile
+            AND COALESCE(newer.benchmark, '') = COALESCE(s.benchmark, '')
+            AND (newer.scanned_at, newer.seq) > (s.scanned_at, s.seq))
+          ORDER BY s.scanned_at DESC, s.seq DESC`.pipe(Effect.flatMap(reportsOf)),
       scores: (hostId) =>
         Effect.map(
           sql<ScoreRow>`SELECT scan_id, benchmark, profile, score, scanned_at FROM scans

@@ -297,6 +297,22 @@ const hostHistory = Effect.gen(function*() {
   ) ${clustered}`
 })
 
+/** Which rules failed, by their numbers: each is stored once. Of scans that were taken in before it is not known. */
+const failingRules = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE rules (
+    seq ${sequence(sql)},
+    key TEXT NOT NULL UNIQUE,
+    rule_id TEXT NOT NULL,
+    title TEXT,
+    severity TEXT NOT NULL
+  )`
+  yield* sql`ALTER TABLE scans ADD COLUMN host_name TEXT NOT NULL DEFAULT ''`
+  yield* sql`ALTER TABLE scans ADD COLUMN passed INTEGER`
+  yield* sql`ALTER TABLE scans ADD COLUMN failed INTEGER`
+  yield* sql`ALTER TABLE scans ADD COLUMN failing TEXT`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -308,7 +324,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "7_deliveries_of_ends": deliveriesOfEnds,
   "8_retention": retention,
   "9_lifecycle": lifecycle,
-  "10_host_history": hostHistory
+  "10_host_history": hostHistory,
+  "11_failing_rules": failingRules
 }
 
 /** The version of the schema after the last step. */

@@ -47,6 +47,8 @@ const record = (scanId: string, { id }: Host, benchmark: string, score: number, 
     scans.record({
       scanId,
       formerScanId: `former ${scanId}`,
+      hostName: "",
+      failing: [],
       hostId: id,
       series: { benchmark, profile: "cis" },
       score,

@@ -41,6 +41,8 @@ const pulse = (hostId: HostId, reachable: boolean, millis: number) =>
 const scan = (scanId: string, score: number, millis: number, profile = "cis", hostId = web.id): Scans.NewScan => ({
   scanId,
   formerScanId: `former ${scanId}`,
+  hostName: "",
+  failing: [],
   hostId,
   series: { benchmark: "", profile },
   score,

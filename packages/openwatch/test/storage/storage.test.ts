@@ -293,6 +293,8 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
       const scan = (scanId: string, profile: string, endedAt: number, hostId = web): Scans.NewScan => ({
         scanId,
         formerScanId: `former ${scanId}`,
+        hostName: "",
+        failing: [],
         hostId,
         series: { benchmark: "os", profile },
         score: 90.9,
@@ -691,6 +693,8 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
           const scan: Scans.NewScan = {
             scanId: "1",
             formerScanId: "former 1",
+            hostName: "web",
+            failing: [],
             hostId: web,
             series: { benchmark: "os", profile: "cis" },
             score: 50,
