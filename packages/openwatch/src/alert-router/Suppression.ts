@@ -10,7 +10,9 @@ import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import type { Alert } from "./Alert.ts"
 
 /** Says whether the host of an alert is in maintenance now: no host is where nothing else is provided. */
-export const InMaintenance = Context.Reference<(alert: Alert) => Effect.Effect<boolean, AlertStoreError>>(
+export const InMaintenance = Context.Reference<
+  (alert: Pick<Alert, "hostId" | "tags">) => Effect.Effect<boolean, AlertStoreError>
+>(
   "@openwatch/openwatch/alert-router/InMaintenance",
   { defaultValue: () => () => Effect.succeed(false) }
 )

@@ -44,6 +44,10 @@ const commands = {
     summary: "Look at alerts, and say what becomes of them",
     load: async (): Promise<AnyCommand> => (await import("./alerts.ts")).alerts
   },
+  maintenance: {
+    summary: "Have nothing sent of some hosts for a while",
+    load: async (): Promise<AnyCommand> => (await import("./maintenance.ts")).maintenance
+  },
   channels: {
     summary: "Look after the ways by which alerts are sent",
     load: async (): Promise<AnyCommand> => (await import("./channels.ts")).channels

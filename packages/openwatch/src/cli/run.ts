@@ -29,6 +29,7 @@ import { Probe } from "../liveness/Probe.ts"
 import * as ProbeActivity from "../liveness/ProbeActivity.ts"
 import * as FleetCounts from "../storage/FleetCounts.ts"
 import * as HostStates from "../storage/HostStates.ts"
+import * as Maintenances from "../storage/Maintenances.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as Retention from "../storage/Retention.ts"
 import * as RunLock from "../storage/RunLock.ts"
@@ -160,6 +161,7 @@ export const run = Command.make(
       Layer.provide(Layer.provide(ProbeActivity.layer, Probe.layerTcp())),
       Layer.provide(Nats.layer(configuration)),
       Layer.provide(router(configuration)),
+      Layer.provide(Layer.provide(Maintenances.suppressing(configuration.maintenance), Maintenances.layer)),
       Layer.provide([
         Layer.succeed(HostLabel, (hostId: HostId) => fleet.byId.get(hostId)?.name ?? hostId),
         Layer.succeed(HostTags, (hostId: HostId) => fleet.byId.get(hostId)?.tags ?? {})

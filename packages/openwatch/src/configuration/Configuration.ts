@@ -29,6 +29,7 @@
  *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
  * http:                            # the live page, see `HttpSettings`; false for none
  *   port: 7420
+ * maintenance: ...                 # when nothing is sent of which hosts: see `MaintenanceConfiguration`
  * retention:                       # how long what is over is kept: 1d to 36500d
  *   alerts: 365d
  *   scans: 90d
@@ -44,6 +45,7 @@ import { Duration, Effect, Option, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
 import { dirname, isAbsolute, join } from "node:path"
 import { retryForRange, timeToLiveRange } from "../alert-router/AlertRouter.ts"
+import type { Planned } from "../alert-router/Maintenance.ts"
 import { remindAfterRange } from "../alert-router/Retelling.ts"
 import * as Drift from "../drift-detector/Drift.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
@@ -51,6 +53,7 @@ import type { Host } from "../inventory/Host.ts"
 import * as HttpSettings from "../live-page/HttpSettings.ts"
 import * as Retention from "../storage/Retention.ts"
 import * as ChannelConfiguration from "./ChannelConfiguration.ts"
+import * as MaintenanceConfiguration from "./MaintenanceConfiguration.ts"
 import * as NatsConfiguration from "./NatsConfiguration.ts"
 import type * as Secret from "./Secret.ts"
 import * as TimeSpan from "./TimeSpan.ts"
@@ -79,6 +82,8 @@ export interface Configuration {
   readonly channels: ReadonlyArray<ChannelConfiguration.ChannelConfiguration>
   /** For how long alerts that are over, and scans, are kept. */
   readonly retention: Retention.Retention
+  /** Maintenance that is planned. */
+  readonly maintenance: ReadonlyArray<Planned>
   readonly nats: NatsConfiguration.NatsConfiguration | undefined
   /** How the live page is served; not at all where it is `undefined`. */
   readonly http: HttpSettings.HttpSettings | undefined
@@ -173,12 +178,13 @@ const ConfigurationFile = Schema.Struct({
       messageUnexpectedKey: "Unknown key: retention has `alerts` and `scans`"
     })
   ),
+  maintenance: Schema.optionalKey(MaintenanceConfiguration.MaintenanceEntries),
   nats: Schema.optionalKey(NatsConfiguration.NatsEntry),
   http: Schema.optionalKey(HttpSettings.HttpEntry)
 }).annotate({
   message: "Expected a mapping with the key `inventory`",
   messageUnexpectedKey:
-    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `retention`, `nats` and `http`"
+    "Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `maintenance`, `retention`, `nats` and `http`"
 })
 
 const decodeFile = YamlFile.decode(ConfigurationFile, {
@@ -205,6 +211,7 @@ export const parse = (
   const relativeToFile = (path: string) => relativeTo(file, path)
 
   const problems: Array<string> = []
+  const maintenance = MaintenanceConfiguration.read(decoded.success.maintenance ?? [], problems)
   const nats = natsEntry === undefined
     ? undefined
     : NatsConfiguration.read(natsEntry, environment, relativeToFile, problems)
@@ -257,6 +264,7 @@ export const parse = (
     retryFor: timeSpan(alerts === false ? undefined : alerts?.retry_for),
     remindAfter: timeSpan(alerts === false ? undefined : alerts?.remind_after),
     channels,
+    maintenance,
     retention: {
       alerts: timeSpan(retention?.alerts) ?? Retention.defaultRetention.alerts,
       scans: timeSpan(retention?.scans) ?? Retention.defaultRetention.scans
@@ -289,15 +297,20 @@ export const load = Effect.fn("Configuration.load")(function*(file: string, envi
 })
 
 /**
- * Fails where a channel requires a tag that no alert of these hosts can have. Where events come from another process, hosts that
+ * Fails where a channel requires a tag that no alert of these hosts can have, or maintenance is planned for none of them. Where events come from another process, hosts that
  * this one does not know have tags of their own, and nothing is known to be wrong.
  */
 export const checkTags = (
-  { channels, file, nats }: Configuration,
+  { channels, file, maintenance, nats }: Configuration,
   hosts: ReadonlyArray<Host>
 ): Effect.Effect<void, ConfigurationError> => {
   const isAlone = nats === undefined || nats.import.length === 0
-  const [problem, ...others] = isAlone ? ChannelConfiguration.impossibleTags(channels, hosts) : []
+  const [problem, ...others] = isAlone
+    ? [
+      ...ChannelConfiguration.impossibleTags(channels, hosts),
+      ...(hosts.length === 0 ? [] : MaintenanceConfiguration.impossibleSubjects(maintenance, hosts))
+    ]
+    : []
   return problem === undefined
     ? Effect.void
     : Effect.fail(new ConfigurationError({ file, problems: [problem, ...others] }))

@@ -163,7 +163,12 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
       for (const row of gone) if (!renamed.has(row.host_id)) yield* remove(row)
       yield* sql`DELETE FROM inventory`
       for (const batch of Array.chunksOf(hosts, batchSize)) {
-        const rows = Array.map(batch, ({ endpoint, id, name }) => ({ host_id: id, name, endpoint }))
+        const rows = Array.map(batch, ({ endpoint, id, name, tags }) => ({
+          host_id: id,
+          name,
+          endpoint,
+          tags: JSON.stringify(tags)
+        }))
         yield* sql`INSERT INTO inventory ${sql.insert(rows)}`
       }
       return renamed

@@ -313,6 +313,19 @@ const failingRules = Effect.gen(function*() {
   yield* sql`ALTER TABLE scans ADD COLUMN failing TEXT`
 })
 
+/** Maintenance that somebody has begun, and the tags of hosts, by which it may be. */
+const maintenance = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE maintenance (
+    subject TEXT NOT NULL PRIMARY KEY,
+    since BIGINT NOT NULL,
+    until BIGINT NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL
+  )`
+  yield* sql`ALTER TABLE inventory ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -325,7 +338,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "8_retention": retention,
   "9_lifecycle": lifecycle,
   "10_host_history": hostHistory,
-  "11_failing_rules": failingRules
+  "11_failing_rules": failingRules,
+  "12_maintenance": maintenance
 }
 
 /** The version of the schema after the last step. */

@@ -15,10 +15,10 @@ const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
 const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
   stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
 
-/** Runs `openwatch alerts` to its end. */
-const alerts = (folder: string, ...args: ReadonlyArray<string>) =>
+/** Runs `openwatch` to its end. */
+const openwatch = (folder: string, ...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    const handle = yield* ChildProcess.make(process.execPath, [bin, "alerts", ...args, "--data", folder], {
+    const handle = yield* ChildProcess.make(process.execPath, [bin, ...args, "--data", folder], {
       env: { PATH: process.env["PATH"], TZ: "UTC" },
       extendEnv: false,
       stdin: "ignore"
@@ -28,6 +28,9 @@ const alerts = (folder: string, ...args: ReadonlyArray<string>) =>
     })
     return { stdout, stderr, exitCode: Number(exitCode) }
   }).pipe(Effect.scoped)
+
+const alerts = (folder: string, ...args: ReadonlyArray<string>) => openwatch(folder, "alerts", ...args)
+const maintenance = (folder: string, ...args: ReadonlyArray<string>) => openwatch(folder, "maintenance", ...args)
 
 const inFolder = (folder: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provide(effect, Layer.provide(SqlAlertStore.layer, Storage.layer({ _tag: "DataFolder", path: folder })))
@@ -96,6 +99,37 @@ describe("alerts ack, silence, resolve", () => {
       assert.strictEqual(stored?.state, "active")
       const wrong = yield* alerts(folder, "silence", id, "--for", "tomorrow")
       assert.include(wrong.stderr, "Expected: a time span like 90s, 5m or 1h")
+      assert.strictEqual(wrong.exitCode, 2)
+    })
+  )
+})
+
+describe("maintenance", () => {
+  live(
+    "is begun, listed and ended by commands",
+    Effect.gen(function*() {
+      const folder = yield* folderWithAlert
+      const begun = yield* maintenance(folder, "add", "web", "site=berlin", "--for", "2h", "--why", "new disk")
+      const times = String.raw`from \d{4}-\d\d-\d\d \d\d:\d\d\+00:00 until \d{4}-\d\d-\d\d \d\d:\d\d\+00:00`
+      const by = `by ${userInfo().username}: new disk`
+      assert.match(
+        begun.stdout,
+        new RegExp(`^web is in maintenance ${times}, ${by}\nsite=berlin is in maintenance ${times}, ${by}\n$`)
+      )
+      const ended = yield* maintenance(folder, "end", "web")
+      assert.strictEqual(ended.stdout, "web is in maintenance no more\n")
+      assert.match(
+        (yield* maintenance(folder, "list")).stdout,
+        new RegExp(`^site=berlin is in maintenance ${times}, ${by}\n$`)
+      )
+      const again = yield* maintenance(folder, "end", "web", "site=berlin")
+      assert.deepStrictEqual(again, {
+        stdout: "",
+        stderr: "error: web is in no maintenance that was begun by a command\n",
+        exitCode: 1
+      })
+      const wrong = yield* maintenance(folder, "add", "web", "--for", "40d")
+      assert.include(wrong.stderr, "a time span from 1m to 30d")
       assert.strictEqual(wrong.exitCode, 2)
     })
   )

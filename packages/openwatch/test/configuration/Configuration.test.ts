@@ -94,6 +94,7 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
         groupWait: Duration.seconds(10),
         groupInterval: Duration.minutes(5)
       }],
+      maintenance: [],
       retention: { alerts: Duration.days(365), scans: Duration.days(90) },
       nats: undefined,
       http: { host: "127.0.0.1", port: 7420, token: undefined, hosts: [] }
@@ -455,7 +456,7 @@ nats:
       [
         "an unknown key",
         "chanels: []",
-        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `retention`, `nats` and `http`"
+        "chanels: Unknown key: a configuration has `inventory`, `liveness`, `scans`, `drift`, `alerts`, `channels`, `maintenance`, `retention`, `nats` and `http`"
       ],
       [
         "a live page that is neither off nor told where",

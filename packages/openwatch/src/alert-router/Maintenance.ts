@@ -1,0 +1,53 @@
+/**
+ * Maintenance: for how long nobody is to hear of some hosts. What is raised meanwhile is stored and not sent: see `Suppression`.
+ *
+ * Everything here is pure.
+ */
+import { Cron, DateTime, Duration } from "effect"
+import type { Alert } from "./Alert.ts"
+
+/** What is in maintenance: a host, by its name or id, or the hosts that have a tag. */
+export type Subject =
+  | { readonly _tag: "Host"; readonly host: string }
+  | { readonly _tag: "Tag"; readonly name: string; readonly value: string }
+
+/** Reads a subject as people write it: `web-1`, or `site=berlin`. */
+export const parseSubject = (text: string): Subject => {
+  const tag = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)=(.+)$/.exec(text)
+  return tag === null ? { _tag: "Host", host: text } : { _tag: "Tag", name: tag[1]!, value: tag[2]! }
+}
+
+/** A subject as people write it. */
+export const formatSubject = (subject: Subject): string =>
+  subject._tag === "Host" ? subject.host : `${subject.name}=${subject.value}`
+
+/** Whether an alert is of a host that the subject means. */
+export const isOf = (subject: Subject, { hostId, tags }: Pick<Alert, "hostId" | "tags">): boolean =>
+  subject._tag === "Host"
+    ? hostId === subject.host.toLowerCase() || tags["host"] === subject.host
+    : Object.hasOwn(tags, subject.name) && tags[subject.name] === subject.value
+
+/** When a maintenance that is planned begins, each time. */
+export type Start = { readonly _tag: "Once"; readonly at: DateTime.Utc } | {
+  readonly _tag: "Weekly"
+  readonly cron: Cron.Cron
+}
+
+/** A maintenance that is planned. */
+export interface Planned {
+  /** One of these is in maintenance. */
+  readonly subjects: ReadonlyArray<Subject>
+  /** Where there are several, each is a beginning of its own. */
+  readonly starts: ReadonlyArray<Start>
+  readonly duration: Duration.Duration
+  readonly why: string
+}
+
+/** Whether a planned maintenance goes on at a time: from its beginning on, and not at its end any more. */
+export const isOn = ({ duration, starts }: Planned, at: DateTime.Utc): boolean =>
+  starts.some((start) => {
+    const now = DateTime.toEpochMillis(at)
+    // What begins now has begun: the last time before the next millisecond.
+    const begin = start._tag === "Once" ? DateTime.toEpochMillis(start.at) : Cron.prev(start.cron, now + 1).getTime()
+    return begin <= now && now < begin + Duration.toMillis(duration)
+  })

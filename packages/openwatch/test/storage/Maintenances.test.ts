@@ -1,0 +1,109 @@
+/**
+ * Maintenance that somebody has begun, on each database.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Host,
+  hostIdFromName,
+  HostStates,
+  InMaintenance,
+  Maintenance,
+  Maintenances,
+  Storage
+} from "@openwatch/openwatch"
+import { DateTime, Duration, Effect, Layer } from "effect"
+import { Database, databases, outboxes } from "./Database.ts"
+
+const subject = Maintenance.parseSubject
+const hour = { duration: Duration.hours(1), who: "ada", why: "new disk" }
+
+const withStore = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Database, ({ empty }) =>
+    Effect.flatMap(empty, (location) =>
+      effect.pipe(
+        Effect.provide(
+          Layer.mergeAll(Maintenances.layer, HostStates.layer).pipe(
+            Layer.provideMerge(outboxes),
+            Layer.provideMerge(Storage.layer(location)),
+            Layer.fresh
+          )
+        ),
+        Effect.scoped
+      )))
+
+for (const { isPostgres, isSkipped, layer, name } of databases) {
+  describe.skipIf(isSkipped)(`maintenance on ${name}`, () => {
+    it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), {
+      timeout: "60 seconds",
+      excludeTestServices: isPostgres
+    })((it) => {
+      it.effect("goes on until its time is over or it is ended, one for each subject", () =>
+        Effect.gen(function*() {
+          const maintenances = yield* Maintenances.Maintenances
+          yield* maintenances.begin(subject("web-1"), hour)
+          yield* maintenances.begin(subject("web-1"), { ...hour, duration: Duration.hours(3), why: "two disks" })
+          yield* maintenances.begin(subject("site=berlin"), { ...hour, duration: Duration.hours(2) })
+          yield* maintenances.begin(subject("db"), { ...hour, duration: Duration.zero })
+          const going = yield* maintenances.current
+          assert.deepStrictEqual(going.map(({ subject, who, why }) => [Maintenance.formatSubject(subject), who, why]), [
+            ["site=berlin", "ada", "new disk"],
+            ["web-1", "ada", "two disks"]
+          ])
+          assert.strictEqual(
+            DateTime.distance(going[1]!.since, going[1]!.until).toString(),
+            Duration.hours(3).toString()
+          )
+          // The one that is unknown is the reason why none ends.
+          assert.deepStrictEqual(yield* maintenances.end([subject("web-1"), subject("db")]), [subject("db")])
+          assert.strictEqual((yield* maintenances.current).length, 2)
+          assert.deepStrictEqual(yield* maintenances.end([subject("web-1")]), [])
+          assert.deepStrictEqual((yield* maintenances.current).map(({ subject }) => subject), [subject("site=berlin")])
+        }).pipe(withStore))
+
+      it.effect("is known of hosts of the inventory, and by their tags; of any where there is no inventory", () =>
+        Effect.gen(function*() {
+          const { isKnown } = yield* Maintenances.Maintenances
+          const known = (...texts: ReadonlyArray<string>) => Effect.forEach(texts, (text) => isKnown(subject(text)))
+          assert.deepStrictEqual(yield* known("web-1", "site=berlin"), [true, true])
+          const id = hostIdFromName("web-1")
+          yield* (yield* HostStates.HostStates).takeInventory([
+            new Host({ id, name: "web-1", address: "a", port: 22, tags: { site: "berlin" } })
+          ])
+          assert.deepStrictEqual(yield* known("web-1", id, "site=berlin", "web-2", "site=paris", "role=web"), [
+            true,
+            true,
+            true,
+            false,
+            false,
+            false
+          ])
+        }).pipe(withStore))
+
+      // @spec system-alerts
+      // @ac AC-16
+      it.effect("[system-alerts/AC-16] suppresses the alerts of its hosts, begun and planned", () =>
+        Effect.gen(function*() {
+          const at = DateTime.subtract(yield* DateTime.now, { minutes: 1 })
+          const planned: Maintenance.Planned = {
+            subjects: [subject("site=paris")],
+            starts: [{ _tag: "Once", at }],
+            duration: Duration.hours(1),
+            why: ""
+          }
+          yield* (yield* Maintenances.Maintenances).begin(subject("site=berlin"), hour)
+          const suppressed = yield* Effect.flatMap(
+            InMaintenance,
+            (isIn) =>
+              Effect.forEach(
+                ["berlin", "paris", "rome"],
+                (site) => isIn({ hostId: hostIdFromName(site), tags: { site } })
+              )
+          ).pipe(
+            Effect.provide(Maintenances.suppressing([planned]))
+          )
+          assert.deepStrictEqual(suppressed, [true, true, false])
+        }).pipe(withStore))
+    })
+  })
+}
