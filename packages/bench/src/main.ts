@@ -17,6 +17,7 @@ import { workloads } from "./workloads/index.ts"
 const usage = `Usage: npm run bench -- [options]
 
   --quick        less of everything: takes two to three minutes
+  --once         each workload runs once, not three times: a third of the time
   --filter TEXT  only the workloads whose name contains TEXT:
                  ${workloads.map(({ name }) => name).join(", ")}
   --json FILE    also write all numbers to FILE
@@ -33,6 +34,7 @@ const parse = () => {
     return parseArgs({
       options: {
         quick: { type: "boolean", default: false },
+        once: { type: "boolean", default: false },
         filter: { type: "string", default: "" },
         json: { type: "string" },
         check: { type: "boolean", default: false },
@@ -89,7 +91,7 @@ const machine = () => {
   }
 }
 
-const { check, filter, help, json, quick: isQuick } = parse()
+const { check, filter, help, json, once: isOnce, quick: isQuick } = parse()
 if (help) {
   console.log(usage)
   process.exit(0)
@@ -110,7 +112,8 @@ console.log(
 const tables: Array<Table> = []
 for (const workload of selected) {
   const runs = []
-  for (let i = 0; i < (isQuick ? quick : full).processes; i++) runs.push(await run(workload, isQuick))
+  const processes = isOnce ? 1 : (isQuick ? quick : full).processes
+  for (let i = 0; i < processes; i++) runs.push(await run(workload, isQuick))
   for (const table of combine(runs)) {
     tables.push(table)
     console.log(`${tableReport(table)}\n`)

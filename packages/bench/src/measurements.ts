@@ -1,5 +1,5 @@
 /**
- * What a workload answers with, and how much of a measuring is asked for.
+ * What a workload returns, and how much it is to measure.
  */
 
 /** One table: contenders against cases. */
