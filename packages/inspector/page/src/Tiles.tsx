@@ -6,7 +6,7 @@ import { options } from "preact"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
 import { Badge } from "./Badge.tsx"
-import { counted, rate } from "./format.ts"
+import { rate } from "./format.ts"
 import type { HostState, OpenAlert } from "./Live.ts"
 import { addressOfHost } from "./View.ts"
 
@@ -187,9 +187,7 @@ export const Tiles = ({ place, tiles }: { tiles: ReadonlyArray<Tile>; place: Pla
         <span class="of">
           <Detail host={host} />
         </span>
-        {alerts[0] === undefined ?
-          null :
-          <Badge severity={alerts[0].severity}>{counted(alerts.length, "alert")}</Badge>}
+        <Badge alerts={alerts} />
       </a>
     </li>
   )

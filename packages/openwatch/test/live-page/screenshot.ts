@@ -78,7 +78,7 @@ const program = Effect.gen(function*() {
   }
 
   const { url } = yield* OpenWatch.start(folder)
-  const { page } = yield* openPage(yield* url, { colorScheme: "light", viewport: { width, height: 1500 } })
+  const { page } = yield* openPage(yield* url, { colorScheme: "light", viewport: { width, height: 800 } })
   yield* see(page, ".alerts li", "drifted")
   for (const down of [[4, 13], [4, 9, 10, 13], [9, 13], [1, 9, 13], [9, 13, 16], [9, 13]]) {
     yield* OpenWatch.writeHosts(folder, hosts((n) => down.includes(n)))
