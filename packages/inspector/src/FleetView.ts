@@ -4,7 +4,7 @@
  */
 import type { Effect } from "effect"
 import { Context } from "effect"
-import type { HostNotFound, HostState, OpenAlert, Score } from "./InspectorApi.ts"
+import type { HostNotFound, HostPast, HostState, OpenAlert, Score } from "./InspectorApi.ts"
 
 /**
  * Reads the state of the fleet. A read that fails is a defect, and the request gets the status 500. The view itself has
@@ -17,4 +17,6 @@ export class FleetView extends Context.Service<FleetView, {
   readonly openAlerts: Effect.Effect<ReadonlyArray<typeof OpenAlert.Type>>
   /** The scores of the scans of a host, oldest first. Empty for a host that was never scanned. */
   readonly scores: (hostId: string) => Effect.Effect<ReadonlyArray<typeof Score.Type>, HostNotFound>
+  /** The past of a host, where any is kept. Without it the page shows none. */
+  readonly past?: (hostId: string) => Effect.Effect<typeof HostPast.Type, HostNotFound>
 }>()("@openwatch/inspector/FleetView") {}

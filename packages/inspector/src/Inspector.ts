@@ -262,7 +262,11 @@ export const layer = <Self, const Id extends string, const Events extends EventB
         hosts: () => fleet === undefined ? Effect.succeed([]) : fleet.hosts,
         alerts: () => fleet === undefined ? Effect.succeed([]) : fleet.openAlerts,
         scores: ({ params: { hostId } }) =>
-          fleet === undefined ? new HostNotFound({ message: `No host has the id ${hostId}` }) : fleet.scores(hostId)
+          fleet === undefined ? new HostNotFound({ message: `No host has the id ${hostId}` }) : fleet.scores(hostId),
+        past: ({ params: { hostId } }) =>
+          fleet?.past === undefined
+            ? new HostNotFound({ message: `Nothing is kept of a host with the id ${hostId}` })
+            : fleet.past(hostId)
       }))
 
     const change = (what: "requeue" | "discard") =>

@@ -139,6 +139,73 @@ export const Score = Schema.Struct({
   at: Time
 })
 
+/** For how much of some time a host was reachable. Time in which nobody could judge it is no part of it. */
+export const Uptime = Schema.Struct({
+  /** The time: so many hours until now. */
+  hours: Schema.Int,
+  /** In percent of the time in which it was judged; `null` where it was not. */
+  percent: Schema.NullOr(Schema.Finite),
+  /** For how long it was judged, in seconds. */
+  judgedSeconds: Schema.Int,
+  /** For how long it was unreachable, in seconds. */
+  unreachableSeconds: Schema.Int
+})
+
+/** How long a host took to answer: so many percent of its answers took no longer than this, in milliseconds. */
+export const ResponseTimes = Schema.Struct({
+  answered: Schema.Int,
+  failed: Schema.Int,
+  p50: Schema.NullOr(Schema.Finite),
+  p95: Schema.NullOr(Schema.Finite),
+  p99: Schema.NullOr(Schema.Finite)
+})
+
+/** A rule that fails. */
+export const FailingRule = Schema.Struct({
+  id: Schema.String,
+  title: Schema.NullOr(Schema.String),
+  severity: Schema.Literals(["critical", "high", "medium", "low"])
+})
+
+/** The newest scan of a host with one profile. */
+export const NewestScan = Schema.Struct({
+  scanId: Schema.String,
+  profile: Schema.String,
+  at: Time,
+  score: Schema.Finite,
+  /** The most severe first; `null` where it is not known. */
+  failing: Schema.NullOr(Schema.Array(FailingRule))
+})
+
+/** An alert of a host, open or not. */
+export const HostAlert = Schema.Struct({
+  id: Schema.String,
+  type: Schema.String,
+  severity: Schema.Literals(["critical", "high", "medium", "low", "info"]),
+  title: Schema.String,
+  occurredAt: Time,
+  /** In a word, such as `active` or `resolved`. */
+  state: Schema.String,
+  /** Since when it is over; `null` where it is not. */
+  endedAt: Schema.NullOr(Time)
+})
+
+/** The past of a host. */
+export const HostPast = Schema.Struct({
+  /** Of the last day, week, month and quarter. */
+  uptimes: Schema.Array(Uptime),
+  /** Of all days that are kept. */
+  responseTimes: ResponseTimes,
+  /** The same for each day in UTC on which it was probed, oldest first. */
+  days: Schema.Array(Schema.Struct({ ...ResponseTimes.fields, day: Schema.String })),
+  /** The last probes, oldest first. The time is in milliseconds, and `null` where the host did not answer. */
+  probes: Schema.Array(Schema.Struct({ at: Time, responseTimeMs: Schema.NullOr(Schema.Finite) })),
+  /** The newest scan with each profile, newest first. */
+  scans: Schema.Array(NewestScan),
+  /** The last alerts, newest first. */
+  alerts: Schema.Array(HostAlert)
+})
+
 /** No host has this id, or no fleet is watched here. */
 export class HostNotFound extends Schema.TaggedError<HostNotFound>()("HostNotFound", {
   message: Schema.String
@@ -297,7 +364,12 @@ const fleet = HttpApiGroup.make("fleet").add(
     params: { hostId: Schema.String.check(Schema.isMaxLength(64)) },
     success: Schema.Array(Score),
     error: HostNotFound
-  }).annotate(OpenApi.Summary, "The scores of a host's scans, oldest first")
+  }).annotate(OpenApi.Summary, "The scores of a host's scans, oldest first"),
+  HttpApiEndpoint.get("past", "/api/fleet/hosts/:hostId/past", {
+    params: { hostId: Schema.String.check(Schema.isMaxLength(64)) },
+    success: HostPast,
+    error: HostNotFound
+  }).annotate(OpenApi.Summary, "A host's uptime, response times, failing rules and alerts")
 ).middleware(Authorization)
 
 const outboxes = HttpApiGroup.make("outboxes").add(

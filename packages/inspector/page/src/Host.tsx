@@ -8,6 +8,7 @@ import { Ago } from "./Ago.tsx"
 import { AlertList, type HostsById } from "./Alerts.tsx"
 import { count, rate } from "./format.ts"
 import type { HostState, Live, OpenAlert } from "./Live.ts"
+import { Past } from "./Past.tsx"
 import { Scores } from "./Scores.tsx"
 import { sign } from "./Tiles.tsx"
 
@@ -101,7 +102,8 @@ export const Host = ({ alerts, back, hostId, hosts, isRead, isUnread, live }: {
           <>
             <Condition host={host} />
             <HostAlerts alerts={alerts.filter((alert) => alert.hostId === hostId)} hosts={hosts} />
-            <Scores key={hostId} host={host} live={live} />
+            <Past key={hostId} host={host} live={live} />
+            <Scores key={`${hostId} scores`} host={host} live={live} />
           </>
         )
         : isRead

@@ -16,6 +16,7 @@ import type {
   DeadLetters,
   DeadLetterState,
   Gap,
+  HostPast as HostPastSchema,
   HostState as HostStateSchema,
   Lost,
   OpenAlert as OpenAlertSchema,
@@ -29,6 +30,7 @@ export type BusState = typeof BusStateSchema.Encoded
 export type SubscriptionState = typeof SubscriptionStateSchema.Encoded
 export type HostState = typeof HostStateSchema.Encoded
 export type OpenAlert = typeof OpenAlertSchema.Encoded
+export type HostPast = typeof HostPastSchema.Encoded
 export type Score = typeof ScoreSchema.Encoded
 export type Outbox = typeof OutboxState.Encoded
 export type Consumer = typeof ConsumerState.Encoded
@@ -106,11 +108,13 @@ interface Watched {
 }
 
 class Unauthorized extends Error {}
+class NotFound extends Error {}
 
 /** A response that has what was asked for, or says that it has not changed. */
 const get = async (path: string, headers: Record<string, string> = {}): Promise<Response> => {
   const response = await fetch(path, { signal: AbortSignal.timeout(5_000), cache: "no-store", headers })
   if (response.status === 401) throw new Unauthorized()
+  if (response.status === 404) throw new NotFound(`${path} is not there`)
   if (!response.ok && response.status !== 304) throw new Error(`${path} answered ${response.status}`)
   return response
 }
@@ -232,6 +236,16 @@ export class Live {
     // Only the server can drop the cookie. Where it does not answer, nobody is signed out, and the page says so already.
     const answer = await fetch("api/session", { method: "DELETE" }).catch(() => undefined)
     if (answer?.ok === true) this.leave()
+  }
+
+  /** The past of a host: the very same one as the last time, if nothing has changed, and none where none is kept. */
+  async past(hostId: string): Promise<HostPast | undefined> {
+    try {
+      return await getChanged<HostPast>(`api/fleet/hosts/${encodeURIComponent(hostId)}/past`, this.known)
+    } catch (error) {
+      if (error instanceof NotFound) return undefined
+      throw error
+    }
   }
 
   scores(hostId: string): Promise<ReadonlyArray<Score>> {

@@ -1,5 +1,5 @@
 import { assert, describe, layer, vi } from "@effect/vitest"
-import type { FleetView } from "@openwatch/inspector"
+import type { FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect } from "effect"
 import type { Page } from "playwright-core"
 import { port, server } from "../fixture.ts"
@@ -38,6 +38,33 @@ const fleetOf = (
   openAlerts: Effect.succeed(alerts),
   scores: () => Effect.succeed([])
 })
+
+const answers = { answered: 2, failed: 1, p50: 5, p95: 12, p99: 12 }
+const past: typeof InspectorApi.HostPast.Type = {
+  uptimes: [
+    { hours: 24, percent: 99.306, judgedSeconds: 86_400, unreachableSeconds: 600 },
+    { hours: 2_160, percent: null, judgedSeconds: 0, unreachableSeconds: 0 }
+  ],
+  responseTimes: answers,
+  days: [{ ...answers, day: "2026-11-26" }],
+  probes: [5, null, 12].map((responseTimeMs, n) => ({ at: DateTime.makeUnsafe(n * 300_000), responseTimeMs })),
+  scans: [{
+    scanId: "scan",
+    profile: "cis",
+    at: DateTime.makeUnsafe(0),
+    score: 90,
+    failing: [{ id: "rule_root_login", title: "Root cannot log in", severity: "high" }]
+  }],
+  alerts: [{
+    id: "1",
+    type: "host_unreachable",
+    severity: "high",
+    title: "Host is unreachable",
+    occurredAt: DateTime.makeUnsafe(0),
+    state: "resolved",
+    endedAt: DateTime.makeUnsafe(600_000)
+  }]
+}
 
 const open = Effect.gen(function*() {
   const { page, problems } = yield* openPage(`http://127.0.0.1:${yield* port}/`)
@@ -216,5 +243,36 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         assert.strictEqual(again.status(), 304)
         yield* see(page, ".grid", "web-0")
       }).pipe(Effect.scoped, Effect.provide(server({ fleet: fleetOf(hostsIn("reachable")) }))))
+
+    it.effect("shows the past of a host: uptime, response times, rules that fail and alerts that are over", () =>
+      Effect.gen(function*() {
+        const { page, problems } = yield* open
+        yield* Effect.promise(() => page.evaluate(`location.hash = "#/hosts/host-0"`))
+        yield* see(page, ".uptime", /24 hours\s*99\.30 %\s*10 min\s*24 h/)
+        yield* see(page, ".uptime", /90 days\s*not known/)
+        yield* see(page, ".responses", "Of the last 3 probes, 1 was not answered.")
+        yield* see(page, ".failing", "Root cannot log in")
+        yield* see(page, ".past-alerts", /resolved .*Host is unreachable/s)
+        assert.deepStrictEqual(yield* violations(page), [])
+        assert.deepStrictEqual(problems, [])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({ fleet: { ...fleetOf(hostsIn("reachable")), past: () => Effect.succeed(past) } }))
+      ))
+
+    it.effect("says that the past of a host cannot be read, apart from what can", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* Effect.promise(() => page.evaluate(`location.hash = "#/hosts/host-0"`))
+        yield* see(page, ".host [role=alert]", "Its past could not be read.")
+        yield* see(page, ".scores", "This host was never scanned.")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          server({
+            fleet: { ...fleetOf(hostsIn("reachable")), past: () => Effect.die(new Error("the database is away")) }
+          })
+        )
+      ))
   })
 })

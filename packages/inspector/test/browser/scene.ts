@@ -1,7 +1,7 @@
 /**
  * A fleet to which everything has happened that the page shows.
  */
-import type { FleetView } from "@openwatch/inspector"
+import type { FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect } from "effect"
 
 const hour = 3_600_000
@@ -20,6 +20,51 @@ const hosts = Array.from({ length: 15 }, (_, n) => {
     score: n % 5 === 4 ? null : 70 + (n * 7) % 29
   }
 })
+
+const day = (n: number) => ({
+  answered: 288 - (n % 9 === 4 ? 3 : 0),
+  failed: n % 9 === 4 ? 3 : 0,
+  p50: 4.9 + n % 3,
+  p95: 11.2,
+  p99: 38
+})
+
+const past: typeof InspectorApi.HostPast.Type = {
+  uptimes: [24, 168, 720, 2_160].map((hours) => ({
+    hours,
+    percent: hours === 24 ? 100 : 99.95,
+    judgedSeconds: hours * 3_590,
+    unreachableSeconds: hours === 24 ? 0 : Math.round(hours * 1.8)
+  })),
+  responseTimes: { answered: 25_890, failed: 30, p50: 5.2, p95: 11.2, p99: 38 },
+  days: Array.from({ length: 90 }, (_, n) => ({
+    ...day(n),
+    day: new Date(Date.now() - (89 - n) * 24 * hour).toISOString().slice(0, 10)
+  })),
+  probes: Array.from({ length: 288 }, (_, n) => ({
+    at: at((287 - n) / 12),
+    responseTimeMs: n === 150 ? null : 5 + (n * 37 % 11) + (n % 41 === 0 ? 60 : 0)
+  })),
+  scans: [{
+    scanId: "scan-6",
+    profile: "cis_level1_server",
+    at: at(24),
+    score: 86,
+    failing: [
+      { id: "xccdf_org.example_rule_sshd_disable_root_login", title: "Disable SSH root login", severity: "high" },
+      { id: "xccdf_org.example_rule_file_permissions_etc_shadow", title: null, severity: "medium" }
+    ]
+  }],
+  alerts: [{
+    id: "5",
+    type: "host_unreachable",
+    severity: "high",
+    title: "Host is unreachable: no connection within 5s",
+    occurredAt: at(75),
+    state: "resolved",
+    endedAt: at(74)
+  }]
+}
 
 export const fleet: FleetView["Service"] = {
   hosts: Effect.succeed(hosts),
@@ -57,6 +102,7 @@ export const fleet: FleetView["Service"] = {
       occurredAt: at(30)
     }
   ]),
+  past: () => Effect.succeed(past),
   scores: (hostId) =>
     Effect.succeed(
       hostId === "host-4" ? [] : [90.91, 90.91, 93.2, 91, 77.27, 81.5, 86].map((score, n) => ({

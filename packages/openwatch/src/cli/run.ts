@@ -28,6 +28,7 @@ import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as ProbeActivity from "../liveness/ProbeActivity.ts"
 import * as FleetCounts from "../storage/FleetCounts.ts"
+import * as HostHistory from "../storage/HostHistory.ts"
 import * as HostStates from "../storage/HostStates.ts"
 import * as Maintenances from "../storage/Maintenances.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
@@ -112,7 +113,7 @@ const livePage = Effect.fnUntraced(function*(fleet: Fleet, configuration: Config
       StoredFleet.layer(() => fleet.hosts),
       ProcessView.layer({ hosts: () => fleet.hosts, channels: channels.map(({ name }) => name), interval, probesHosts })
     ]),
-    Layer.provide([HostStates.layer, Scans.layer, FleetCounts.layer])
+    Layer.provide([HostHistory.layer, HostStates.layer, Scans.layer, FleetCounts.layer])
   )
 })
 

@@ -5,13 +5,16 @@ import { FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect, Layer } from "effect"
 import * as SqlError from "effect/sql/SqlError"
 import { openStates } from "../alert-router/Lifecycle.ts"
-import { AlertStore, type AlertStoreError } from "../alert-store/AlertStore.ts"
+import { AlertStore, type AlertStoreError, type StoredAlert } from "../alert-store/AlertStore.ts"
 import { describe as describeSeries } from "../events/Series.ts"
+import * as ResponseTimes from "../host-history/ResponseTimes.ts"
+import * as Uptime from "../host-history/Uptime.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
+import { type Day, HostHistory, type Past } from "../storage/HostHistory.ts"
 import { HostStates, type ProbeRecord, type Verdict } from "../storage/HostStates.ts"
 import * as Outage from "../storage/Outage.ts"
-import { Scans } from "../storage/Scans.ts"
+import { type ScanReport, Scans } from "../storage/Scans.ts"
 
 /** The inspector takes what cannot be read for a defect, and answers 500. */
 const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Effect<A, E>): Effect.Effect<A> =>
@@ -40,16 +43,89 @@ const stateOf = (verdict: Verdict | undefined, probe: ProbeRecord | undefined) =
   }
 }
 
+/** So many alerts of a host are shown. */
+const alertsAtMost = 50
+
+const hour = 3_600_000
+
+/** A day, a week, a month, a quarter. */
+const uptimeHours = [24, 7 * 24, 30 * 24, 90 * 24]
+
+const rounded = (value: number, digits: number): number => Number(value.toFixed(digits))
+
+const responseTimesOf = (days: ReadonlyArray<Day>) => {
+  const times = ResponseTimes.sum(days.map(({ responseTimes }) => responseTimes))
+  const percentile = (percent: number) => ResponseTimes.percentile(times, percent) ?? null
+  return {
+    answered: ResponseTimes.count(times),
+    failed: days.reduce((sum, { failed }) => sum + failed, 0),
+    p50: percentile(50),
+    p95: percentile(95),
+    p99: percentile(99)
+  }
+}
+
+const pastOf = ({ alerts, now, past, scans }: {
+  readonly past: Past
+  readonly scans: ReadonlyArray<ScanReport>
+  readonly alerts: ReadonlyArray<StoredAlert>
+  readonly now: number
+}): typeof InspectorApi.HostPast.Type => ({
+  uptimes: uptimeHours.map((hours) => {
+    // To the minute: what has not changed since is not sent again.
+    const uptime = Uptime.within(past.spans, Math.floor(now / 60_000) * 60_000, hours * hour)
+    const percent = Uptime.percent(uptime)
+    return {
+      hours,
+      percent: percent === undefined ? null : rounded(percent, 3),
+      judgedSeconds: Math.round((uptime.reachable + uptime.unreachable) / 1_000),
+      unreachableSeconds: Math.round(uptime.unreachable / 1_000)
+    }
+  }),
+  responseTimes: responseTimesOf(past.days),
+  days: past.days.map((day) => ({
+    ...responseTimesOf([day]),
+    day: DateTime.formatIsoDateUtc(DateTime.makeUnsafe(day.day * 24 * hour))
+  })),
+  probes: past.probes.map(({ at, responseTimeMs }) => ({
+    at: DateTime.makeUnsafe(at),
+    responseTimeMs: responseTimeMs ?? null
+  })),
+  scans: scans.map(({ failing, scanId, scannedAt, score, series }) => ({
+    scanId,
+    profile: describeSeries(series),
+    at: scannedAt,
+    score,
+    failing: failing?.map(({ id, severity, title }) => ({ id, severity, title: title ?? null })) ?? null
+  })),
+  alerts: alerts.map(({ alert: { id, occurredAt, severity, title, type }, resolvedAt, state }) => ({
+    id,
+    type,
+    severity,
+    title,
+    occurredAt,
+    state,
+    endedAt: resolvedAt ?? null
+  }))
+})
+
 /** The fleet of the hosts that are watched when it is looked at. While the database fails, so does looking. */
 export const layer = (
   hosts: () => ReadonlyArray<Host>
-): Layer.Layer<FleetView, never, HostStates | Scans | AlertStore> =>
+): Layer.Layer<FleetView, never, HostHistory | HostStates | Scans | AlertStore> =>
   Layer.effect(
     FleetView,
     Effect.gen(function*() {
       const hostStates = yield* HostStates
       const scans = yield* Scans
       const alerts = yield* AlertStore
+      const history = yield* HostHistory
+      const find = (hostId: string) => {
+        const host = hosts().find(({ id }) => id === hostId)
+        return host === undefined
+          ? new InspectorApi.HostNotFound({ message: `No host has the id ${hostId}` })
+          : Effect.succeed(host)
+      }
       return FleetView.of({
         hosts: Effect.gen(function*() {
           const verdicts = yield* hostStates.verdicts
@@ -67,12 +143,20 @@ export const layer = (
           orDie
         ),
 
+        past: (hostId) =>
+          Effect.flatMap(find(hostId), (host) =>
+            orDie(Effect.gen(function*() {
+              return pastOf({
+                past: yield* history.of(host.id),
+                scans: yield* scans.newest(host.id),
+                alerts: yield* alerts.list({ host: host.id, limit: alertsAtMost }),
+                now: DateTime.toEpochMillis(yield* DateTime.now)
+              })
+            }))),
+
         scores: Effect.fnUntraced(function*(hostId) {
-          const host = hosts().find(({ id }) => id === hostId)
-          if (host === undefined) {
-            return yield* new InspectorApi.HostNotFound({ message: `No host has the id ${hostId}` })
-          }
-          const scores = yield* orDie(scans.scores(host.id))
+          const { id } = yield* find(hostId)
+          const scores = yield* orDie(scans.scores(id))
           return scores.map(({ scanId, scannedAt, score, series }) => ({
             scanId,
             profile: describeSeries(series),

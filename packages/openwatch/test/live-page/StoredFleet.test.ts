@@ -8,6 +8,7 @@ import {
   AlertStore,
   HeartbeatPulse,
   Host,
+  HostHistory,
   type HostId,
   hostIdFromName,
   HostStates,
@@ -17,7 +18,7 @@ import {
   Storage,
   StoredFleet
 } from "@openwatch/openwatch"
-import { Array, DateTime, Duration, Effect, Exit, Layer, Logger } from "effect"
+import { Array, Clock, DateTime, Duration, Effect, Exit, Layer, Logger } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { migrations } from "../../src/storage/migrations.ts"
 import { Database, databases, outboxes } from "../storage/Database.ts"
@@ -72,7 +73,7 @@ const raise = (event: HeartbeatPulse, host: string) =>
 /** The fleet of these hosts, which may change, in a database. */
 const fleet = (hosts: () => ReadonlyArray<Host>, location: Storage.Location) =>
   StoredFleet.layer(hosts).pipe(
-    Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, HostStates.layer, Scans.layer)),
+    Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, HostHistory.layer, HostStates.layer, Scans.layer)),
     Layer.provideMerge(outboxes),
     Layer.provideMerge(Storage.layer(location)),
     Layer.fresh
@@ -175,6 +176,66 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             { scanId: "2", profile: "stig", score: 85, at: at(3_000) }
           ])
           assert.deepStrictEqual((yield* view.hosts).map(({ score }) => score), [85, 10])
+        }).pipe(withFleet(() => [web, db])))
+
+      it.effect("the past of a host is its uptime, how long it took to answer, what fails and its alerts", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          const states = yield* HostStates.HostStates
+          const past = (id: string) => view.past!(id)
+          const nothing = { hours: 24, percent: null, judgedSeconds: 0, unreachableSeconds: 0 }
+          const empty = yield* past(db.id)
+          assert.deepStrictEqual(empty.uptimes[0], nothing)
+          assert.deepStrictEqual([empty.days, empty.probes, empty.scans, empty.alerts], [[], [], [], []])
+
+          const hour = 3_600_000
+          const start = Math.floor((yield* Clock.currentTimeMillis) / hour) * hour - 10 * hour
+          const samples = Array.makeBy(9, (n) => ({ at: start + n * hour, responseTimeMs: n === 5 ? undefined : 10 }))
+          yield* states.record(pulse(web.id, true, start))
+          yield* states.recordProbes([{
+            hostId: web.id,
+            endpoint: web.endpoint,
+            probes: 9,
+            failures: 0,
+            probedAt: samples.at(-1)!.at,
+            isJudged: true,
+            judgedSince: start,
+            samples
+          }])
+          yield* states.record(pulse(web.id, false, start + 6 * hour))
+          const failing = [{ id: "b", severity: "low" as const }, {
+            id: "c",
+            severity: "high" as const,
+            title: "The c"
+          }]
+          yield* record({ ...scan("1", 80, 1_000), failing })
+          yield* record({ ...scan("2", 90, 2_000), failing: [] })
+          yield* record({ ...scan("3", 70, 1_500, "stig"), failing })
+          const raised = yield* raise(pulse(web.id, false, start + 6 * hour), "web")
+          yield* raise(pulse(db.id, false, start), "db")
+
+          const found = yield* past(web.id)
+          assert.deepStrictEqual(found.uptimes[0], {
+            hours: 24,
+            percent: 75,
+            judgedSeconds: 8 * 3_600,
+            unreachableSeconds: 2 * 3_600
+          })
+          assert.deepStrictEqual(found.uptimes.map(({ hours }) => hours), [24, 168, 720, 2160])
+          assert.deepInclude(found.responseTimes, { answered: 8, failed: 1 })
+          assert.closeTo(found.responseTimes.p95!, 10, 1)
+          assert.strictEqual(found.days.reduce((sum, { answered, failed }) => sum + answered + failed, 0), 9)
+          assert.strictEqual(found.days[0]!.day, new Date(start).toISOString().slice(0, 10))
+          assert.deepStrictEqual(found.probes[5], { at: at(start + 5 * hour), responseTimeMs: null })
+          assert.deepStrictEqual(found.scans.map(({ failing, profile }) => [profile, failing]), [
+            ["cis", []],
+            ["stig", [
+              { id: "c", severity: "high", title: "The c" },
+              { id: "b", severity: "low", title: null }
+            ]]
+          ])
+          assert.deepStrictEqual(found.alerts.map(({ id, state }) => [id, state]), [[raised.id, "active"]])
+          assert.strictEqual((yield* Effect.flip(past("nobody"))).message, "No host has the id nobody")
         }).pipe(withFleet(() => [web, db])))
 
       it.effect("of a thousand scans and more, the scores are the last thousand", () =>
