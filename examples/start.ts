@@ -89,7 +89,7 @@ const watch = Effect.fnUntraced(function*(configuration: string, data: string) {
   const readLog = (line: string) => {
     const [, url] = /The live page is at (\S+)/.exec(line) ?? []
     return (url === undefined ? Effect.void : Deferred.succeed(page, url)).pipe(
-      Effect.andThen(isShown(line) ? Console.log(line.replace(/^.*?\): /, "(log) ")) : Effect.void)
+      Effect.andThen(isShown(line) ? Console.log(line.replace(/^\S+ \S+ [A-Z]+ +/, "(log) ")) : Effect.void)
     )
   }
   const notServed = Deferred.fail(page, new ListenError({ message: "openwatch run has not served its live page" }))
@@ -123,7 +123,9 @@ const program = Effect.gen(function*() {
   if (thisMachine !== undefined) yield* listen(thisMachine.port)
 
   yield* Console.log(`$ openwatch check hosts ${inventory} --once\n`)
-  const codes = [yield* openwatch("check", "hosts", inventory, "--once")]
+  // It ends with 1: nobody-home is there to be unreachable.
+  const checked = Number(yield* openwatch("check", "hosts", inventory, "--once"))
+  const codes = [checked === 1 ? 0 : checked]
 
   const fs = yield* FileSystem.FileSystem
   const folder = yield* fs.makeTempDirectoryScoped()

@@ -10,10 +10,10 @@ import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Logger from "effect/Logger"
 import * as Runtime from "effect/Runtime"
 import { createRequire } from "node:module"
 import { constants } from "node:os"
+import * as Logging from "./cli/Logging.ts"
 import { run } from "./cli/openwatch.ts"
 
 const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
@@ -52,8 +52,7 @@ run(version).pipe(
     const isReported = Cause.hasInterruptsOnly(cause) || !Runtime.getErrorReported(Cause.squash(cause))
     return isReported ? Effect.void : Effect.logError(cause)
   }),
-  // Standard output belongs to what was asked for.
-  Effect.provideService(Logger.LogToStderr, true),
+  Effect.provide(Logging.layer),
   Effect.provide(NodeServices.layer),
   runMain({ disableErrorReporting: true, teardown })
 )

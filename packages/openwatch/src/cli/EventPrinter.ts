@@ -11,6 +11,7 @@ import type { HostId } from "../events/HostId.ts"
 import { describe as describeHost } from "../events/NamedHost.ts"
 import { AllEventKinds, SystemEventBus } from "../events/SystemEventBus.ts"
 import type { Host } from "../inventory/Host.ts"
+import { jsonLine } from "./jsonLine.ts"
 
 type Event = typeof SystemEventBus.Event.Type
 type Counters = Effect.Success<SystemEventBus["Service"]["metrics"]>
@@ -24,8 +25,8 @@ interface Format {
 const encodeEvent = Schema.encodeSync(SystemEventBus.EventJson)
 
 const json: Format = {
-  event: (event) => JSON.stringify(encodeEvent(event)),
-  counters: (counters) => JSON.stringify({ _tag: "Counters", ...counters })
+  event: (event) => jsonLine(encodeEvent(event) as object),
+  counters: (counters) => jsonLine({ _tag: "Counters", ...counters })
 }
 
 const color = (code: number, text: string): string => `\u001b[${code}m${text}\u001b[0m`

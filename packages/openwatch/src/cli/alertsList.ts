@@ -10,6 +10,7 @@ import { AlertStore, type StoredAlert } from "../alert-store/AlertStore.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
+import { jsonLine } from "./jsonLine.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
 const encodeAlert = Schema.encodeSync(Schema.toCodecJson(Alert))
@@ -17,7 +18,7 @@ const encodeAlert = Schema.encodeSync(Schema.toCodecJson(Alert))
 const isoOrNull = (time: DateTime.Utc | undefined) => time === undefined ? null : DateTime.formatIso(time)
 
 const formatJson = ({ alert, deliveries, repeats, resolvedAt, silencedUntil, state }: StoredAlert): string =>
-  JSON.stringify({
+  jsonLine({
     ...(encodeAlert(alert) as object),
     state,
     silencedUntil: isoOrNull(silencedUntil),

@@ -1,14 +1,15 @@
 /**
  * `openwatch check hosts`: are the hosts of an inventory reachable?
  */
-import { DateTime, Duration, Effect, Layer, Option, Stream } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { DateTime, Duration, Effect, Layer, Option, Schema, Stream } from "effect"
+import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as EventPrinter from "./EventPrinter.ts"
+import * as Progress from "./Progress.ts"
 
 // Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
 const inventory = Argument.String("INVENTORY.yaml").pipe(
@@ -37,6 +38,20 @@ const json = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
+/** Some hosts are unreachable; what was printed names each, with the reason. */
+export class HostsUnreachable extends Schema.TaggedError<HostsUnreachable>()("HostsUnreachable", {
+  unreachable: Schema.Int,
+  of: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.unreachable} of ${this.of} ${this.of === 1 ? "host" : "hosts"} not reachable`
+  }
+
+  override get [CliError.userMessage](): string {
+    return this.message
+  }
+}
+
 /** The command; nothing is probed unless all of the inventory is right. */
 export const checkHosts = Command.make(
   "hosts",
@@ -44,17 +59,26 @@ export const checkHosts = Command.make(
   Effect.fnUntraced(function*({ inventory: file, interval, json, once }) {
     const { hosts } = yield* Inventory.load(file)
     let current = hosts
+    let unreachable: ReadonlyArray<unknown> = []
+    // On a terminal the hosts that are named are progress enough.
+    const onProgress = process.stdout.isTTY
+      ? undefined
+      : (settled: number) => Progress.show(() => `${settled} of ${hosts.length} hosts checked`)
 
     // The publisher works while its layer is built: subscribers are live before its first event and outlast its last, and
     // should it die, so does the program.
     const publisher = Layer.effectDiscard(
-      once ? LivenessLoop.settle(hosts) : LivenessLoop.watch(hosts, {
-        interval,
-        changes: Stream.map(yield* Inventory.follow(file), ({ hosts }) => {
-          current = hosts
-          return hosts
+      once
+        ? Effect.map(LivenessLoop.settle(hosts, { onProgress }), (found) => {
+          unreachable = found
         })
-      })
+        : LivenessLoop.watch(hosts, {
+          interval,
+          changes: Stream.map(yield* Inventory.follow(file), ({ hosts }) => {
+            current = hosts
+            return hosts
+          })
+        })
     ).pipe(Layer.provide(Probe.layerTcp()))
     const subscriber = EventPrinter.layer({ hosts: () => current, json }).pipe(
       Layer.provide(DateTime.layerCurrentZoneLocal)
@@ -64,13 +88,18 @@ export const checkHosts = Command.make(
       Layer.provide(subscriber),
       Layer.provide(SystemEventBus.layerWith({ drain: "10 seconds" })),
       Layer.build,
-      Effect.scoped
+      Effect.scoped,
+      Effect.ensuring(Effect.sync(Progress.clear))
     )
+    if (unreachable.length > 0) {
+      yield* new HostsUnreachable({ unreachable: unreachable.length, of: hosts.length })
+    }
   })
 ).pipe(
   Command.withDescription(
     "Say which hosts of an inventory are reachable, and when that changes. A host is reachable when an SSH server " +
-      "answers on its port, and unreachable after two failed probes in a row. Standard error says why they failed."
+      "answers on its port, and unreachable after two failed probes in a row. With --once it ends with 1 where a host is " +
+      "unreachable."
   ),
   Command.withShortDescription("Say which hosts are reachable, and when that changes"),
   Command.withExamples([

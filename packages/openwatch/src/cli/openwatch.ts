@@ -13,6 +13,7 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
+import * as Logging from "./Logging.ts"
 
 /** A command whatever it is called and told. It has what the platform has. */
 // Names are invariant, so the type of all commands is not that of a union of names.
@@ -75,7 +76,8 @@ export const load = (named: (name: Name) => boolean) =>
         Command.withDescription(
           "OpenWatch watches a fleet of Linux hosts: is each one reachable, and is it still as compliant as it was?"
         ),
-        Command.withSubcommands(loaded)
+        Command.withSubcommands(loaded),
+        Command.withGlobalFlags([Logging.LogFormat])
       )
   )
 

@@ -17,6 +17,8 @@ import * as Inventory from "../inventory/Inventory.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as Scans from "../storage/Scans.ts"
+import { jsonLine } from "./jsonLine.ts"
+import * as Progress from "./Progress.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
 // Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
@@ -45,7 +47,9 @@ export class FilesRejected extends Schema.TaggedError<FilesRejected>()("FilesRej
   of: Schema.Int
 }) {
   override get message(): string {
-    return `${this.rejected} of ${this.of} files could not be taken in`
+    return this.of === 1
+      ? "the file could not be taken in"
+      : `${this.rejected} of ${this.of} files could not be taken in`
   }
 
   override get [CliError.userMessage](): string {
@@ -54,7 +58,7 @@ export class FilesRejected extends Schema.TaggedError<FilesRejected>()("FilesRej
 }
 
 const formatJson = (file: string, { host, outcome, scan, scanId, score }: DriftDetector.Import): string =>
-  JSON.stringify({
+  jsonLine({
     file,
     scanId,
     hostId: host.id,
@@ -97,21 +101,30 @@ export const scanImport = Command.make(
       const rejected = new Set<string>()
       const reject = (file: string, message: string) => {
         rejected.add(file)
+        Progress.clear()
         return Console.error(clean(`error: ${message}`))
       }
-      const read = yield* Effect.forEach(files, (file) =>
-        Xccdf.readFile(file).pipe(
+      const read = yield* Effect.forEach(files, (file, at) => {
+        Progress.show(() => `${at} of ${files.length} files read`)
+        return Xccdf.readFile(file).pipe(
           Effect.map((scans) => scans.map((scan): Read => ({ file, scan }))),
           Effect.catch((error) => Effect.as(reject(file, error.message), []))
-        ))
+        )
+      })
       const now = yield* DateTime.now
       const endOf = ({ scan }: Read) => DateTime.toEpochMillis(Option.getOrElse(Scan.scannedAt(scan), () => now))
-      for (const { file, scan } of read.flat().toSorted((a, b) => endOf(a) - endOf(b))) {
+      const scans = read.flat().toSorted((a, b) => endOf(a) - endOf(b))
+      // On a terminal the scans that are named are progress enough.
+      const showProgress = !process.stdout.isTTY
+      for (const [at, { file, scan }] of scans.entries()) {
+        if (showProgress) Progress.show(() => `${at} of ${scans.length} scans taken in`)
+        else Progress.clear()
         yield* DriftDetector.take(scan, options).pipe(
           Effect.flatMap((done) => Console.log(json ? formatJson(file, done) : DriftDetector.describe(done))),
           Effect.catch((error) => reject(file, `scan ${file} is not stored: ${describeSqlError(error)}`))
         )
       }
+      Progress.clear()
       if (rejected.size > 0) yield* new FilesRejected({ rejected: rejected.size, of: files.length })
     })
 

@@ -96,6 +96,8 @@ const inRange = (interval: Duration.Duration): Effect.Effect<Duration.Duration, 
       })
     )
 
+const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
+
 /** To a hundredth of a millisecond: what is finer is noise. */
 const roundedMillis = (duration: Duration.Duration): number => Math.round(Duration.toMillis(duration) * 100) / 100
 
@@ -445,8 +447,13 @@ export const watch = Effect.fnUntraced(function*(
     const { come, go, move, rename } = yield* take(hosts, yield* renamedIn(hosts))
     if (come + go + move + rename === 0) return
     yield* Effect.logInfo(
-      `The inventory has changed: ${come} hosts are new, ${go} are gone, ${move} have another address, ` +
-        `${rename} another name; ${hosts.length} are watched`
+      `The inventory has changed: ${counted(come, "host is new", "hosts are new")}, ${
+        counted(go, "is gone", "are gone")
+      }, ` +
+        `${counted(move, "has another address", "have another address")}, ` +
+        `${counted(rename, "has another name", "have another name")}; ${
+          counted(hosts.length, "is watched", "are watched")
+        }`
     )
   })
 
@@ -459,12 +466,20 @@ export const watch = Effect.fnUntraced(function*(
 
 /**
  * Probes every host until its verdict is settled: once where it answers, and again a second later, until the failures
- * are enough to call it unreachable, where it does not. Fails, when the others are settled, with the hosts that this
- * machine could not probe.
+ * are enough to call it unreachable, where it does not. Returns the unreachable ones. Fails, when the others are settled, with
+ * the hosts that this machine could not probe.
  */
-export const settle = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>, options?: Options) {
+export const settle = Effect.fnUntraced(function*(
+  hosts: ReadonlyArray<Host>,
+  options?: Options & {
+    /** Is told how many hosts have a verdict, after each. */
+    readonly onProgress?: ((settled: number) => void) | undefined
+  }
+) {
   const check = yield* makeCheck(options)
   const notProbed: Array<string> = []
+  const unreachable: Array<Host> = []
+  let settled = 0
   let problem = ""
 
   const settleHost = Effect.fnUntraced(function*(host: Host) {
@@ -481,9 +496,12 @@ export const settle = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>, op
       reachability = checked.reachability
       localFault = checked.localFault
     }
+    if (reachability.verdict === "unreachable") unreachable.push(host)
+    options?.onProgress?.(++settled)
   })
 
   yield* Effect.forEach(hosts, settleHost, { concurrency: "unbounded", discard: true })
   const [first, ...others] = notProbed
   if (first !== undefined) yield* new HostsNotProbed({ names: [first, ...others], problem })
+  return unreachable
 })

@@ -116,6 +116,7 @@ describe("as JSON", () => {
       const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(SystemEventBus.EventJson))
       assert.deepStrictEqual(yield* Effect.forEach(lines.slice(0, 2), (line) => decode(line)), events)
       assert.deepStrictEqual(lines.slice(2).map((line) => JSON.parse(line)), [{
+        version: 1,
         _tag: "Counters",
         publishedCount: 2,
         deliveredCount: 2,

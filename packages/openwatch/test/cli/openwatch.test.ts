@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { hostIdFromName, SystemEventBus } from "@openwatch/openwatch"
 import { Deferred, Effect, Fiber, FileSystem, Queue, Schema, type Scope, Stream } from "effect"
 import { ChildProcess } from "effect/process"
+import { existsSync } from "node:fs"
 import * as Net from "node:net"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
@@ -90,8 +91,20 @@ const twoHosts = Effect.gen(function*() {
 const manyHosts = (port: number) =>
   inventory(`hosts:\n${Array.from({ length: 400 }, (_, n) => entry(`host-${n}-${"x".repeat(2_000)}`, port)).join("")}`)
 
-const live = <A, E>(name: string, test: Effect.Effect<A, E, NodeServices.NodeServices | Scope.Scope>) =>
-  it.live(name, () => Effect.provide(test, NodeServices.layer), 30_000)
+const hasTerminal = (process.env["CI"] ?? "") !== "" || existsSync("/usr/bin/script")
+if (!hasTerminal) {
+  console.log("skipped: progress on a terminal needs /usr/bin/script (Debian: apt-get install bsdutils)")
+}
+
+type Test<A, E> = Effect.Effect<A, E, NodeServices.NodeServices | Scope.Scope>
+
+const live = Object.assign(
+  <A, E>(name: string, test: Test<A, E>) => it.live(name, () => Effect.provide(test, NodeServices.layer), 60_000),
+  {
+    skipIf: (condition: boolean) => <A, E>(name: string, test: Test<A, E>) =>
+      it.live.skipIf(condition)(name, () => Effect.provide(test, NodeServices.layer), 60_000)
+  }
+)
 
 describe("check hosts --once", () => {
   live(
@@ -115,8 +128,10 @@ describe("check hosts --once", () => {
         "2 events published (HeartbeatPulse 2, DriftDetected 0), 2 delivered, 0 dropped, 0 without a subscriber"
       ])
       assert.include(stderr, `down (127.0.0.1:${dead}) did not answer: connection refused`)
+      assert.match(stderr, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\+14:00 INFO  down /)
+      assert.match(stderr, /\nerror: 1 of 2 hosts not reachable\n$/)
       assert.notInclude(stdout + stderr, "\u001b")
-      assert.strictEqual(exitCode, 0)
+      assert.strictEqual(exitCode, 1)
       assert.strictEqual(server.connections(), 1)
     })
   )
@@ -130,6 +145,30 @@ describe("check hosts --once", () => {
       const shown = Date.parse(`${stdout.slice(0, 19).replace(" ", "T")}+14:00`)
       assert.isAtLeast(shown, start)
       assert.isAtMost(shown, Date.now())
+    })
+  )
+
+  live.skipIf(!hasTerminal)(
+    "shows on a terminal how far it is, where its output goes elsewhere",
+    Effect.gen(function*() {
+      const { file } = yield* twoHosts
+      const shown = (words: string) =>
+        Effect.flatMap(
+          ChildProcess.make("/usr/bin/script", ["-qec", `'${process.execPath}' '${bin}' ${words}`, "/dev/null"], {
+            stdin: "ignore"
+          }),
+          ({ stdout }) => text(stdout)
+        )
+      const output = yield* shown(`check hosts '${file}' --once --log-level error >/dev/null`)
+      const anew = "\r\u001b[K"
+      assert.include(output, `${anew}1 of 2 hosts checked`)
+      assert.isTrue(output.endsWith(`${anew}error: 1 of 2 hosts not reachable\r\n`), output)
+      const result = fileURLToPath(new URL("../xccdf/base.xml", import.meta.url))
+      const data = `${file}.data`
+      const scans = yield* shown(`scan import '${result}' '${file}' --data '${data}' >/dev/null`)
+      assert.include(scans, `${anew}0 of 2 files read`)
+      assert.include(scans, `${anew}error: `)
+      assert.include(scans, "1 of 2 files could not be taken in")
     })
   )
 
@@ -147,13 +186,14 @@ describe("check hosts --once", () => {
       )
       assert.deepStrictEqual(JSON.parse(lines.at(-1)!), {
         _tag: "Counters",
+        version: 1,
         publishedCount: 2,
         deliveredCount: 2,
         droppedCount: 0,
         noSubscribersCount: 0,
         publishedByKind: { HeartbeatPulse: 2, DriftDetected: 0 }
       })
-      assert.strictEqual(exitCode, 0)
+      assert.strictEqual(exitCode, 1)
     })
   )
 
