@@ -41,6 +41,7 @@ export default defineConfig({
       // An exploration takes as long as there are schedules.
       suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? 600_000 : 60_000),
       suite("mutation", "test/mutation"),
+      suite("operator", "test/operator"),
       suite("site", "site/test"),
       suite("release", "release"),
       suite("spec-coverage", "test/spec-coverage")
