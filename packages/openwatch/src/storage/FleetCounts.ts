@@ -59,7 +59,15 @@ export const layer: Layer.Layer<FleetCounts, never, SqlClient.SqlClient> = Layer
           WHERE state NOT IN ('resolved', 'dismissed') GROUP BY severity`
         const pendingDeliveries = yield* sql<CountRow>`SELECT channel AS what, COUNT(*) AS count FROM deliveries
           WHERE state = 'pending' GROUP BY channel`
-        const series = yield* sql<SeriesRow>`SELECT host_id, benchmark, profile, score, ended_at FROM series`
+        // A scan of the history may have ended last; of before, a series may know what no scan does.
+        const newest = (column: "score" | "scanned_at") =>
+          sql`(SELECT ${sql(column)} FROM scans WHERE scans.host_id = series.host_id AND scans.profile = series.profile
+            AND COALESCE(scans.benchmark, '') = COALESCE(series.benchmark, '') AND scanned_at IS NOT NULL
+            ORDER BY scanned_at DESC, scans.seq DESC LIMIT 1)`
+        const series = yield* sql<SeriesRow>`SELECT host_id, benchmark, profile,
+          COALESCE(${newest("score")}, score) AS score, COALESCE(${
+          newest("scanned_at")
+        }, ended_at) AS ended_at FROM series`
         return {
           openAlerts: countsOf(openAlerts),
           pendingDeliveries: countsOf(pendingDeliveries),

@@ -3,7 +3,7 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
-import { type ChangedRule, Host, hostIdFromName, HostStates, Scans, Storage } from "@openwatch/openwatch"
+import { type ChangedRule, FleetCounts, Host, hostIdFromName, HostStates, Scans, Storage } from "@openwatch/openwatch"
 import { Array, DateTime, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { Database, databases, outboxes } from "./Database.ts"
@@ -45,7 +45,7 @@ const withScans = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.flatMap(empty, (location) =>
       effect.pipe(
         Effect.provide(Layer.fresh(
-          Layer.mergeAll(HostStates.layer, Scans.layer).pipe(
+          Layer.mergeAll(FleetCounts.layer, HostStates.layer, Scans.layer).pipe(
             Layer.provideMerge(outboxes),
             Layer.provideMerge(Storage.layer(location))
           )
@@ -132,6 +132,8 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* record(scan(5))
           assert.deepStrictEqual(yield* shown, [56, 56, 56])
           assert.deepStrictEqual((yield* scans.newest(web)).map(({ score }) => score), [56, 54])
+          const { newestScans } = yield* (yield* FleetCounts.FleetCounts).read
+          assert.sameDeepMembers(newestScans.map(({ endedAt, score }) => [score, endedAt]), [[56, 6_000], [54, 4_000]])
         }).pipe(withScans))
     })
   })
