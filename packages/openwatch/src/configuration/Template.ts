@@ -43,6 +43,12 @@ inventory: hosts.yaml
 # Where alerts go. A secret is best kept in a variable of the environment, which is named here.
 channels:
   - type: console
+#  - type: email
+#    host: mail.example.org
+#    username: openwatch
+#    password_env: MAIL_PASSWORD
+#    from: openwatch@example.org
+#    to: [ops@example.org]
 #  - type: webhook
 #    name: on-call
 #    url: https://on-call.example.org/alerts
