@@ -4,7 +4,19 @@
  */
 import type { Effect } from "effect"
 import { Context } from "effect"
-import type { HostNotFound, HostPast, HostState, OpenAlert, Score } from "./InspectorApi.ts"
+import type {
+  AlertChange,
+  AlertNotFound,
+  AlertsChanged,
+  AlertsNotChanged,
+  AlertsUnavailable,
+  AlertTransition,
+  HostNotFound,
+  HostPast,
+  HostState,
+  OpenAlert,
+  Score
+} from "./InspectorApi.ts"
 
 /**
  * Reads the state of the fleet. A read that fails is a defect, and the request gets the status 500. The view itself has
@@ -19,4 +31,12 @@ export class FleetView extends Context.Service<FleetView, {
   readonly scores: (hostId: string) => Effect.Effect<ReadonlyArray<typeof Score.Type>, HostNotFound>
   /** The past of a host, where any is kept. Without it the page shows none. */
   readonly past?: (hostId: string) => Effect.Effect<typeof HostPast.Type, HostNotFound>
+  /** Changes alerts in somebody's name: all of them, or none. Without it the page has no buttons for that. */
+  readonly changeAlerts?: (
+    change: typeof AlertChange.Type & { readonly who: string }
+  ) => Effect.Effect<typeof AlertsChanged.Type, AlertNotFound | AlertsNotChanged | AlertsUnavailable>
+  /** What has become of an alert, oldest first. */
+  readonly alertHistory?: (
+    alertId: string
+  ) => Effect.Effect<ReadonlyArray<typeof AlertTransition.Type>, AlertNotFound | AlertsUnavailable>
 }>()("@openwatch/inspector/FleetView") {}

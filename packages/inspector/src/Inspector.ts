@@ -46,6 +46,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import type { FleetView } from "./FleetView.ts"
 import {
+  AlertNotFound,
   Authorization,
   type DeadLetterChoice,
   HostNotFound,
@@ -53,7 +54,8 @@ import {
   NotReady,
   sessionCookie,
   TooManyAttempts,
-  Unauthorized
+  Unauthorized,
+  Who
 } from "./InspectorApi.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as EventLog from "./internal/eventLog.ts"
@@ -77,6 +79,11 @@ export interface Options<Event extends EventBus.AnyEvent = any> {
    * characters. Default: no token, and only this machine is served.
    */
   readonly token?: Redacted.Redacted | undefined
+  /**
+   * Tokens with the names of those who have them. Each lets in as `token` does; what somebody changes is done in their name.
+   * Default: none.
+   */
+  readonly tokens?: ReadonlyArray<{ readonly name: string; readonly token: Redacted.Redacted }> | undefined
   /**
    * The host names under which browsers ask for the page, without port. Addresses and `localhost` always work. Any
    * other name is refused, so that nobody can make a name of theirs lead to this server.
@@ -118,6 +125,9 @@ export interface Options<Event extends EventBus.AnyEvent = any> {
 
 const shortestToken = 16
 
+/** Who it is where no token is set: nobody else is served. */
+const thisMachine = "this machine"
+
 const invalid = (option: string, is: string, expected: string): never => {
   throw new TypeError(`Inspector: ${option} is ${is}, expected ${expected}`)
 }
@@ -128,8 +138,14 @@ const validated = (options: Options) => {
   if (!/^(\/[\w.~-]+)*$/.test(prefix)) {
     invalid("prefix", JSON.stringify(prefix), "path segments such as \"/bus\", without a slash at the end")
   }
-  if (options.token !== undefined && Redacted.value(options.token).length < shortestToken) {
-    invalid("token", `${Redacted.value(options.token).length} characters long`, `at least ${shortestToken}`)
+  for (
+    const token of [
+      ...(options.token === undefined ? [] : [options.token]),
+      ...(options.tokens ?? []).map(({ token }) => token)
+    ]
+  ) {
+    const { length } = Redacted.value(token)
+    if (length < shortestToken) invalid("token", `${length} characters long`, `at least ${shortestToken}`)
   }
   const hosts = (options.hosts ?? []).map((host) => host.toLowerCase())
   for (const host of hosts) {
@@ -171,7 +187,10 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       describe: options.describe,
       past: options.past ?? Effect.succeed([])
     })
-    const access = credentials(options.token)
+    const access = credentials([
+      ...(options.token === undefined ? [] : [{ name: "token", token: options.token }]),
+      ...(options.tokens ?? [])
+    ])
     const { fleet, metrics = Effect.succeed(""), readiness = Effect.succeed({}) } = options
     const outboxes = yield* Outboxes.make(options.outboxes ?? [])
     // The type of a prefixed API names every prefixed path; the handlers are the same.
@@ -190,14 +209,18 @@ export const layer = <Self, const Id extends string, const Events extends EventB
     const tooMany = new TooManyAttempts({
       message: "Too many wrong tokens came from this address: this one was not looked at, try again later"
     })
-    /** Succeeds where the token is the right one. */
+    /** Succeeds with the name of those whose token it is. */
     const checkToken = Effect.fnUntraced(function*(given: string) {
       const { remoteAddress } = yield* HttpServerRequest.HttpServerRequest
+      let name: string | undefined
       const attempt = yield* attempts.check(
         Option.getOrElse(remoteAddress, () => "an unknown address"),
-        () => access?.isToken(given) === true
+        () => {
+          name = access?.nameOf(given)
+          return name !== undefined
+        }
       )
-      if (attempt !== "right") yield* (attempt === "wrong" ? unauthorized : tooMany)
+      return attempt === "right" && name !== undefined ? name : yield* (attempt === "wrong" ? unauthorized : tooMany)
     })
 
     const isSlowedDown = Effect.flatMap(
@@ -210,14 +233,18 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       Authorization,
       Authorization.of({
         bearer: (answer, { credential }) => {
-          if (access === undefined) return answer
+          if (access === undefined) return Effect.provideService(answer, Who, thisMachine)
           const given = Redacted.value(credential)
-          return given === "" ? unauthorized : Effect.andThen(checkToken(given), answer)
+          if (given === "") return unauthorized
+          return Effect.flatMap(checkToken(given), (name) => Effect.provideService(answer, Who, name))
         },
         session: (answer, { credential }) =>
           Effect.gen(function*() {
             const given = Redacted.value(credential)
-            if (access === undefined || access.isSession(given, yield* Clock.currentTimeMillis)) return yield* answer
+            const name = access === undefined
+              ? thisMachine
+              : access.sessionOf(given, yield* Clock.currentTimeMillis)
+            if (name !== undefined) return yield* Effect.provideService(answer, Who, name)
             const { headers } = yield* HttpServerRequest.HttpServerRequest
             const isBearer = given === "" && headers["authorization"] !== undefined
             return yield* (isBearer && (yield* isSlowedDown) ? tooMany : unauthorized)
@@ -244,6 +271,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
             unmatched: noSubscribersCount,
             clients: yield* log.clients,
             hasFleet: fleet !== undefined,
+            canChangeAlerts: fleet?.changeAlerts !== undefined,
             hasOutboxes: (options.outboxes ?? []).length > 0,
             hasToken: access !== undefined
           }
@@ -261,6 +289,14 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       handlers.handleAll({
         hosts: () => fleet === undefined ? Effect.succeed([]) : fleet.hosts,
         alerts: () => fleet === undefined ? Effect.succeed([]) : fleet.openAlerts,
+        changeAlerts: ({ payload }) =>
+          fleet?.changeAlerts === undefined
+            ? new AlertNotFound({ message: "No alerts can be changed here" })
+            : Effect.flatMap(Who, (who) => fleet.changeAlerts!(Object.assign({ who }, payload))),
+        alertHistory: ({ params: { alertId } }) =>
+          fleet?.alertHistory === undefined
+            ? new AlertNotFound({ message: `No alert has the id ${alertId}` })
+            : fleet.alertHistory(alertId),
         scores: ({ params: { hostId } }) =>
           fleet === undefined ? new HostNotFound({ message: `No host has the id ${hostId}` }) : fleet.scores(hostId),
         past: ({ params: { hostId } }) =>
@@ -309,8 +345,8 @@ export const layer = <Self, const Id extends string, const Events extends EventB
           if (access === undefined) {
             return yield* new Unauthorized({ message: "No token is set" })
           }
-          yield* checkToken(Redacted.value(payload.token))
-          return yield* cookie(access.begin(yield* Clock.currentTimeMillis), "7 days")
+          const name = yield* checkToken(Redacted.value(payload.token))
+          return yield* cookie(access.begin(name, yield* Clock.currentTimeMillis), "7 days")
         }),
         logout: Effect.fnUntraced(function*() {
           const { cookies } = yield* HttpServerRequest.HttpServerRequest

@@ -4,7 +4,7 @@
  *
  * All times are ISO 8601 in UTC. All counters start at 0 when the bus is made.
  */
-import { Schema } from "effect"
+import { Context, Schema } from "effect"
 import {
   HttpApi,
   HttpApiEndpoint,
@@ -43,6 +43,8 @@ export const BusState = Schema.Struct({
   clients: Schema.Int,
   /** Whether the inspector has a fleet, so that `api/fleet` has data. */
   hasFleet: Schema.Boolean,
+  /** Whether the fleet's alerts can be changed here. */
+  canChangeAlerts: Schema.Boolean,
   /** Whether `api/outboxes` has anything to say. */
   hasOutboxes: Schema.Boolean,
   /** Whether a token is needed, so that one can sign out. */
@@ -127,8 +129,52 @@ export const OpenAlert = Schema.Struct({
   host: Schema.optionalKey(Schema.Struct({ name: Schema.String })),
   /** One line for people. */
   title: Schema.String,
+  /** Where it is not given, nobody has looked after it yet. */
+  state: Schema.optionalKey(Schema.Literals(["active", "acknowledged", "silenced"])),
+  /** Until when it is silenced, if it is and that is known. */
+  silencedUntil: Schema.optionalKey(Time),
   occurredAt: Time
 })
+
+/** What somebody does with alerts: with all of them, or with none. */
+export const AlertChange = Schema.Struct({
+  ids: Schema.Array(Schema.String.check(Schema.isMaxLength(64))).check(Schema.isMinLength(1), Schema.isMaxLength(50)),
+  action: Schema.Literals(["ack", "silence", "unsilence", "resolve", "dismiss"]),
+  why: Schema.String.check(Schema.isMaxLength(1000)),
+  /** How long a silence lasts: until somebody ends it where it is not given. */
+  seconds: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 31_536_000 })))
+})
+
+/** What alerts were and are. */
+export const AlertsChanged = Schema.Array(
+  Schema.Struct({ id: Schema.String, from: Schema.String, to: Schema.String })
+)
+
+/** One change of an alert. */
+export const AlertTransition = Schema.Struct({
+  from: Schema.String,
+  to: Schema.String,
+  at: Time,
+  who: Schema.String,
+  why: Schema.String,
+  /** Until when it was silenced, if it was and somebody has said so. */
+  until: Schema.NullOr(Time)
+})
+
+/** No alert has this id. */
+export class AlertNotFound extends Schema.TaggedError<AlertNotFound>()("AlertNotFound", {
+  message: Schema.String
+}, { httpApiStatus: 404 }) {}
+
+/** The alerts are not in a state in which this can be done with them. Nothing was changed. */
+export class AlertsNotChanged extends Schema.TaggedError<AlertsNotChanged>()("AlertsNotChanged", {
+  message: Schema.String
+}, { httpApiStatus: 409 }) {}
+
+/** The alerts cannot be read or changed now. */
+export class AlertsUnavailable extends Schema.TaggedError<AlertsUnavailable>()("AlertsUnavailable", {
+  message: Schema.String
+}, { httpApiStatus: 503 }) {}
 
 /** The score of one scan of a host. */
 export const Score = Schema.Struct({
@@ -307,17 +353,22 @@ export class TooManyAttempts extends Schema.TaggedError<TooManyAttempts>()("TooM
   message: Schema.String
 }, { httpApiStatus: 429 }) {}
 
+/** Who asks: the name of their token. */
+export class Who extends Context.Service<Who, string>()("@openwatch/inspector/Who") {}
+
 /**
  * Lets a request in that has the token, as a bearer token or by the cookie of a login. Lets every request in if no
  * token is set.
  */
-export class Authorization extends HttpApiMiddleware.Service<Authorization>()("@openwatch/inspector/Authorization", {
-  security: {
-    bearer: HttpApiSecurity.bearer,
-    session: HttpApiSecurity.apiKey({ key: sessionCookie, in: "cookie" })
-  },
-  error: [Unauthorized, TooManyAttempts]
-}) {}
+export class Authorization
+  extends HttpApiMiddleware.Service<Authorization, { provides: Who }>()("@openwatch/inspector/Authorization", {
+    security: {
+      bearer: HttpApiSecurity.bearer,
+      session: HttpApiSecurity.apiKey({ key: sessionCookie, in: "cookie" })
+    },
+    error: [Unauthorized, TooManyAttempts]
+  })
+{}
 
 // -----------------------------------------------------------------------------
 // Readiness
@@ -360,6 +411,16 @@ const fleet = HttpApiGroup.make("fleet").add(
     .annotate(OpenApi.Summary, "The watched hosts"),
   HttpApiEndpoint.get("alerts", "/api/fleet/alerts", { success: Schema.Array(OpenAlert) })
     .annotate(OpenApi.Summary, "The alerts that are open, newest first"),
+  HttpApiEndpoint.post("changeAlerts", "/api/fleet/alerts/change", {
+    payload: AlertChange,
+    success: AlertsChanged,
+    error: [AlertNotFound, AlertsNotChanged, AlertsUnavailable]
+  }).annotate(OpenApi.Summary, "Acknowledges, silences, resolves or dismisses alerts: all of them, or none"),
+  HttpApiEndpoint.get("alertHistory", "/api/fleet/alerts/:alertId/history", {
+    params: { alertId: Schema.String.check(Schema.isMaxLength(64)) },
+    success: Schema.Array(AlertTransition),
+    error: [AlertNotFound, AlertsUnavailable]
+  }).annotate(OpenApi.Summary, "Who has changed an alert, when and why, oldest first"),
   HttpApiEndpoint.get("scores", "/api/fleet/hosts/:hostId/scores", {
     params: { hostId: Schema.String.check(Schema.isMaxLength(64)) },
     success: Schema.Array(Score),

@@ -35,6 +35,7 @@ describe("the API", () => {
           unmatched: 1,
           clients: 0,
           hasFleet: false,
+          canChangeAlerts: false,
           hasOutboxes: false,
           hasToken: false
         }
@@ -143,7 +144,10 @@ describe("the API", () => {
         "/bus/api/dead-letters/requeue",
         "/bus/api/events",
         "/bus/api/fleet/alerts",
+        "/bus/api/fleet/alerts/change",
+        "/bus/api/fleet/alerts/{alertId}/history",
         "/bus/api/fleet/hosts",
+        "/bus/api/fleet/hosts/{hostId}/past",
         "/bus/api/fleet/hosts/{hostId}/scores",
         "/bus/api/outboxes",
         "/bus/api/session",

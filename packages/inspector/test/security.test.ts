@@ -2,7 +2,7 @@
  * Attacks, each as an attacker would make it: on the wire, against a real server.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { InspectorApi } from "@openwatch/inspector"
+import { type FleetView, InspectorApi } from "@openwatch/inspector"
 import { Effect, Logger, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import crypto from "node:crypto"
@@ -30,6 +30,7 @@ const guarded = [
   "/api/fleet/hosts",
   "/api/fleet/alerts",
   "/api/fleet/hosts/x/scores",
+  "/api/fleet/alerts/x/history",
   "/api/outboxes",
   "/api/dead-letters?outbox=x",
   "/metrics"
@@ -174,6 +175,63 @@ describe("a browser", () => {
     }).pipe(Effect.provide(server())))
 })
 
+describe("who changes alerts", () => {
+  const change = (headers: Record<string, string>, body: unknown = { ids: ["1"], action: "ack", why: "mine" }) =>
+    request("/api/fleet/alerts/change", {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify(body)
+    })
+  const changes: Array<string> = []
+  const fleet: FleetView["Service"] = {
+    hosts: Effect.succeed([]),
+    openAlerts: Effect.succeed([]),
+    scores: () => Effect.succeed([]),
+    changeAlerts: ({ action, ids, who, why }) =>
+      Effect.suspend(() => {
+        if (action === "resolve") return new InspectorApi.AlertsNotChanged({ message: "alert 1 is dismissed" })
+        changes.push(`${who} ${action} ${ids.join()} ${why}`)
+        return Effect.succeed([{ id: "1", from: "active", to: "acknowledged" }])
+      })
+  }
+  const tokens = ["ada", "grace"].map((name) => ({ name, token: Redacted.make(name.repeat(6)) }))
+
+  it.effect("is whose token it is, as a bearer or by the cookie of a login", () =>
+    Effect.gen(function*() {
+      changes.length = 0
+      assert.deepStrictEqual(JSON.parse((yield* change(bearer(token))).text), [
+        { id: "1", from: "active", to: "acknowledged" }
+      ])
+      yield* change(bearer("graceGRACE".repeat(3)))
+      yield* change(bearer("grace".repeat(6)))
+      const { headers } = yield* login("ada".repeat(6))
+      yield* change({ cookie: headers["set-cookie"]![0]!.split("; ")[0]! })
+      assert.deepStrictEqual(changes, ["token ack 1 mine", "grace ack 1 mine", "ada ack 1 mine"])
+      const refused = yield* change(bearer(token), { ids: ["1"], action: "resolve", why: "" })
+      assert.strictEqual(refused.status, 409)
+      assert.include(refused.text, "alert 1 is dismissed")
+      const wrong = yield* change(bearer(token), { ids: [], action: "burn", why: "" })
+      assert.strictEqual(wrong.status, 400)
+    }).pipe(Effect.provide(server({ token: Redacted.make(token), tokens, fleet }))))
+
+  it.effect("is this machine where there are no tokens, and no page of another site", () =>
+    Effect.gen(function*() {
+      changes.length = 0
+      yield* change({})
+      assert.deepStrictEqual(changes, ["this machine ack 1 mine"])
+      assert.strictEqual((yield* change({ origin: "https://evil.example" })).status, 403)
+      assert.strictEqual((yield* change({ "sec-fetch-site": "cross-site" })).status, 403)
+      assert.strictEqual(changes.length, 1)
+    }).pipe(Effect.provide(server({ fleet }))))
+
+  it.effect("is nobody without a token where there are some", () =>
+    Effect.gen(function*() {
+      changes.length = 0
+      assert.strictEqual((yield* change({})).status, 401)
+      assert.deepStrictEqual(changes, [])
+    }).pipe(Effect.provide(server({ tokens, fleet }))))
+})
+
 describe("somebody without the token", () => {
   it.effect("sees nothing but the empty page and that the server lives", () =>
     Effect.gen(function*() {
@@ -307,16 +365,24 @@ describe("somebody with the token", () => {
     }).pipe(Effect.provide(withToken)))
 
   it("has a session for a week, and not one day more", () => {
-    const access = credentials(Redacted.make(token))!
-    const session = access.begin(0)
+    const tokens = [{ name: "ada", token: Redacted.make(token) }, {
+      name: "grace",
+      token: Redacted.make("g".repeat(16))
+    }]
+    const access = credentials(tokens)!
+    assert.deepStrictEqual([token, "g".repeat(16), "wrong"].map(access.nameOf), ["ada", "grace", undefined])
+    const session = access.begin("ada", 0)
     const day = 24 * 3_600_000
-    assert.isTrue(access.isSession(session, 7 * day - 1))
-    assert.isFalse(access.isSession(session, 7 * day))
-    // When it ends is signed as well.
-    const [id, end, signature] = session.split(".")
-    assert.isFalse(access.isSession(`${id}.${Number(end) + day}.${signature}`, 0))
+    assert.strictEqual(access.sessionOf(session, 7 * day - 1), "ada")
+    assert.isUndefined(access.sessionOf(session, 7 * day))
+    // When it ends, and whose it is, is signed as well.
+    const [id, end, name, signature] = session.split(".")
+    assert.isUndefined(access.sessionOf(`${id}.${Number(end) + day}.${name}.${signature}`, 0))
+    assert.isUndefined(
+      access.sessionOf(`${id}.${end}.${Buffer.from("grace").toString("base64url")}.${signature}`, 0)
+    )
     // Another process knows nothing of it.
-    assert.isFalse(credentials(Redacted.make(token))!.isSession(session, 0))
+    assert.isUndefined(credentials(tokens)!.sessionOf(session, 0))
   })
 })
 

@@ -71,39 +71,49 @@ const isEqual = (expected: string, given: string): boolean => {
 /** A session lasts so long, in milliseconds. */
 const sessionLasts = 7 * 24 * 3_600_000
 
-/** A token, as what can be asked about it. */
+/** A token, and the name of those who have it. */
+export interface NamedToken {
+  readonly name: string
+  readonly token: Redacted.Redacted
+}
+
+/** Tokens, as what can be asked about them. */
 export interface Credentials {
-  readonly isToken: (given: string) => boolean
+  /** Whose token it is; `undefined` where it is nobody's. */
+  readonly nameOf: (given: string) => string | undefined
   /** The cookie of a login. It gives the token away to nobody, and is good until it is ended, or this process is. */
-  readonly begin: (now: number) => string
-  readonly isSession: (given: string, now: number) => boolean
+  readonly begin: (name: string, now: number) => string
+  /** Who has begun a session; `undefined` where there is none. */
+  readonly sessionOf: (given: string, now: number) => string | undefined
   /** Ends a session: its cookie is good for nothing any more, whoever has it. */
   readonly end: (given: string, now: number) => void
 }
 
-/** What the token, if there is one, lets in. */
-export const credentials = (token: Redacted.Redacted | undefined): Credentials | undefined => {
-  if (token === undefined) return undefined
+/** What the tokens, if there are any, let in. */
+export const credentials = (tokens: ReadonlyArray<NamedToken>): Credentials | undefined => {
+  if (tokens.length === 0) return undefined
   // Known to this process alone: what it has forgotten with its end, as which sessions were ended, is good for nothing then.
   const key = randomBytes(32)
   const ended = new Map<string, number>()
   const sign = (id: string) => createHmac("sha256", key).update(id).digest("base64url")
   const idOf = (given: string): string => given.slice(0, Math.max(0, given.lastIndexOf(".")))
-  const expiryOf = (id: string): number => Number(id.slice(id.indexOf(".") + 1))
+  const expiryOf = (id: string): number => Number(id.split(".")[1])
 
-  const isSession = (given: string, now: number): boolean => {
+  const sessionOf = (given: string, now: number): string | undefined => {
     const id = idOf(given)
-    return isEqual(`${id}.${sign(id)}`, given) && expiryOf(id) > now && !ended.has(id)
+    if (!isEqual(`${id}.${sign(id)}`, given) || expiryOf(id) <= now || ended.has(id)) return undefined
+    return Buffer.from(id.split(".")[2]!, "base64url").toString()
   }
   return {
-    isToken: (given) => isEqual(Redacted.value(token), given),
-    begin: (now) => {
-      const id = `${randomUUID()}.${now + sessionLasts}`
+    // Of digests, the time that it takes tells nothing of a token that is not known.
+    nameOf: (given) => tokens.find(({ token }) => isEqual(Redacted.value(token), given))?.name,
+    begin: (name, now) => {
+      const id = `${randomUUID()}.${now + sessionLasts}.${Buffer.from(name).toString("base64url")}`
       return `${id}.${sign(id)}`
     },
-    isSession,
+    sessionOf,
     end: (given, now) => {
-      if (!isSession(given, now)) return
+      if (sessionOf(given, now) === undefined) return
       for (const [id, expiry] of ended) if (expiry <= now) ended.delete(id)
       ended.set(idOf(given), expiryOf(idOf(given)))
     }

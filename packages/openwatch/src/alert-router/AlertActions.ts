@@ -9,6 +9,7 @@ import {
   type Change,
   type Changed
 } from "../alert-store/AlertStore.ts"
+import { clean } from "../events/PlainText.ts"
 import * as Alert from "./Alert.ts"
 import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
 
@@ -24,7 +25,7 @@ export const perform = (
     const store = yield* AlertStore
     const outbox = yield* AlertOutbox
     const occurredAt = yield* DateTime.now
-    return yield* store.change(ids, change, (ended, again) =>
+    return yield* store.change(ids, { ...change, why: clean(change.why) }, (ended, again) =>
       outbox.publishAll([
         ...ended.map((ended) => new AlertEnded({ ...ended, occurredAt })),
         ...again.map(({ alert, channels }) =>

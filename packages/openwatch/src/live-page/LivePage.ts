@@ -66,7 +66,9 @@ const reasonOf = (cause: unknown): string => {
  * the layer is built requests are answered with 503, but for `/health`: the process is well.
  */
 export const listen = Effect.fn("LivePage.listen")(
-  function*({ host, hosts, port, token }: HttpSettings): Effect.fn.Return<LivePage, LivePageError, Scope.Scope> {
+  function*(
+    { host, hosts, port, token, tokens }: HttpSettings
+  ): Effect.fn.Return<LivePage, LivePageError, Scope.Scope> {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const server = createServer()
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
@@ -112,6 +114,7 @@ export const listen = Effect.fn("LivePage.listen")(
         return Inspector.layer(SystemEventBus, {
           title: "OpenWatch",
           token,
+          tokens,
           hosts,
           fleet,
           outboxes,

@@ -4,8 +4,10 @@
 import { FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect, Layer } from "effect"
 import * as SqlError from "effect/sql/SqlError"
+import * as AlertActions from "../alert-router/AlertActions.ts"
+import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
 import { openStates } from "../alert-router/Lifecycle.ts"
-import { AlertStore, type AlertStoreError, type StoredAlert } from "../alert-store/AlertStore.ts"
+import { type AlertsRefused, AlertStore, type AlertStoreError, type StoredAlert } from "../alert-store/AlertStore.ts"
 import { describe as describeSeries } from "../events/Series.ts"
 import * as ResponseTimes from "../host-history/ResponseTimes.ts"
 import * as Uptime from "../host-history/Uptime.ts"
@@ -109,16 +111,26 @@ const pastOf = ({ alerts, now, past, scans }: {
   }))
 })
 
+const refused = ({ message, problems }: AlertsRefused) =>
+  Effect.fail(
+    problems.some(({ isUnknown }) => isUnknown)
+      ? new InspectorApi.AlertNotFound({ message })
+      : new InspectorApi.AlertsNotChanged({ message })
+  )
+
+const unavailable = ({ message }: AlertStoreError) => Effect.fail(new InspectorApi.AlertsUnavailable({ message }))
+
 /** The fleet of the hosts that are watched when it is looked at. While the database fails, so does looking. */
 export const layer = (
   hosts: () => ReadonlyArray<Host>
-): Layer.Layer<FleetView, never, HostHistory | HostStates | Scans | AlertStore> =>
+): Layer.Layer<FleetView, never, HostHistory | HostStates | Scans | AlertStore | AlertOutbox> =>
   Layer.effect(
     FleetView,
     Effect.gen(function*() {
       const hostStates = yield* HostStates
       const scans = yield* Scans
       const alerts = yield* AlertStore
+      const outbox = yield* AlertOutbox
       const history = yield* HostHistory
       const find = (hostId: string) => {
         const host = hosts().find(({ id }) => id === hostId)
@@ -139,9 +151,41 @@ export const layer = (
           )
         }).pipe(orDie),
 
-        openAlerts: Effect.map(alerts.list({ states: openStates }), (open) => open.map(({ alert }) => alert)).pipe(
-          orDie
-        ),
+        openAlerts: Effect.map(alerts.list({ states: openStates }), (open) =>
+          open.map(({ alert, silencedUntil, state }) =>
+            Object.assign(
+              {},
+              alert,
+              {
+                state: openStates.find((open) =>
+                  open === state
+                ) ?? "active"
+              },
+              silencedUntil === undefined ? {} : { silencedUntil }
+            )
+          )).pipe(orDie),
+
+        changeAlerts: Effect.fnUntraced(function*({ action, ids, seconds, who, why }) {
+          const now = yield* DateTime.now
+          const until = seconds === undefined ? undefined : DateTime.add(now, { seconds })
+          const changed = yield* AlertActions.perform(ids, { action, who, why, until }).pipe(
+            Effect.provideService(AlertStore, alerts),
+            Effect.provideService(AlertOutbox, outbox),
+            Effect.catchTags({ AlertsRefused: refused, AlertStoreError: unavailable })
+          )
+          return changed.map(({ alert, from, to }) => ({ id: alert.id, from, to }))
+        }),
+
+        alertHistory: (id) =>
+          alerts.history(id).pipe(
+            Effect.map((history) =>
+              history.map(({ until, ...change }) => Object.assign(change, { until: until ?? null }))
+            ),
+            Effect.catchTags({
+              AlertsRefused: ({ message }) => Effect.fail(new InspectorApi.AlertNotFound({ message })),
+              AlertStoreError: unavailable
+            })
+          ),
 
         past: (hostId) =>
           Effect.flatMap(find(hostId), (host) =>

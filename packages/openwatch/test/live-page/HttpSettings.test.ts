@@ -60,6 +60,32 @@ it("nowhere, where the entry is false", () => {
   assert.deepStrictEqual(HttpSettings.read(false, {}), Result.succeed(undefined))
 })
 
+describe("tokens of people", () => {
+  it("let in by name, and are enough on any address", () => {
+    const settings = Result.getOrThrow(
+      HttpSettings.read({ host: "::", tokens: [{ name: "ada", token }, { name: "grace", token_env: "G" }] }, {
+        G: token
+      })
+    )
+    assert.deepStrictEqual(settings?.tokens?.map(({ name, token }) => [name, Redacted.value(token)]), [
+      ["ada", token],
+      ["grace", token]
+    ])
+  })
+
+  it("are refused without a token, with one that is no good, and twice by one name", () => {
+    assert.deepStrictEqual(
+      problems({ tokens: [{ name: "ada" }, { name: "ada", token: "hunter2" }, { name: "g", token_env: "G" }] }),
+      [
+        "http.tokens[0].token: Missing: expected `token` or `token_env`",
+        "http.tokens[1].name: \"ada\" is already the name of http.tokens[0]",
+        "http.tokens[1].token: it is 7 characters long, expected at least 16",
+        "http.tokens[2].token_env: the environment variable G is not set"
+      ]
+    )
+  })
+})
+
 describe("a token that is no good stops everything, and is not shown", () => {
   it("too short", () => {
     assert.deepStrictEqual(problems({ token: "hunter2" }), [

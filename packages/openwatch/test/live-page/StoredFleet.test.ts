@@ -262,10 +262,41 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           const view = yield* FleetView
           const first = yield* raise(pulse(web.id, false, 1_000), "web")
           const second = yield* raise(pulse(db.id, false, 2_000), "db")
-          assert.deepStrictEqual(yield* view.openAlerts, [second, first])
+          const opened = (alert: Alert.Alert) => Object.assign({}, alert, { state: "active" as const })
+          assert.deepStrictEqual(yield* view.openAlerts, [opened(second), opened(first)])
           yield* raise(pulse(web.id, true, 3_000), "web")
-          assert.deepStrictEqual(yield* view.openAlerts, [second])
+          assert.deepStrictEqual(yield* view.openAlerts, [opened(second)])
         }).pipe(withFleet(() => [web, db])))
+
+      it.effect("alerts are changed in the name of who asks, and what became of them is told", () =>
+        Effect.gen(function*() {
+          const view = yield* FleetView
+          const { id } = yield* raise(pulse(web.id, false, 1_000), "web")
+          const change = (action: "ack" | "silence" | "resolve", ids = [id]) =>
+            view.changeAlerts!({ ids, action, why: "new\ndisk", seconds: 3_600, who: "ada" })
+          assert.deepStrictEqual(yield* change("ack"), [{ id, from: "active", to: "acknowledged" }])
+          yield* change("silence")
+          const [open] = yield* view.openAlerts
+          assert.strictEqual(open?.state, "silenced")
+          const [, silenced] = yield* view.alertHistory!(id)
+          assert.deepStrictEqual(silenced, {
+            from: "acknowledged",
+            to: "silenced",
+            at: silenced!.at,
+            who: "ada",
+            // What could forge a line is not kept.
+            why: "new\ufffddisk",
+            until: silenced!.until
+          })
+          const seconds = (silenced!.until!.epochMilliseconds - silenced!.at.epochMilliseconds) / 1_000
+          // The two are taken one after the other.
+          assert.isTrue(seconds > 3_540 && seconds <= 3_600, String(seconds))
+          assert.deepStrictEqual(open?.silencedUntil, silenced!.until!)
+          yield* change("resolve")
+          assert.strictEqual((yield* Effect.flip(change("ack")))._tag, "AlertsNotChanged")
+          assert.strictEqual((yield* Effect.flip(change("ack", ["x"])))._tag, "AlertNotFound")
+          assert.strictEqual((yield* Effect.flip(view.alertHistory!("x")))._tag, "AlertNotFound")
+        }).pipe(withFleet(() => [web])))
 
       it.effect("while the database fails, so does looking, and the log says why", () =>
         Effect.gen(function*() {
