@@ -8,30 +8,45 @@ import { DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
 import { AlertOutbox } from "./AlertOutbox.ts"
 import { consumerOf } from "./Deliveries.ts"
 
+/** What becomes of an alert that is to be sent again. */
+export interface Resent {
+  readonly alertId: string
+  /** Those that it is sent to; `undefined` where there is no such alert. */
+  readonly channels: ReadonlyArray<string> | undefined
+}
+
+const keyOf = ({ _tag, alert }: Told): string => `${_tag} ${alert.id}`
+
 /**
- * Has what was given up of an alert, and of its end, sent again. Returns the channels that it is sent to; `undefined` where
- * there is no such alert. `inTransaction` is one of the database.
+ * Has what was given up of alerts, and of their ends, sent again: by all channels that have given it up, or by one.
+ * `inTransaction` is one of the database; each alert is one.
  */
 export const resend = Effect.fnUntraced(function*<E>(
-  alertId: string,
-  inTransaction: <A, E2, R>(effect: Effect.Effect<A, E2, R>) => Effect.Effect<A, E2 | E, R>
-): Effect.fn.Return<
-  ReadonlyArray<string> | undefined,
-  AlertStoreError | Outbox.OutboxError | E,
-  DeliveryStore | AlertOutbox
-> {
+  alertIds: ReadonlyArray<string>,
+  options: {
+    readonly inTransaction: <A, E2, R>(effect: Effect.Effect<A, E2, R>) => Effect.Effect<A, E2 | E, R>
+    readonly channel?: string | undefined
+  }
+): Effect.fn.Return<ReadonlyArray<Resent>, AlertStoreError | Outbox.OutboxError | E, DeliveryStore | AlertOutbox> {
   const store = yield* DeliveryStore
   const outbox = yield* AlertOutbox
-  const told = yield* inTransaction(Effect.tap(store.reopen(alertId), (told) => outbox.publishAll(told ?? [])))
-  if (told === undefined) return undefined
+  const all: Array<Told> = []
+  const resent: Array<Resent> = []
+  for (const alertId of alertIds) {
+    const reopened = store.reopen(alertId, options.channel)
+    const told = yield* options.inTransaction(Effect.tap(reopened, (told) => outbox.publishAll(told ?? [])))
+    all.push(...(told ?? []))
+    const channels = told === undefined
+      ? undefined
+      : Array.from(new Set(told.flatMap(({ channels }) => channels))).toSorted()
+    resent.push({ alertId, channels })
+  }
   // What is published anew takes the place of the dead letters, of which a channel that was away has none.
-  const channels = Array.from(new Set(told.flatMap(({ channels }) => channels))).toSorted()
-  for (const channel of channels) {
+  for (const channel of new Set(all.flatMap(({ channels }) => channels))) {
+    const keys = new Set(all.filter(({ channels }) => channels.includes(channel)).map(keyOf))
     const letters = yield* Stream.runCollect(outbox.deadLetters({ consumer: consumerOf(channel) }))
-    const replaced = letters.filter(({ event }) => event !== undefined && told.some((each) => isSame(each, event)))
+    const replaced = letters.filter(({ event }) => event !== undefined && keys.has(keyOf(event)))
     if (replaced.length > 0) yield* outbox.discard(replaced)
   }
-  return channels
+  return resent
 })
-
-const isSame = (a: Told, b: Told): boolean => a._tag === b._tag && a.alert.id === b.alert.id

@@ -68,9 +68,14 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
     channels: ReadonlyArray<string>,
     dueUntil: DateTime.Utc
   ) => Effect.Effect<void, AlertStoreError>
+  /** The ids of the alerts of which a channel has given something up, in the order in which they were raised. */
+  readonly givenUp: (channel: string) => Effect.Effect<ReadonlyArray<string>, AlertStoreError>
   /**
-   * Has what was given up of an alert, and of its end, due again from now on. Returns it, each with the channels that it is due
+   * Has what was given up of an alert, and of its end, by all channels or by one, due again from now on. Returns it, each with the channels that it is due
    * to; `undefined` where there is no alert of this id, of which the last 12 characters will do.
    */
-  readonly reopen: (alertId: string) => Effect.Effect<ReadonlyArray<Told> | undefined, AlertStoreError>
+  readonly reopen: (
+    alertId: string,
+    channel?: string
+  ) => Effect.Effect<ReadonlyArray<Told> | undefined, AlertStoreError>
 }>()("@openwatch/openwatch/alert-store/DeliveryStore") {}

@@ -72,14 +72,16 @@ const make = Effect.gen(function*() {
     }
   )
 
-  const reopen = Effect.fnUntraced(function*(alertId: string) {
+  const reopen = Effect.fnUntraced(function*(alertId: string, channel: string | undefined) {
     const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${
       alertId.length === shortLength ? sql`id LIKE ${`%${alertId}`}` : sql`id = ${alertId}`
     }`
     if (alert === undefined) return undefined
     const rows = yield* sql<Pick<GatheredRow, "ending" | "event"> & { readonly channel: string }>`UPDATE deliveries
       SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}, gathered_at = NULL
-      WHERE alert_seq = ${alert.seq} AND state = 'given_up' RETURNING channel, ending, event`
+      WHERE alert_seq = ${alert.seq} AND state = 'given_up' AND ${
+      channel === undefined ? sql`1 = 1` : sql`channel = ${channel}`
+    } RETURNING channel, ending, event`
     return [0, 1].flatMap((ending) => {
       const [first, ...others] = rows.filter((row) => Number(row.ending) === ending)
       if (first === undefined) return []
@@ -170,7 +172,15 @@ const make = Effect.gen(function*() {
         toStoreError
       ),
 
-    reopen: (alertId) => reopen(alertId).pipe(inTransaction(sql), toStoreError)
+    givenUp: (channel) =>
+      sql<Pick<AlertRow, "id">>`SELECT id FROM alerts
+        WHERE seq IN (SELECT alert_seq FROM deliveries WHERE channel = ${channel} AND state = 'given_up') ORDER BY seq`
+        .pipe(
+          Effect.map((rows) => rows.map(({ id }) => id)),
+          toStoreError
+        ),
+
+    reopen: (alertId, channel) => reopen(alertId, channel).pipe(inTransaction(sql), toStoreError)
   })
 })
 

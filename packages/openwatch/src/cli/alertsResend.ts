@@ -1,13 +1,15 @@
 /**
  * `openwatch alerts resend`: have sent again what channels were not sent.
  */
-import { Console, Effect, Layer, Schema } from "effect"
+import { Console, Effect, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { resend } from "../alert-router/Resending.ts"
+import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { inTransaction } from "../storage/Outage.ts"
@@ -16,7 +18,13 @@ import * as StorageOptions from "./storageOptions.ts"
 
 const ids = Argument.String("ID").pipe(
   Argument.withDescription("The id of an alert, or its last 12 characters, as `openwatch alerts list` shows it"),
-  Argument.variadic({ min: 1 })
+  Argument.variadic()
+)
+
+const channel = Flag.String("channel").pipe(
+  Flag.withMetavar("NAME"),
+  Flag.withDescription("Only by this channel; without an ID, all that it has given up"),
+  Flag.optional
 )
 
 /** Not all could be sent again; each that could not has been named. */
@@ -30,14 +38,26 @@ export class NotResent extends Schema.TaggedError<NotResent>()("NotResent", { pr
   }
 }
 
-const resendAll = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+const resendAll = Effect.fnUntraced(function*(given: ReadonlyArray<string>, channel: string | undefined) {
   const sql = yield* SqlClient.SqlClient
+  const store = yield* DeliveryStore
   const problems: Array<string> = []
-  for (const id of new Set(ids)) {
-    const channels = yield* resend<SqlError.SqlError>(id, inTransaction(sql))
-    if (channels === undefined) problems.push(`there is no alert ${id}`)
-    else if (channels.length === 0) problems.push(`no channel has given up alert ${id}`)
-    else yield* Console.log(`alert ${id} is sent again to ${channels.join(", ")}`)
+  const ids = given.length > 0 || channel === undefined ? Array.from(new Set(given)) : yield* store.givenUp(channel)
+  if (ids.length === 0) {
+    problems.push(
+      channel === undefined
+        ? "expected the ID of an alert, or --channel"
+        : `the channel ${JSON.stringify(channel)} has given up nothing`
+    )
+  }
+  for (
+    const { alertId, channels } of yield* resend<SqlError.SqlError>(ids, { inTransaction: inTransaction(sql), channel })
+  ) {
+    if (channels === undefined) problems.push(`there is no alert ${alertId}`)
+    else if (channels.length === 0) {
+      const who = channel === undefined ? "no channel" : `the channel ${JSON.stringify(channel)}`
+      problems.push(`${who} has ${channel === undefined ? "" : "not "}given up alert ${alertId}`)
+    } else yield* Console.log(`alert ${alertId} is sent again to ${channels.join(", ")}`)
   }
   if (problems.length > 0) yield* new NotResent({ problems })
 })
@@ -45,9 +65,9 @@ const resendAll = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
 /** The command. */
 export const alertsResend = Command.make(
   "resend",
-  { ids, data: StorageOptions.data },
-  Effect.fnUntraced(function*({ data, ids }) {
-    yield* resendAll(ids).pipe(
+  { ids, channel, data: StorageOptions.data },
+  Effect.fnUntraced(function*({ channel, data, ids }) {
+    yield* resendAll(ids, Option.getOrUndefined(channel)).pipe(
       Effect.catchTags({
         SqlError: (error) => Effect.fail(new NotResent({ problems: [describeSqlError(error)] })),
         AlertStoreError: ({ message }) => Effect.fail(new NotResent({ problems: [message] })),
@@ -66,6 +86,7 @@ export const alertsResend = Command.make(
   ),
   Command.withShortDescription("Send again what channels have given up"),
   Command.withExamples([
-    { command: "openwatch alerts resend 3f6b8e0c1d2e", description: "Send it to the channels that were not sent it" }
+    { command: "openwatch alerts resend 3f6b8e0c1d2e", description: "Send it to the channels that were not sent it" },
+    { command: "openwatch alerts resend --channel on-call", description: "Send all that this channel has given up" }
   ])
 )

@@ -1011,13 +1011,18 @@ describe("AlertRouter", () => {
         assert.strictEqual((yield* deadLetters).length, 2)
         state.isMended = true
         const { id } = other.sent[0]!
-        assert.deepStrictEqual(yield* resend(id, Function.identity), ["ops"])
+        const resent = (alertId: string, channel?: string) =>
+          resend([alertId], { inTransaction: Function.identity, channel }).pipe(
+            Effect.map(([first]) => first!.channels)
+          )
+        assert.deepStrictEqual(yield* resent(id, "other"), [])
+        assert.deepStrictEqual(yield* resent(id), ["ops"])
         yield* publish()
         assert.deepStrictEqual([...sent, ...endings.map(({ alert }) => alert)].map((alert) => alert.id), [id, id])
         assert.deepStrictEqual(yield* deadLetters, [])
         assert.strictEqual(other.sent.length, 1)
-        assert.deepStrictEqual(yield* resend(id, Function.identity), [])
-        assert.isUndefined(yield* resend("01936b0e-0000-7000-8000-ffffffffffff", Function.identity))
+        assert.deepStrictEqual(yield* resent(id), [])
+        assert.isUndefined(yield* resent("01936b0e-0000-7000-8000-ffffffffffff"))
       }).pipe(running(router([broken, other.channel])))
     })
 

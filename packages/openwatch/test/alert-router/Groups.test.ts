@@ -277,6 +277,20 @@ describe("what a channel that groups is sent", () => {
     }).pipe((program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)), Effect.scoped)
   }, 60_000)
 
+  it.effect("a clock that is set back while the process is down delays nothing, either", () =>
+    Effect.gen(function*() {
+      const folder = yield* dataFolder
+      yield* TestClock.adjust("1 day")
+      yield* running(folder, grouping(() => away()).channel)(down("a"))
+      yield* TestClock.setTime(0)
+      const { channel, messages } = grouping()
+      yield* running(folder, channel)(Effect.gen(function*() {
+        yield* settle
+        yield* pass(11)
+        assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a"]])
+      }))
+    }).pipe(Effect.scoped), 60_000)
+
   it.effect("a clock that is set back delays nothing for longer than usual", () => {
     const { channel, messages } = grouping()
     return Effect.gen(function*() {

@@ -117,6 +117,9 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.isAbove(again!.dueSince, dueSince)
           assert.strictEqual((yield* store.due(down, "d", { publishedAt, isRequeued: true }))?.state, "delivered")
 
+          assert.deepStrictEqual(yield* store.givenUp("b"), [down.alert.id])
+          assert.deepStrictEqual(yield* store.givenUp("d"), [])
+          assert.deepStrictEqual(yield* store.reopen(down.alert.id, "d"), [])
           const [reopened, ...others] = (yield* store.reopen(down.alert.id.slice(-12)))!
           assert.deepStrictEqual([reopened?._tag, reopened?.channels, others], ["AlertRaised", ["b", "c"], []])
           assert.deepStrictEqual(yield* states, ["pending", "pending", "pending", "delivered"])

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Alert, type AlertChannel, AlertRaised, EmailChannel, hostIdFromName } from "@openwatch/openwatch"
-import { DateTime, Duration, Effect, Fiber, Queue, Redacted, type Scope } from "effect"
+import { DateTime, Duration, Effect, Fiber, Option, Queue, Redacted, type Scope } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { SMTPServerOptions } from "smtp-server"
@@ -240,7 +240,9 @@ describe("email", () => {
       yield* Queue.take(opened)
       // What takes too long is interrupted.
       yield* Fiber.interrupt(sending)
-      while (sockets.size > 0) yield* Effect.sleep("10 millis")
+      // By itself, the connection would be patient for nine seconds.
+      const closed = Effect.repeat(Effect.sleep("10 millis"), { while: () => sockets.size > 0 })
+      assert.isTrue(Option.isSome(yield* Effect.timeoutOption(closed, "6 seconds")))
       yield* Effect.callback<void>((resume) => void silent.close(() => resume(Effect.void)))
       const away = yield* failure(yield* mail(port, { host: "127.0.0.1" }))
       assert.deepInclude(away, { message: "the mail server cannot be reached: ECONNREFUSED", isRetryable: true })

@@ -274,6 +274,10 @@ describe("openwatch run", () => {
       assert.strictEqual(yield* exitCode, 0)
       assert.strictEqual((yield* run(folder, "alerts", "list")).length, 2)
 
+      const nothing = yield* openwatch(folder, "alerts", "resend", "--channel", "ops")
+      assert.deepStrictEqual(yield* Stream.runCollect(linesOf(nothing.stderr)), [
+        `error: the channel "ops" has given up nothing`
+      ])
       const again = yield* openwatch(folder, "alerts", "resend", id, "0193558c5a3e")
       const stderr = yield* Stream.runCollect(linesOf(again.stderr))
       assert.deepStrictEqual(stderr, [`error: no channel has given up alert ${id}`, "there is no alert 0193558c5a3e"])
