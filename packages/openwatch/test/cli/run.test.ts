@@ -29,6 +29,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import * as Net from "node:net"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
+import { mailServer } from "../channels/MailServer.ts"
 import { receiver, stalling, status } from "../channels/Receiver.ts"
 
 const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
@@ -37,7 +38,14 @@ const live = <A, E>(name: string, test: Effect.Effect<A, E, NodeServices.NodeSer
   it.live(name, () => Effect.provide(test, NodeServices.layer), 120_000)
 
 /** A folder with a configuration whose hosts all are on one port, and nothing stored yet. */
-const fleet = (options: { readonly hosts: number; readonly port: number; readonly webhook: string }) =>
+const fleet = (
+  options:
+    & { readonly hosts: number; readonly port: number }
+    & (
+      | { readonly webhook: string }
+      | { readonly channel: string }
+    )
+) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const folder = yield* fs.makeTempDirectoryScoped()
@@ -52,7 +60,11 @@ const fleet = (options: { readonly hosts: number; readonly port: number; readonl
 liveness: { failure_threshold: 1 }
 http: false
 channels:
-  - { type: webhook, name: ops, url: "${options.webhook}/T0K3N", secret_env: OPS_SECRET }
+  - ${
+        "channel" in options
+          ? options.channel
+          : `{ type: webhook, name: ops, url: "${options.webhook}/T0K3N", secret_env: OPS_SECRET }`
+      }
 `
     )
     return folder
@@ -282,6 +294,40 @@ describe("openwatch run", () => {
       const stderr = yield* Stream.runCollect(linesOf(again.stderr))
       assert.deepStrictEqual(stderr, [`error: no channel has given up alert ${id}`, "there is no alert 0193558c5a3e"])
       assert.strictEqual(Number(yield* again.exitCode), 1)
+    })
+  )
+
+  live(
+    "many hosts that go down are one mail, also if the process is killed while it waits for more",
+    Effect.gen(function*() {
+      const hosts = 60
+      const host = yield* ssh
+      host.isUp = false
+      const { port, received } = yield* mailServer({ disabledCommands: ["STARTTLS"] })
+      const folder = yield* fleet({
+        hosts,
+        port: host.port,
+        channel:
+          `{ type: email, host: 127.0.0.1, port: ${port}, security: none, from: a@example.org, to: ops@example.org, group_wait: 20s }`
+      })
+      yield* Effect.gen(function*() {
+        const { ended, isWatching, signal } = yield* start(folder)
+        yield* isWatching
+        while ((yield* stored(folder)).alerts.length < hosts) yield* Effect.sleep("100 millis")
+        yield* signal("SIGKILL")
+        yield* ended
+      }).pipe(Effect.scoped)
+      assert.strictEqual(Queue.sizeUnsafe(received), 0)
+
+      const { exitCode, signal } = yield* start(folder)
+      const { text } = yield* Queue.take(received)
+      assert.match(text, /^Subject: \[high\] 60 hosts are unreachable\r$/m)
+      assert.include(text.replaceAll("=\r\n", ""), "and 40 more")
+      yield* signal("SIGTERM")
+      assert.strictEqual(yield* exitCode, 0)
+      assert.strictEqual(Queue.sizeUnsafe(received), 0)
+      const { alerts } = yield* stored(folder)
+      assert.isTrue(alerts.every(({ deliveries }) => deliveries.every(({ state }) => state === "delivered")))
     })
   )
 
