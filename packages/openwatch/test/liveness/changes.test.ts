@@ -482,6 +482,26 @@ describe("a fault of this machine", () => {
     }).pipe(Effect.scoped, Effect.provide(database)))
 
   // @spec system-liveness-loop
+  // @ac AC-27
+  it.effect("[system-liveness-loop/AC-27] a host that comes back while nothing runs was down until it was last looked at", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const hosts = [host("a")]
+      yield* watchFor("1 hour", scripted(() => [down]), hosts, { hostStates })
+      yield* TestClock.adjust("2 hours")
+      yield* watchFor("1 hour", scripted(() => [up]), hosts, { hostStates })
+      const { probes, spans } = yield* (yield* HostHistory.HostHistory).of(hosts[0]!.id)
+      const failed = probes.filter(({ responseTimeMs }) => responseTimeMs === undefined)
+      const answered = probes.slice(failed.length)
+      assert.deepStrictEqual(spans, [
+        { since: failed[1]!.at, until: failed.at(-1)!.at, reachable: false },
+        { since: answered[0]!.at, until: answered.at(-1)!.at, reachable: true }
+      ])
+      assert.isAtMost(spans[0]!.until, hour)
+      assert.isAtLeast(spans[1]!.since, 3 * hour)
+    }).pipe(Effect.scoped, Effect.provide(database)))
+
+  // @spec system-liveness-loop
   // @ac AC-26
   it.effect("[system-liveness-loop/AC-26] the probes of an outage of the database are kept when it is over", () =>
     Effect.gen(function*() {
