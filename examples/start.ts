@@ -1,7 +1,7 @@
 /**
  * `npm start`: OpenWatch looks at the hosts of `hosts.yaml` once; then it watches them, takes in two real scans by OpenSCAP
  * and a change of its inventory, and tells what changed by alerts. In a terminal it goes on then, for its live page to be
- * looked at, until Ctrl-C; with `--once`, or without a terminal, it ends by itself.
+ * looked at, until Ctrl-C; with `--once`, or without a terminal, it ends by itself. `--port` says where its page is.
  *
  * So that some of the hosts answer, this program listens on their port and greets as an SSH server would. All else is the
  * real command, on a copy of the example's files.
@@ -13,6 +13,7 @@ import { Cause, Console, Data, Deferred, Effect, Exit, Fiber, FileSystem, Queue,
 import { ChildProcess } from "effect/process"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const inventory = "examples/hosts.yaml"
@@ -25,7 +26,7 @@ const isOnce = process.argv.includes("--once") || !(process.stdin.isTTY && proce
 
 class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
 
-/** Greets everyone on this port of the loopback like an SSH server, until the scope closes. */
+/** Greets everyone on this port of the loopback like an SSH server, until the scope closes. Returns the port. */
 const listen = (port: number) =>
   Effect.acquireRelease(
     Effect.callback<Net.Server, ListenError>((resume) => {
@@ -33,24 +34,33 @@ const listen = (port: number) =>
         socket.on("error", () => {})
         socket.end("SSH-2.0-example\r\n")
       })
-      server.on("error", (error: NodeJS.ErrnoException) => {
-        const why = error.code === "EADDRINUSE" ? "another program listens there" : error.message
-        const message = `the example cannot listen on port ${port} (${why}); give this-machine another in ${inventory}`
-        resume(Effect.fail(new ListenError({ message })))
-      })
+      server.on("error", ({ message }) => resume(Effect.fail(new ListenError({ message }))))
       server.listen(port, "127.0.0.1", () => resume(Effect.succeed(server)))
     }),
     (server) => Effect.sync(() => server.close())
+  ).pipe(Effect.map((server) => (server.address() as Net.AddressInfo).port))
+
+/** Where the port is taken, one that is free will do as well: nobody has asked for this one. */
+const listenNear = (port: number) =>
+  listen(port).pipe(
+    Effect.catchTag("ListenError", ({ message }) =>
+      Effect.tap(listen(0), (free) =>
+        Console.log(`(port ${port} is taken (${message}): the example listens on ${free})\n`)))
   )
 
+/** `--port` of this program is that of the page. */
+const { values: { port: givenPort } } = parseArgs({ options: { port: { type: "string" }, once: { type: "boolean" } } })
+
 /**
- * What the example adds to its configuration: nothing, so that its page is where OpenWatch's always is, unless a program
- * listens there. That may well be an OpenWatch that is really used.
+ * Where the page is: at the port that was asked for, or where OpenWatch's always is, unless a program listens there. That may well be
+ * an OpenWatch that is really used.
  */
-const pageAddress = Effect.scoped(listen(HttpSettings.defaultPort)).pipe(
-  Effect.as(""),
-  Effect.orElseSucceed(() => "\nhttp: { port: 0 }\n")
-)
+const pagePort = givenPort !== undefined
+  ? Effect.succeed(["--port", givenPort])
+  : Effect.scoped(listen(HttpSettings.defaultPort)).pipe(
+    Effect.as<ReadonlyArray<string>>([]),
+    Effect.orElseSucceed(() => ["--port", "0"])
+  )
 
 /** The example leaves a database that is really used alone. */
 const withoutDatabase = { DATABASE_URL: "" }
@@ -70,10 +80,10 @@ const openwatch = (...args: ReadonlyArray<string>) =>
   })
 
 /** Starts `openwatch run`, and prints its output; how to wait for a part of it, and to stop it. */
-const watch = Effect.fnUntraced(function*(configuration: string, data: string) {
+const watch = Effect.fnUntraced(function*(configuration: string, data: string, flags: ReadonlyArray<string>) {
   const command = yield* ChildProcess.make(
     process.execPath,
-    ["packages/openwatch/bin/openwatch.js", "run", configuration, "--data", data],
+    ["packages/openwatch/bin/openwatch.js", "run", configuration, "--data", data, ...flags],
     { cwd: root, env: withoutDatabase, extendEnv: true, stdin: "inherit", stdout: "pipe", stderr: "pipe" }
   )
   const lines = yield* Queue.unbounded<string, Cause.Done>()
@@ -119,27 +129,24 @@ const watch = Effect.fnUntraced(function*(configuration: string, data: string) {
 
 const program = Effect.gen(function*() {
   const { hosts } = yield* Inventory.load(`${root}${inventory}`)
-  const thisMachine = hosts.find(({ name }) => name === "this-machine")
-  if (thisMachine !== undefined) yield* listen(thisMachine.port)
+  const port = hosts.find(({ name }) => name === "this-machine")?.port ?? 22022
+  const listening = yield* listenNear(port)
+  const fs = yield* FileSystem.FileSystem
+  const folder = yield* fs.makeTempDirectoryScoped()
+  const text = yield* fs.readFileString(`${root}${inventory}`)
+  yield* fs.writeFileString(`${folder}/hosts.yaml`, text.replaceAll(`port: ${port}`, `port: ${listening}`))
 
   yield* Console.log(`$ openwatch check hosts ${inventory} --once\n`)
   // It ends with 1: nobody-home is there to be unreachable.
-  const checked = Number(yield* openwatch("check", "hosts", inventory, "--once"))
+  const checked = Number(yield* openwatch("check", "hosts", `${folder}/hosts.yaml`, "--once"))
   const codes = [checked === 1 ? 0 : checked]
 
-  const fs = yield* FileSystem.FileSystem
-  const folder = yield* fs.makeTempDirectoryScoped()
   const data = `${folder}/data`
-  yield* fs.copyFile(`${root}${inventory}`, `${folder}/hosts.yaml`)
-  const settings = yield* fs.readFileString(`${root}${configuration}`)
-  yield* fs.writeFileString(
-    `${folder}/openwatch.yaml`,
-    /^http:/m.test(settings) ? settings : settings + (yield* pageAddress)
-  )
+  yield* fs.copyFile(`${root}${configuration}`, `${folder}/openwatch.yaml`)
   yield* fs.makeDirectory(`${folder}/scans`)
 
   yield* Console.log(`\n$ openwatch run ${configuration}    # nobody-home does not answer: an alert\n`)
-  const { ended, page, stop, until } = yield* watch(`${folder}/openwatch.yaml`, data)
+  const { ended, page, stop, until } = yield* watch(`${folder}/openwatch.yaml`, data, yield* pagePort)
   yield* until(") is unreachable")
 
   yield* Console.log(
@@ -155,7 +162,7 @@ const program = Effect.gen(function*() {
   yield* until("drifted")
 
   yield* Console.log(`\n$ sed -i s/22023/22022/ ${inventory}    # nobody-home moves to where somebody answers\n`)
-  const moved = (yield* fs.readFileString(`${folder}/hosts.yaml`)).replace("22023", "22022")
+  const moved = (yield* fs.readFileString(`${folder}/hosts.yaml`)).replace("22023", String(listening))
   yield* fs.writeFileString(`${folder}/hosts.yaml`, moved)
   yield* until(") is reachable again")
 

@@ -1,9 +1,10 @@
 /**
  * `openwatch run`: watch the fleet, and tell of it by alerts.
  */
-import { Console, DateTime, Effect, Layer, Stream } from "effect"
+import { Console, DateTime, Effect, Layer, Option, Stream } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import { AlertChannels } from "../alert-router/AlertChannel.ts"
 import * as AlertRouter from "../alert-router/AlertRouter.ts"
 import { HostLabel } from "../alert-router/HostLabel.ts"
@@ -138,12 +139,30 @@ const tasksOf = ({ probesHosts, routesAlerts, scans }: Configuration.Configurati
   ...(routesAlerts ? ["routing" as const] : [])
 ]
 
+const port = Flag.Int("port").pipe(
+  Flag.withMetavar("PORT"),
+  Flag.withDescription(
+    "Port of the live page, 0 for any that is free (default: `http.port` of the configuration, or 7420)"
+  ),
+  Flag.filter((port) => port >= 0 && port <= 65_535, () => "a port, 0 to 65535"),
+  Flag.optional
+)
+
+/** The configuration with what the command line says of it. */
+const withPort = (
+  configuration: Configuration.Configuration,
+  port: Option.Option<number>
+): Configuration.Configuration =>
+  configuration.http === undefined || Option.isNone(port)
+    ? configuration
+    : { ...configuration, http: { ...configuration.http, port: port.value } }
+
 /** The command; nothing starts unless the configuration and the inventory are right, and address and database are there. */
 export const run = Command.make(
   "run",
-  { configuration, data: StorageOptions.data },
-  Effect.fnUntraced(function*({ configuration: file, data }) {
-    const configuration = yield* Configuration.load(file, process.env)
+  { configuration, port, data: StorageOptions.data },
+  Effect.fnUntraced(function*({ configuration: file, data, port }) {
+    const configuration = withPort(yield* Configuration.load(file, process.env), port)
     const fleet = fleetOf(yield* Inventory.hostsOf(configuration.inventory))
     yield* Configuration.checkTags(configuration, fleet.hosts)
     const location = yield* StorageOptions.location(data)

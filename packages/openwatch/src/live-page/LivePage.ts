@@ -85,7 +85,7 @@ export const listen = Effect.fn("LivePage.listen")(
       Effect.mapError(({ cause }) =>
         new LivePageError({
           message: `cannot serve the live page at ${urlOf(host, port)}: ${reasonOf(cause)}; ` +
-            "`http.host` and `http.port` of the configuration say where, and `http: false` that there is to be none",
+            "`http.host` and `http.port` of the configuration, or `--port`, say where, and `http: false` that there is to be none",
           cause
         })
       )

@@ -116,7 +116,7 @@ describe("the live page of openwatch run", () => {
       assert.strictEqual(yield* ended, 1)
       assert.deepStrictEqual(yield* stderr, [
         `error: cannot serve the live page at http://127.0.0.1:${port}/: another program listens there; ` +
-        "`http.host` and `http.port` of the configuration say where, and `http: false` that there is to be none"
+        "`http.host` and `http.port` of the configuration, or `--port`, say where, and `http: false` that there is to be none"
       ])
       assert.isFalse(yield* isStored(folder))
     })

@@ -89,13 +89,18 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
         Effect.gen(function*() {
           yield* insertAlert("over long ago", { occurred: 40, over: 31, delivery: "delivered" })
           yield* insertAlert("dismissed long ago", { occurred: 40, over: 31, state: "dismissed", delivery: "given_up" })
+          yield* insertAlert("silenced to its end", { occurred: 40, over: 31, delivery: "withheld" })
           yield* insertAlert("of another version, without an end", { occurred: 31 })
           yield* insertAlert("over lately", { occurred: 400, over: 29 })
           yield* insertAlert("open", { occurred: 400, state: "active" })
           yield* insertAlert("acknowledged", { occurred: 400, state: "acknowledged" })
           yield* insertAlert("silenced", { occurred: 400, state: "silenced" })
           yield* insertAlert("on its way", { occurred: 400, over: 399, delivery: "pending" })
-          assert.deepStrictEqual(yield* Retention.deleteOld(retention), { alerts: 3, scans: 0 })
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`INSERT INTO alert_history (alert_seq, from_state, to_state, at, who, why)
+            SELECT seq, 'active', state, 0, 'ops', '' FROM alerts`
+          assert.deepStrictEqual(yield* Retention.deleteOld(retention), { alerts: 4, scans: 0 })
+          assert.strictEqual((yield* sql`SELECT alert_seq FROM alert_history`).length, 5)
           assert.deepStrictEqual(yield* idsIn("alerts"), [
             "acknowledged",
             "on its way",
@@ -103,7 +108,6 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             "over lately",
             "silenced"
           ])
-          const sql = yield* SqlClient.SqlClient
           assert.strictEqual((yield* sql`SELECT alert_seq FROM deliveries`).length, 1)
         }).pipe(inDatabase))
 
