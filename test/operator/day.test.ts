@@ -145,6 +145,8 @@ describe.skipIf(isMissing)("an operator's day", () => {
         yield* click(page, /web-1/)
         yield* see(page, ".host h2", "web-1")
         yield* see(page, ".condition", "reachable")
+        yield* see(page, ".past-alerts tr", /resolved.*web-1 .*is unreachable: connection refused/)
+        yield* see(page, ".past-alerts tr", /web-1 .*is reachable again/)
         assert.deepStrictEqual(yield* violations(page), [])
         yield* Effect.promise(() => page.goBack())
         yield* see(page, ".alerts", "None. All is as it should be.")

@@ -17,6 +17,7 @@ export const Fleet = ({ alerts, byId, filter, hosts, isRead, isUnread, place }: 
   readonly place: Place
 }) => {
   const isAllWell = isRead && !isUnread && hosts.length > 0 && hosts.every(({ state }) => state === "reachable")
+  const isKnown = isRead || !isUnread
   const summary = useMemo(() => <Summary hosts={hosts} alerts={alerts} isRead={isRead} />, [hosts, alerts, isRead])
   const open = useMemo(
     () => <Alerts alerts={alerts} hosts={byId} isAllWell={isAllWell} />,
@@ -24,16 +25,25 @@ export const Fleet = ({ alerts, byId, filter, hosts, isRead, isUnread, place }: 
   )
   return (
     <>
-      {summary}
-      {open}
-      <Hosts
-        hosts={hosts}
-        alerts={alerts}
-        filter={filter}
-        isRead={isRead}
-        isUnread={isUnread}
-        place={place}
-      />
+      {isUnread
+        ? (
+          <p class="panel problem unread" role="alert">
+            Hosts and alerts cannot be read now{isRead ? ": this is how they were" : ""}. The log of the server says
+            why.
+          </p>
+        )
+        : null}
+      {isKnown
+        ? (
+          <>
+            {summary}
+            <div class="wrong-and-all">
+              {open}
+              <Hosts hosts={hosts} alerts={alerts} filter={filter} isRead={isRead} place={place} />
+            </div>
+          </>
+        )
+        : null}
     </>
   )
 }

@@ -96,7 +96,9 @@ export const Host = ({ alerts, back, hostId, hosts, isRead, isUnread, live }: {
         <h2 id="host" ref={heading} tabIndex={-1}>{host?.name ?? hostId}</h2>
         <a href={back}>Back to all hosts</a>
       </div>
-      {isUnread ? <p class="problem" role="alert">The hosts cannot be read now: this is how they were.</p> : null}
+      {isUnread
+        ? <p class="problem" role="alert">The host cannot be read now{isRead ? ": this is how it was" : ""}.</p>
+        : null}
       {host !== undefined
         ? (
           <>

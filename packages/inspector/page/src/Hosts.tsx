@@ -76,12 +76,11 @@ const Tags = ({ filter, hosts }: { hosts: ReadonlyArray<HostState>; filter: Filt
 }
 
 /** The hosts of the fleet, and what narrows them down. */
-export const Hosts = ({ alerts, filter, hosts, isRead, isUnread, place }: {
+export const Hosts = ({ alerts, filter, hosts, isRead, place }: {
   readonly hosts: ReadonlyArray<HostState>
   readonly alerts: ReadonlyArray<OpenAlert>
   readonly filter: Filter
   readonly isRead: boolean
-  readonly isUnread: boolean
   readonly place: Place
 }) => {
   const tiles = useMemo(() => tilesOf(hosts, alerts), [hosts, alerts])
@@ -121,13 +120,12 @@ export const Hosts = ({ alerts, filter, hosts, isRead, isUnread, place }: {
           </label>
         </div>
       </div>
-      {isUnread ? <p class="problem" role="alert">The hosts cannot be read now: this is how they were.</p> : null}
       <p class={isNarrowed ? "found muted" : "said"} role="status">
         {isNarrowed ? `${count(found.length)} of ${counted(hosts.length, "host")} found. ` : ""}
         {isNarrowed ? <a href={addressOfFleet(noFilter)}>Show all</a> : null}
       </p>
       {!isRead
-        ? isUnread ? null : <p class="muted">Reading the hosts…</p>
+        ? <p class="muted">Reading the hosts…</p>
         : hosts.length === 0
         ? <p class="muted">No host is watched yet.</p>
         : found.length === 0

@@ -188,6 +188,7 @@ const FailingRules = ({ scans }: { scans: HostPast["scans"] }) => (
   </section>
 )
 
+// The roles are those that the elements have anyway, but lose to browsers where the narrow layout lays them out as blocks.
 const PastAlerts = ({ alerts }: { alerts: HostPast["alerts"] }) => (
   <section class="panel past-alerts wide" aria-labelledby="past-alerts">
     <h3 id="past-alerts">Last alerts</h3>
@@ -195,28 +196,28 @@ const PastAlerts = ({ alerts }: { alerts: HostPast["alerts"] }) => (
       <p class="muted">None.</p> :
       (
         <div class="scroll" tabIndex={0} role="region" aria-label="Last alerts as a table">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Raised</th>
-                <th scope="col">State</th>
-                <th scope="col">Severity</th>
-                <th scope="col">Alert</th>
+          <table role="table">
+            <thead role="rowgroup">
+              <tr role="row">
+                <th scope="col" role="columnheader">Raised</th>
+                <th scope="col" role="columnheader">State</th>
+                <th scope="col" role="columnheader">Severity</th>
+                <th scope="col" role="columnheader">Alert</th>
               </tr>
             </thead>
-            <tbody>
+            <tbody role="rowgroup">
               {alerts.map(({ endedAt, id, occurredAt, severity, state, title }) => (
-                <tr key={id}>
-                  <td>
+                <tr key={id} role="row">
+                  <td role="cell">
                     <Ago at={occurredAt} />
                   </td>
-                  <td>
+                  <td role="cell">
                     {state} {endedAt === null ? null : <Ago at={endedAt} />}
                   </td>
-                  <td>
+                  <td role="cell">
                     <span class={`badge severity-${severity}`}>{severity}</span>
                   </td>
-                  <td>{title}</td>
+                  <td role="cell">{title}</td>
                 </tr>
               ))}
             </tbody>

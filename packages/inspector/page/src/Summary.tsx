@@ -38,7 +38,7 @@ export const Summary = (
           <b>{isRead ? count(down) : "…"}</b> {down === 1 ? "host is down" : "hosts are down"}
         </p>
         <p class="muted">
-          of {counted(hosts.length, "host")}
+          {isRead ? `of ${counted(hosts.length, "host")}` : "Reading the hosts…"}
           {unjudged === 0 ? "" : `; ${count(unjudged)} could not be judged`}
           {unknown === 0 ? "" : `; ${count(unknown)} not known yet`}
         </p>
