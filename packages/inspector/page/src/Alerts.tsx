@@ -1,6 +1,7 @@
-import { useState } from "preact/hooks"
+import { useContext, useEffect, useRef, useState } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
-import { count } from "./format.ts"
+import { AlertChanges, ChangeAlert } from "./ChangeAlert.tsx"
+import { count, moment } from "./format.ts"
 import type { HostState, OpenAlert } from "./Live.ts"
 import { More } from "./More.tsx"
 import { addressOfHost } from "./View.ts"
@@ -15,8 +16,21 @@ export type HostsById = ReadonlyMap<string, HostState>
 const nameOf = (alert: OpenAlert, hosts: HostsById): string =>
   hosts.get(alert.hostId)?.name ?? alert.host?.name ?? alert.hostId
 
+/** What is known of an alert that is not active; nothing of one that is. */
+const stateOf = ({ silencedUntil, state }: OpenAlert): string =>
+  state === undefined || state === "active"
+    ? ""
+    : silencedUntil === undefined
+    ? `${state}, `
+    : `${state} until ${moment(silencedUntil)}, `
+
 const AlertItem = (
-  { alert, hosts, isOfOneHost }: { alert: OpenAlert; hosts: HostsById; isOfOneHost: boolean }
+  { alert, hosts, isOfOneHost, onAsk }: {
+    alert: OpenAlert
+    hosts: HostsById
+    isOfOneHost: boolean
+    onAsk: ((alert: OpenAlert) => void) | undefined
+  }
 ) => {
   const name = nameOf(alert, hosts)
   return (
@@ -27,8 +41,12 @@ const AlertItem = (
         : <a class="title" href={addressOfHost(alert.hostId)}>{alert.title}</a>}
       <span class="of muted">
         {isOfOneHost || alert.title.includes(name) ? null : `${name}, `}
+        {stateOf(alert)}
         <Ago at={alert.occurredAt} />
       </span>
+      {onAsk === undefined
+        ? null
+        : <button type="button" aria-label={`Change: ${alert.title}`} onClick={() => onAsk(alert)}>Change…</button>}
     </li>
   )
 }
@@ -41,13 +59,37 @@ export const AlertList = ({ alerts, hosts, isOfOneHost = false }: {
   readonly isOfOneHost?: boolean
 }) => {
   const [isAll, setIsAll] = useState(false)
+  const live = useContext(AlertChanges)
+  const [asked, setAsked] = useState<OpenAlert>()
+  const [outcome, setOutcome] = useState("")
+  const onAsk = live === undefined ? undefined : setAsked
+  // The dialog gives the focus back to its button, which is about to go with an alert that is over.
+  const leavesButton = useRef(false)
+  useEffect(() => {
+    if (asked !== undefined || !leavesButton.current) return
+    leavesButton.current = false
+    document.getElementById("alerts")?.focus()
+  }, [asked])
   return (
     <>
+      <p class="outcome" role="status">{outcome}</p>
       <ul class="scroll" tabIndex={0} aria-labelledby="alerts">
         {(isAll ? alerts : alerts.slice(0, shownAtMost)).map((alert) => (
-          <AlertItem key={alert.id} alert={alert} hosts={hosts} isOfOneHost={isOfOneHost} />
+          <AlertItem key={alert.id} alert={alert} hosts={hosts} isOfOneHost={isOfOneHost} onAsk={onAsk} />
         ))}
       </ul>
+      {asked === undefined || live === undefined ? null : (
+        <ChangeAlert
+          alert={asked}
+          live={live}
+          onClose={() => setAsked(undefined)}
+          onDone={(text, isOver) => {
+            setAsked(undefined)
+            setOutcome(text)
+            leavesButton.current = isOver
+          }}
+        />
+      )}
       <More of={alerts.length} most={shownAtMost} isAll={isAll} onChange={setIsAll} />
     </>
   )
@@ -58,7 +100,7 @@ export const Alerts = (
   { alerts, hosts, isAllWell }: { alerts: ReadonlyArray<OpenAlert>; hosts: HostsById; isAllWell: boolean }
 ) => (
   <section class="panel alerts" aria-labelledby="alerts">
-    <h2 id="alerts">
+    <h2 id="alerts" tabIndex={-1}>
       Open alerts <span class="muted">{count(alerts.length)}</span>
     </h2>
     {alerts.length === 0

@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks"
 import { Bus } from "./Bus.tsx"
+import { AlertChanges } from "./ChangeAlert.tsx"
 import { Events } from "./Events.tsx"
 import { Fleet } from "./Fleet.tsx"
 import { clock, count, counted } from "./format.ts"
@@ -85,7 +86,7 @@ export const App = ({ live }: { live: Live }) => {
   }, [title, status, down])
 
   return (
-    <>
+    <AlertChanges.Provider value={bus?.canChangeAlerts === true ? live : undefined}>
       <a
         class="skip"
         href="#main"
@@ -150,6 +151,6 @@ export const App = ({ live }: { live: Live }) => {
             </>
           )}
       </main>
-    </>
+    </AlertChanges.Provider>
   )
 }

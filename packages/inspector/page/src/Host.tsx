@@ -60,7 +60,7 @@ const Condition = ({ host }: { host: HostState }) => {
 /** The open alerts of the host. */
 const HostAlerts = ({ alerts, hosts }: { alerts: ReadonlyArray<OpenAlert>; hosts: HostsById }) => (
   <section class="panel alerts" aria-labelledby="alerts">
-    <h3 id="alerts">
+    <h3 id="alerts" tabIndex={-1}>
       Open alerts <span class="muted">{count(alerts.length)}</span>
     </h3>
     {alerts.length === 0 ? <p class="muted">None.</p> : <AlertList alerts={alerts} hosts={hosts} isOfOneHost />}

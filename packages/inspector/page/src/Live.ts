@@ -9,6 +9,9 @@
  * would leave none to the one that is looked at.
  */
 import type {
+  AlertChange,
+  AlertsChanged,
+  AlertTransition as AlertTransitionSchema,
   BusState as BusStateSchema,
   Changed,
   ConsumerState,
@@ -29,6 +32,8 @@ import type { View } from "./View.ts"
 export type BusState = typeof BusStateSchema.Encoded
 export type SubscriptionState = typeof SubscriptionStateSchema.Encoded
 export type HostState = typeof HostStateSchema.Encoded
+export type AlertTransition = typeof AlertTransitionSchema.Encoded
+export type AlertAction = (typeof AlertChange.Encoded)["action"]
 export type OpenAlert = typeof OpenAlertSchema.Encoded
 export type HostPast = typeof HostPastSchema.Encoded
 export type Score = typeof ScoreSchema.Encoded
@@ -284,6 +289,35 @@ export class Live {
     return count === 0
       ? { isGood: false, text: `Nothing was ${done}: somebody else was there before.` }
       : { isGood: true, text: `${count} of ${consumer} ${done}.` }
+  }
+
+  alertHistory(id: string): Promise<ReadonlyArray<AlertTransition>> {
+    return getJson(`api/fleet/alerts/${encodeURIComponent(id)}/history`)
+  }
+
+  /** Changes an alert. Says what came of it. */
+  async changeAlert(
+    id: string,
+    action: AlertAction,
+    why: string,
+    seconds: number | undefined
+  ): Promise<{ readonly isGood: boolean; readonly text: string }> {
+    const change: typeof AlertChange.Encoded = { ids: [id], action, why, ...(seconds === undefined ? {} : { seconds }) }
+    const answer = await fetch("api/fleet/alerts/change", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(change)
+    }).catch(() => undefined)
+    if (answer === undefined) return { isGood: false, text: "The server does not answer: it may be changed, or not." }
+    if (!answer.ok) {
+      if (answer.status === 401) this.leave()
+      return { isGood: false, text: `Not changed (${answer.status}${await reasonOf(answer)}).` }
+    }
+    const [changed] = await answer.json() as typeof AlertsChanged.Encoded
+    this.fleetIsStale = true
+    this.fleetReadAt = 0
+    this.schedule(0)
+    return { isGood: true, text: `The alert is ${changed?.to ?? "changed"}.` }
   }
 
   private set(change: Partial<State>): void {

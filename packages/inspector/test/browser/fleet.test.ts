@@ -1,5 +1,5 @@
 import { assert, describe, layer, vi } from "@effect/vitest"
-import type { FleetView, InspectorApi } from "@openwatch/inspector"
+import { type FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect } from "effect"
 import type { Page } from "playwright-core"
 import { port, server } from "../fixture.ts"
@@ -96,6 +96,93 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         Effect.scoped,
         Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unreachable", "reachable")) }))
       ))
+
+    it.effect("has alerts changed in a dialog, by the keyboard alone, with why", () => {
+      type Alert = Effect.Success<FleetView["Service"]["openAlerts"]>[number]
+      let alerts: ReadonlyArray<Alert> = alertsOf(2)
+      const changes: Array<unknown> = []
+      const fleet: FleetView["Service"] = {
+        hosts: Effect.succeed(hostsIn("unreachable", "unreachable")),
+        openAlerts: Effect.sync(() => alerts),
+        scores: () => Effect.succeed([]),
+        alertHistory: () =>
+          Effect.succeed([{
+            from: "active",
+            to: "acknowledged",
+            at: DateTime.makeUnsafe(0),
+            who: "grace",
+            why: "mine",
+            until: null
+          }]),
+        changeAlerts: (change) =>
+          Effect.suspend(() => {
+            changes.push(change)
+            if (change.action === "dismiss") {
+              return new InspectorApi.AlertsNotChanged({ message: "alert 1 is resolved already" })
+            }
+            if (change.action === "resolve") {
+              alerts = alerts.filter(({ id }) => id !== "1")
+              return Effect.succeed([{ id: "1", from: "active", to: "resolved" }])
+            }
+            const silencedUntil = DateTime.makeUnsafe("2100-01-01T12:00:00Z")
+            const [first, ...others] = alerts
+            alerts = [{ ...first!, state: "silenced" as const, silencedUntil }, ...others]
+            return Effect.succeed([{ id: "0", from: "active", to: "silenced" }])
+          })
+      }
+      return Effect.gen(function*() {
+        const { page, problems } = yield* open
+        const ask = (n: number) =>
+          Effect.promise(() => page.getByRole("button", { name: `Change: Alert number ${n}` }).press("Enter"))
+        const label = () => Effect.promise(() => page.evaluate<string>("document.activeElement.ariaLabel"))
+
+        // Escape closes, and the button has the focus again.
+        yield* ask(0)
+        yield* see(page, "dialog", "What becomes of this alert?")
+        yield* see(page, "dialog .past", /acknowledged by grace, .*: mine/)
+        assert.deepStrictEqual(yield* violations(page), [])
+        yield* press(page, "Escape")
+        yield* Effect.promise(() => page.locator("dialog").waitFor({ state: "detached" }))
+        assert.strictEqual(yield* label(), "Change: Alert number 0")
+        assert.deepStrictEqual(changes, [])
+
+        yield* ask(0)
+        yield* Effect.promise(() => page.getByRole("radio", { name: /^Silence/ }).press(" "))
+        yield* Effect.promise(() => page.getByRole("combobox", { name: "For" }).selectOption("2 hours"))
+        yield* Effect.promise(() => page.getByLabel("Why").fill("a new disk"))
+        yield* Effect.promise(() => page.getByLabel("Why").press("Enter"))
+        yield* see(page, ".alerts .outcome", "The alert is silenced.")
+        yield* see(page, ".alerts li:first-of-type", /silenced until Jan 1, 2100/)
+        assert.deepStrictEqual(changes, [
+          { ids: ["0"], action: "silence", why: "a new disk", seconds: 7_200, who: "this machine" }
+        ])
+        assert.strictEqual(yield* label(), "Change: Alert number 0")
+
+        // What is refused is said where it was asked, and nothing that was typed is lost.
+        yield* ask(1)
+        yield* Effect.promise(() => page.getByRole("radio", { name: /^Dismiss/ }).press(" "))
+        yield* Effect.promise(() => page.getByLabel("Why").fill("none"))
+        yield* Effect.promise(() => page.getByLabel("Why").press("Enter"))
+        yield* see(page, "dialog [role=alert]", "Not changed (409: alert 1 is resolved already).")
+        assert.strictEqual(yield* Effect.promise(() => page.getByLabel("Why").inputValue()), "none")
+        assert.deepStrictEqual(yield* violations(page), [])
+
+        // The button goes with an alert that is over: the heading has the focus then.
+        yield* Effect.promise(() => page.getByRole("radio", { name: /^Resolve/ }).press(" "))
+        yield* Effect.promise(() => page.getByLabel("Why").press("Enter"))
+        yield* see(page, ".alerts h2", /1$/)
+        assert.match(yield* focused(page), /^Open alerts/)
+        // The browser notes the status 409 itself.
+        assert.deepStrictEqual(problems.filter((problem) => !problem.includes("409")), [])
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet })))
+    })
+
+    it.effect("has no buttons where alerts cannot be changed", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".alerts li:first-of-type", "Alert number 0")
+        assert.strictEqual(yield* Effect.promise(() => page.getByRole("button", { name: /^Change/ }).count()), 0)
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet: fleetOf(hostsIn("unreachable"), alertsOf(1)) }))))
 
     it.effect("counts and finds the hosts that could not be judged apart from all others", () =>
       Effect.gen(function*() {
