@@ -30,7 +30,15 @@ const spare = 3
 /** The sign and the colour say that a host is down, so there is room for why. */
 const Detail = ({ host: { reason, score, since, state } }: { host: HostState }) =>
   state === "reachable"
-    ? <>{score === null ? "reachable" : `reachable, score ${rate(score)} %`}</>
+    ? (
+      <>
+        {score === null ? "reachable" : (
+          <>
+            <span class="said">reachable,{" "}</span>score {rate(score)} %
+          </>
+        )}
+      </>
+    )
     : (
       <>
         {reason === null ? state : (
