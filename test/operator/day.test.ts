@@ -133,7 +133,12 @@ describe.skipIf(isMissing)("an operator's day", () => {
 
         // Somebody looks after it, wants two hours of silence, and says that it is worked on.
         const id = yield* idOf("web-1")
-        yield* openwatch(`alerts ack ${id} --why "I am on it"`)
+        yield* Effect.promise(() => page.getByRole("button", { name: /^Change: web-1/ }).click())
+        yield* see(page, "dialog", "What becomes of this alert?")
+        assert.deepStrictEqual(yield* violations(page), [])
+        yield* Effect.promise(() => page.getByLabel("Why").fill("I am on it"))
+        yield* Effect.promise(() => page.getByRole("button", { name: "Acknowledge" }).click())
+        yield* see(page, ".alerts li", /acknowledged/)
         yield* openwatch(`alerts silence ${id} --for 2h --why "a new disk"`)
         assert.include(yield* openwatch("alerts list --state silenced"), "web-1")
         yield* openwatch("maintenance add web-1 --for 2h --why \"a new disk\"")
