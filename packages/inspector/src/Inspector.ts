@@ -36,6 +36,9 @@
  * Without a token only requests from the same machine are served, whatever address the server listens on. Requests that
  * a proxy on this machine passes on count as such: set a token there.
  *
+ * A server listens before the routes are there. `NodeHttpServer` leaves a request that comes in between without a response. Where
+ * that matters, for example behind a load balancer, send nobody there before `/ready` responds.
+ *
  * An open page keeps a request open. A server that stops waits for it: 20 seconds, unless `gracefulShutdownTimeout`
  * says otherwise.
  */
