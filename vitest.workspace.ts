@@ -2,7 +2,8 @@ import { availableParallelism } from "node:os"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 
-const suite = (name: string, root: string, testTimeout = 5_000) => ({
+/** The limit is for what hangs: a busy machine takes its time. */
+const suite = (name: string, root: string, testTimeout = 30_000) => ({
   extends: true as const,
   test: { name, root, include: ["**/*.test.ts"], testTimeout }
 })
