@@ -457,6 +457,13 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* perform("dismiss", yield* idOf("host_unreachable"))
           yield* awaitIdle
           assert.deepStrictEqual(sent.slice(2), ["host_recovered", "host_unreachable dismissed by ada: "])
+          // Of what a channel was not told, the end is not told either.
+          const mail = hostIdFromName("mail")
+          inMaintenance.add(mail)
+          yield* look(false, mail)
+          yield* perform("dismiss", yield* idOf("host_unreachable"))
+          yield* awaitIdle
+          assert.strictEqual(sent.length, 4)
         }).pipe(
           withRouter([channel]),
           Effect.provideService(InMaintenance, ({ hostId }) => Effect.sync(() => inMaintenance.has(hostId)))
@@ -473,6 +480,11 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* retell()
           assert.strictEqual(sent.splice(0).length, 3)
           yield* retell({ remindAfter: Duration.hours(1) })
+          assert.deepStrictEqual(sent, [])
+          // Nobody is reminded in maintenance, nor of it when it is over.
+          const inMaintenance = Effect.provideService(InMaintenance, () => Effect.succeed(true))
+          yield* retell({ remindAfter: Duration.zero }).pipe(inMaintenance)
+          yield* retell()
           assert.deepStrictEqual(sent, [])
           yield* retell({ remindAfter: Duration.zero })
           assert.deepStrictEqual(sent.splice(0), ["host_unreachable after reminder"])
