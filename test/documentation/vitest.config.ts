@@ -4,5 +4,6 @@ import { defineConfig } from "vitest/config"
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["@openwatch/source", ...defaultServerConditions] } },
-  test: { include: ["**/*.test.ts"], isolate: false }
+  // A busy machine takes its time.
+  test: { include: ["**/*.test.ts"], isolate: false, testTimeout: 60_000 }
 })
