@@ -1,6 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Outbox } from "@openwatch/event-bus-sql"
-import { Context, Duration, Effect, Exit, Queue, Schedule, Scope, Stream } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Latch, Queue, Schedule, Scope, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { inShop, type OrderPaid, type OrderPlaced, paid, placed, places, processes, ShopOutbox } from "./shop.ts"
@@ -218,6 +218,40 @@ for (const place of places) {
           )
           yield* until(Effect.sync(() => state.log.length >= 3))
         }))
+
+      it.effect.skipIf(!place.isPostgres)(
+        "with afterDeath hold what comes behind waits also while the dead letter is being written",
+        () =>
+          Effect.gen(function*() {
+            const { prefix, process } = yield* processes
+            const services = yield* process()
+            const outbox = Context.get(services, ShopOutbox)
+            const state = yield* Effect.provide(judge({ order: "key", afterDeath: "hold" }), services)
+            const sql = Context.get(yield* process(), SqlClient.SqlClient)
+            const isHeld = yield* Latch.make()
+            const mayEnd = yield* Latch.make()
+            // Whoever reads goes on, whoever writes waits.
+            const holding = yield* Effect.forkChild(sql.withTransaction(Effect.andThen(
+              sql`LOCK TABLE ${sql(`${prefix}parked`)} IN SHARE MODE`,
+              Effect.andThen(isHeld.open, mayEnd.await)
+            )))
+            yield* isHeld.await
+            yield* Effect.addFinalizer(() => mayEnd.open)
+            yield* outbox.publishAll([placed("bad"), paid("bad", 1), placed("good")])
+            yield* until(
+              Effect.map(
+                sql`SELECT 1 FROM pg_locks WHERE relation = ${`${prefix}parked`}::regclass AND NOT granted`,
+                (rows) => rows.length > 0
+              )
+            )
+            // Who starts to serve looks what became of dead letters.
+            yield* Effect.scoped(outbox.on("OrderPaid", () => Effect.void, { consumer: "other", from: "now" }))
+            yield* mayEnd.open
+            yield* Fiber.join(holding)
+            yield* outbox.awaitIdle
+            assert.deepStrictEqual(state.log, ["OrderPlaced good"])
+          })
+      )
 
       it.effect("consumers tells the lag, what is tried again, held and dead, and who serves", () =>
         inShop(Effect.gen(function*() {

@@ -87,6 +87,8 @@ export class Partition {
   /** Everything that has a row in the table of parked events, or is about to, by number. `undefined` for the dead. */
   private readonly parked = new Map<number, Entry | undefined>()
   private parks = new Map<number, Park>()
+  /** What is being written of them. */
+  private settling: ReadonlyMap<number, Park> = new Map()
   private unparks = new Map<number, Unpark>()
   /** What was handled before the log was read up to it: parked events of a former owner. */
   private readonly handledAhead = new Set<number>()
@@ -441,11 +443,12 @@ export class Partition {
     if (entry !== undefined) this.follow(entry)
   }
 
-  /** The dead that hold others back, as far as this process knows. */
+  /** The dead that hold others back, as far as this process knows, and that others can know of: they are stored. */
   get holding(): ReadonlyArray<number> {
     const numbers: Array<number> = []
     for (const [first] of this.chains.values()) {
-      if (first!.isDead && !this.parks.has(first!.seq)) numbers.push(first!.seq)
+      const { isDead, seq } = first!
+      if (isDead && !this.parks.has(seq) && !this.settling.has(seq)) numbers.push(seq)
     }
     return numbers
   }
@@ -502,6 +505,7 @@ export class Partition {
       parks: Array.from(this.parks.values()),
       unparks: Array.from(this.unparks.values())
     }
+    this.settling = this.parks
     this.parks = new Map()
     this.unparks = new Map()
     this.isDirty = false
@@ -512,6 +516,7 @@ export class Partition {
   /** It was written. */
   settled(pos: number, parks: ReadonlyArray<Park>): void {
     this.isSettling = false
+    this.settling = new Map()
     this.storedPos = Math.max(this.storedPos, pos)
     if (this.saving.length > 0) {
       const written = new Set(parks.map(({ seq }) => seq))
