@@ -219,6 +219,32 @@ for (const place of places) {
           yield* until(Effect.sync(() => state.log.length >= 3))
         }))
 
+      /** While it runs whoever reads dead letters goes on, and whoever writes them waits. It ends when the latch is open. */
+      const lockLetters = Effect.fnUntraced(function*(prefix: string, sql: SqlClient.SqlClient) {
+        const isHeld = yield* Latch.make()
+        const mayEnd = yield* Latch.make()
+        const holding = yield* Effect.forkChild(sql.withTransaction(Effect.andThen(
+          sql`LOCK TABLE ${sql(`${prefix}parked`)} IN SHARE MODE`,
+          Effect.andThen(isHeld.open, mayEnd.await)
+        )))
+        yield* isHeld.await
+        yield* Effect.addFinalizer(() => mayEnd.open)
+        return {
+          /** Somebody waits to write. */
+          isWanted: until(Effect.map(
+            sql`SELECT 1 FROM pg_locks WHERE relation = ${`${prefix}parked`}::regclass AND NOT granted`,
+            (rows) => rows.length > 0
+          )),
+          end: Effect.andThen(mayEnd.open, Fiber.join(holding))
+        }
+      })
+
+      /** Who starts to serve looks what became of dead letters. */
+      const look = Effect.flatMap(
+        ShopOutbox,
+        (outbox) => Effect.scoped(outbox.on("OrderPaid", () => Effect.void, { consumer: "other", from: "now" }))
+      )
+
       it.effect.skipIf(!place.isPostgres)(
         "with afterDeath hold what comes behind waits also while the dead letter is being written",
         () =>
@@ -227,29 +253,41 @@ for (const place of places) {
             const services = yield* process()
             const outbox = Context.get(services, ShopOutbox)
             const state = yield* Effect.provide(judge({ order: "key", afterDeath: "hold" }), services)
-            const sql = Context.get(yield* process(), SqlClient.SqlClient)
-            const isHeld = yield* Latch.make()
-            const mayEnd = yield* Latch.make()
-            // Whoever reads goes on, whoever writes waits.
-            const holding = yield* Effect.forkChild(sql.withTransaction(Effect.andThen(
-              sql`LOCK TABLE ${sql(`${prefix}parked`)} IN SHARE MODE`,
-              Effect.andThen(isHeld.open, mayEnd.await)
-            )))
-            yield* isHeld.await
-            yield* Effect.addFinalizer(() => mayEnd.open)
+            const lock = yield* lockLetters(prefix, Context.get(yield* process(), SqlClient.SqlClient))
             yield* outbox.publishAll([placed("bad"), paid("bad", 1), placed("good")])
-            yield* until(
-              Effect.map(
-                sql`SELECT 1 FROM pg_locks WHERE relation = ${`${prefix}parked`}::regclass AND NOT granted`,
-                (rows) => rows.length > 0
-              )
-            )
-            // Who starts to serve looks what became of dead letters.
-            yield* Effect.scoped(outbox.on("OrderPaid", () => Effect.void, { consumer: "other", from: "now" }))
-            yield* mayEnd.open
-            yield* Fiber.join(holding)
+            yield* lock.isWanted
+            yield* Effect.provide(look, services)
+            yield* lock.end
             yield* outbox.awaitIdle
             assert.deepStrictEqual(state.log, ["OrderPlaced good"])
+          })
+      )
+
+      it.effect.skipIf(!place.isPostgres)(
+        "what was requeued and is given up again is not tried once more while that is being written",
+        () =>
+          Effect.gen(function*() {
+            const { prefix, process } = yield* processes
+            const services = yield* process()
+            const outbox = Context.get(services, ShopOutbox)
+            const begun = yield* Queue.unbounded<number>()
+            const mayFail = yield* Latch.make()
+            yield* outbox.on("OrderPlaced", (_, { attempt, isRequeued }) =>
+              Effect.andThen(
+                Queue.offer(begun, attempt),
+                Effect.andThen(isRequeued ? mayFail.await : Effect.void, Outbox.giveUp("no"))
+              ), { consumer: "ledger" })
+            yield* outbox.publish(placed("1"))
+            yield* outbox.awaitIdle
+            yield* outbox.requeue(yield* Effect.provide(letters, services))
+            yield* Queue.takeN(begun, 2)
+            const lock = yield* lockLetters(prefix, Context.get(yield* process(), SqlClient.SqlClient))
+            yield* mayFail.open
+            yield* lock.isWanted
+            yield* Effect.provide(look, services)
+            yield* lock.end
+            yield* outbox.awaitIdle
+            assert.deepStrictEqual(yield* Queue.clear(begun), [])
           })
       )
 

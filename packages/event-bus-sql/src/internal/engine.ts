@@ -68,7 +68,7 @@ export class Engine implements ConsumerEngine {
   private hasChanged = false
   private isRebalancing = false
   private isUnsure = false
-  /** A partition that it wanted was held by a transaction. */
+  /** A partition that it wanted was held by a transaction, or what became of a dead letter could not be told. */
   private isShort = false
   private isReading = false
   /** By the monotonic clock: until then nobody else takes what this process owns. */
@@ -430,20 +430,21 @@ export class Engine implements ConsumerEngine {
       const consumer = this.consumers.get(one.position.consumer)
       if (consumer !== undefined && !consumer.isClosing) consumer.take(one)
     }
-    yield* this.lookAtDead
+    const isSeen = yield* this.lookAtDead
     this.isRebalancing = false
-    // What a transaction still held is looked at again.
-    this.isShort = taken.length < wanted
+    // What a transaction still held, or has yet to write, is looked at again.
+    this.isShort = taken.length < wanted || !isSeen
     if (this.isShort) yield* Effect.forkDetach(Effect.andThen(Effect.sleep(100), Effect.sync(this.onUnsure)))
     this.onProgress()
   })
 
-  /** Finds out what was done with dead letters, in whichever process. */
-  private readonly lookAtDead: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+  /** Finds out what was done with dead letters, in whichever process. False where that could not be told of all. */
+  private readonly lookAtDead: Effect.Effect<boolean> = Effect.gen({ self: this }, function*() {
     const names = Array.from(this.consumers.keys())
-    if (names.length === 0) return
+    if (names.length === 0) return true
+    let isSeen = true
     for (const row of yield* this.persist(this.database.readRequeued(names))) {
-      this.consumers.get(row.consumer)?.partitions.get(row.part)?.requeue(row)
+      if (this.consumers.get(row.consumer)?.partitions.get(row.part)?.requeue(row) === false) isSeen = false
     }
     for (const [name, consumer] of this.consumers) {
       if (!consumer.holdsBehindDead) continue
@@ -455,6 +456,7 @@ export class Engine implements ConsumerEngine {
         for (const seq of holding) if (!left.has(seq)) partition.discard(seq)
       }
     }
+    return isSeen
   })
 
   private choose(

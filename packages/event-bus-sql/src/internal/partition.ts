@@ -421,9 +421,15 @@ export class Partition {
     return { consumer: this.host.consumer, part: this.part, epoch: this.epoch, seq }
   }
 
-  /** What somebody has requeued. */
-  requeue(row: ParkedRow): void {
-    if (!this.parked.has(row.seq)) return
+  /** What is stored of it is older than what this process knows. */
+  private isUnwritten(seq: number): boolean {
+    return this.parks.has(seq) || this.settling.has(seq)
+  }
+
+  /** What somebody has requeued. False where that cannot be told yet: it may be what this process has had already. */
+  requeue(row: ParkedRow): boolean {
+    if (this.isUnwritten(row.seq)) return false
+    if (!this.parked.has(row.seq)) return true
     const entry = this.parked.get(row.seq)
     if (entry === undefined) {
       this.parked.delete(row.seq)
@@ -434,6 +440,7 @@ export class Partition {
       entry.attempts = row.attempts
       this.enqueue(entry)
     }
+    return true
   }
 
   /** What somebody has discarded no longer holds others back. */
@@ -448,7 +455,7 @@ export class Partition {
     const numbers: Array<number> = []
     for (const [first] of this.chains.values()) {
       const { isDead, seq } = first!
-      if (isDead && !this.parks.has(seq) && !this.settling.has(seq)) numbers.push(seq)
+      if (isDead && !this.isUnwritten(seq)) numbers.push(seq)
     }
     return numbers
   }
