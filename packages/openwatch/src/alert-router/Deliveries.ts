@@ -69,7 +69,7 @@ export const serve = Effect.fnUntraced(function*(
       yield* Outbox.giveUp(new ChannelError({ message: due.lastError ?? "it was given up", isRetryable: false }))
     }
     if (due?.state !== "pending") return
-    if (told._tag === "AlertRaised" && (yield* Sending.untilStored(holds(told.alert, name)))) return
+    if (yield* Sending.untilStored(holds(told, name))) return
     yield* groups === undefined ? send(told, due.dueSince, attempt, once) : groups.add(told)
   })
 

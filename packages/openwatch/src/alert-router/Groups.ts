@@ -99,10 +99,7 @@ export const make = Effect.fnUntraced(function*(
     // What was silenced meanwhile is held back now.
     const waiting = yield* Effect.filter(
       yield* gathered,
-      ({ told }) =>
-        told._tag === "AlertRaised"
-          ? Effect.map(untilStored(holds(told.alert, channel)), (isHeld) => !isHeld)
-          : Effect.succeed(true)
+      ({ told }) => Effect.map(untilStored(holds(told, channel)), (isHeld) => !isHeld)
     )
     const afterFailure = waiting.length === 0 ? undefined : yield* send(waiting)
     if (afterFailure === undefined) return true

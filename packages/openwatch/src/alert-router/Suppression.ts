@@ -6,7 +6,7 @@
  */
 import { Context, Effect } from "effect"
 import type { AlertStoreError } from "../alert-store/AlertStore.ts"
-import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
+import { DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
 import type { Alert } from "./Alert.ts"
 
 /** Says whether the host of an alert is in maintenance now: no host is where nothing else is provided. */
@@ -17,9 +17,9 @@ export const InMaintenance = Context.Reference<
   { defaultValue: () => () => Effect.succeed(false) }
 )
 
-/** Whether an alert may not be sent to a channel now. Then its delivery is held, or withheld for ever. */
-export const holds = Effect.fnUntraced(function*(alert: Alert, channel: string) {
+/** Whether an alert, or its end, may not be sent to a channel now. Then its delivery is held, or withheld for ever. */
+export const holds = Effect.fnUntraced(function*(told: Told, channel: string) {
   const store = yield* DeliveryStore
   const isInMaintenance = yield* InMaintenance
-  return yield* store.hold(alert, channel, yield* isInMaintenance(alert))
+  return yield* store.hold(told, channel, told._tag === "AlertRaised" && (yield* isInMaintenance(told.alert)))
 })

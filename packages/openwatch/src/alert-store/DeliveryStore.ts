@@ -5,7 +5,6 @@
  * meets it.
  */
 import { Context, type DateTime, type Effect } from "effect"
-import type { Alert } from "../alert-router/Alert.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import type { AlertStoreError, DeliveryState } from "./AlertStore.ts"
 
@@ -48,9 +47,10 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
   ) => Effect.Effect<Due | undefined, AlertStoreError>
   /**
    * Holds an alert back from a channel that is to have it, if it is silenced or its host is in maintenance, and returns whether
-   * it is held. What ends an alert is not held, or withheld, as that one was.
+   * it is held. What ends an alert is never held from a channel that knows of its problem, and always from one that does not
+   * as that was held back.
    */
-  readonly hold: (alert: Alert, channel: string, isInMaintenance: boolean) => Effect.Effect<boolean, AlertStoreError>
+  readonly hold: (told: Told, channel: string, isInMaintenance: boolean) => Effect.Effect<boolean, AlertStoreError>
   /** Records one more attempt for each: all or none. */
   readonly recordAttempt: (
     told: ReadonlyArray<Told>,

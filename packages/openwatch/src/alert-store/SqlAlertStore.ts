@@ -117,6 +117,35 @@ export const toStoreError = <A, E, R>(
 /** A text as it stands in a pattern of `LIKE` whose escape character is "!". */
 const likeOf = (text: string): string => text.replace(/[!%_]/g, "!$&")
 
+/** For rows that are about to change: what others would change of them meanwhile waits. In SQLite a transaction is alone. */
+export const lockOfRows = (sql: SqlClient.SqlClient) =>
+  sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
+
+/** The condition of a row of `deliveries`, as `d`, whose channel has the alert or is being sent it: what is held back may be a reminder. */
+const isToldInSql = "(d.state NOT IN ('held', 'withheld') OR d.delivered_at IS NOT NULL)"
+
+/**
+ * Whether a channel knows of the problem of an alert: it has the alert, or one whose place that has taken, or is being sent it.
+ * `undefined` where it was to have none of them.
+ */
+export const knows = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, alertId: string, channel: string) {
+  let known: false | undefined
+  for (let id: string | undefined = alertId; id !== undefined;) {
+    const rows: ReadonlyArray<Pick<AlertRow, "details"> & { readonly told: Integer | null }> = yield* sql<
+      Pick<AlertRow, "details"> & { readonly told: Integer | null }
+    >`
+      SELECT a.details, CASE WHEN d.channel IS NULL THEN NULL WHEN ${sql.literal(isToldInSql)} THEN 1 ELSE 0 END AS told
+      FROM alerts a LEFT JOIN deliveries d ON d.alert_seq = a.seq AND d.channel = ${channel} AND d.ending = 0
+      WHERE a.id = ${id}`
+    const [row] = rows
+    if (row === undefined) break
+    if (row.told !== null && Number(row.told) === 1) return true
+    if (row.told !== null) known = false
+    id = (JSON.parse(row.details) as Details).supersedes
+  }
+  return known
+})
+
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
 
@@ -150,8 +179,7 @@ const make = Effect.gen(function*() {
     }
   )
 
-  /** Rows that are about to change: what others would change of them meanwhile waits. In SQLite a transaction is alone. */
-  const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
+  const forUpdate = lockOfRows(sql)
 
   /** Brings an alert into another state. */
   const move = Effect.fnUntraced(function*(row: AlertRow, { at, to, until, who, why }: Omit<Transition, "from">) {
@@ -181,18 +209,21 @@ const make = Effect.gen(function*() {
     }
   })
 
-  /** The alerts, with the channels that have them or were to have them and did not for no other reason than their failing. */
+  /** The alerts, with the channels that know of their problems, or were to know and do not for no other reason than their failing. */
   const routed = Effect.fnUntraced(function*(rows: ReadonlyArray<AlertRow>) {
     if (rows.length === 0) return []
-    const deliveries = yield* sql<Pick<DeliveryRow, "alert_seq" | "channel">>`SELECT DISTINCT alert_seq, channel
-      FROM deliveries WHERE ${
-      sql.in("alert_seq", rows.map(({ seq }) => seq))
-    } AND state NOT IN ('held', 'withheld') ORDER BY channel`
+    const deliveries = yield* sql<Pick<DeliveryRow, "alert_seq" | "channel"> & { readonly told: Integer }>`
+      SELECT d.alert_seq, d.channel, CASE WHEN ${sql.literal(isToldInSql)} THEN 1 ELSE 0 END AS told FROM deliveries d
+      WHERE ${sql.in("alert_seq", rows.map(({ seq }) => seq))} AND d.ending = 0 ORDER BY d.channel`
     const bySeq = Map.groupBy(deliveries, ({ alert_seq }) => Number(alert_seq))
-    return rows.map((row): Routed => ({
-      alert: alertOf(row),
-      channels: (bySeq.get(Number(row.seq)) ?? []).map(({ channel }) => channel)
-    }))
+    return yield* Effect.forEach(rows, (row) =>
+      Effect.filter(
+        bySeq.get(Number(row.seq)) ?? [],
+        ({ channel, told }) =>
+          Number(told) === 1 ? Effect.succeed(true) : Effect.map(knows(sql, row.id, channel), Boolean)
+      ).pipe(
+        Effect.map((told): Routed => ({ alert: alertOf(row), channels: told.map(({ channel }) => channel) }))
+      ))
   })
 
   /** Resolves what an event ends, and returns it, the newest first. */

@@ -3,12 +3,19 @@
  */
 import { Clock, DateTime, Effect, Layer, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { Alert } from "../alert-router/Alert.ts"
 import { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import { isOpen } from "../alert-router/Lifecycle.ts"
 import { inTransaction } from "../storage/Outage.ts"
 import { DeliveryStore, type Told } from "./DeliveryStore.ts"
-import { alertOf, type AlertRow, type DeliveryRow, type Integer, toStoreError } from "./SqlAlertStore.ts"
+import {
+  alertOf,
+  type AlertRow,
+  type DeliveryRow,
+  type Integer,
+  knows,
+  lockOfRows,
+  toStoreError
+} from "./SqlAlertStore.ts"
 
 const EndingText = Schema.fromJsonString(Schema.toCodecJson(AlertEnded))
 const encodeEnding = Schema.encodeSync(EndingText)
@@ -89,26 +96,25 @@ const make = Effect.gen(function*() {
     })
   })
 
-  const stateOf = (alertId: string, channel: string) =>
-    Effect.map(
-      sql<Pick<DeliveryRow, "state">>`SELECT d.state FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
-        WHERE a.id = ${alertId} AND d.channel = ${channel} AND d.ending = 0`,
-      ([row]) => row?.state
-    )
-
-  const hold = Effect.fnUntraced(function*(alert: Alert, channel: string, isInMaintenance: boolean) {
-    const former = alert.resolves === undefined ? undefined : yield* stateOf(alert.resolves, channel)
-    const isOfUntold = former === "held" || former === "withheld"
-    if (former !== undefined && !isOfUntold) return false
-    const [row] = yield* sql<Pick<AlertRow, "seq" | "state">>`SELECT seq, state FROM alerts WHERE id = ${alert.id}`
-    if (row === undefined || !(isOfUntold || isInMaintenance || row.state === "silenced")) return false
+  const hold = Effect.fnUntraced(function*(told: Told, channel: string, isInMaintenance: boolean) {
+    const { alert } = told
+    const ending = isEnding(told)
+    // The row is locked: an alert that ends meanwhile would be held for ever.
+    const [row] = yield* sql<Pick<AlertRow, "seq" | "state">>`SELECT seq, state FROM alerts WHERE id = ${alert.id} ${
+      lockOfRows(sql)
+    }`
+    if (row === undefined) return false
+    const ended = ending === 1 ? alert.id : alert.resolves
+    const isKnown = ended === undefined ? undefined : yield* knows(sql, ended, channel)
+    const isHeld = isKnown === undefined ? ending === 0 && (isInMaintenance || row.state === "silenced") : !isKnown
+    if (!isHeld) return false
     yield* sql`UPDATE deliveries SET state = ${isOpen(row.state) ? "held" : "withheld"}, gathered_at = NULL
-      WHERE alert_seq = ${row.seq} AND channel = ${channel} AND ending = 0 AND state = 'pending'`
+      WHERE alert_seq = ${row.seq} AND channel = ${channel} AND ending = ${ending} AND state = 'pending'`
     return true
   })
 
   return DeliveryStore.of({
-    hold: (alert, channel, isInMaintenance) => toStoreError(inTransaction(sql)(hold(alert, channel, isInMaintenance))),
+    hold: (told, channel, isInMaintenance) => toStoreError(inTransaction(sql)(hold(told, channel, isInMaintenance))),
 
     due: (told, channel, options) => toStoreError(due(told, channel, options)),
 

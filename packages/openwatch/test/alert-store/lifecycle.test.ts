@@ -470,6 +470,84 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
         )
       })
 
+      it.effect("the end of what a channel has is sent, though what was to be sent of it since is held back", () => {
+        const { channel, sent } = recording()
+        const urgent: AlertChannel = { ...channel, minSeverity: "high" }
+        const inMaintenance = new Set<string>()
+        const change = Effect.fnUntraced(function*(hostId: HostId, change: "flapping" | "steady") {
+          yield* Effect.orDie(
+            storeIn(yield* SystemOutbox)(
+              new HeartbeatPulse({
+                hostId,
+                reachable: change === "steady",
+                priorReachable: true,
+                change,
+                responseTimeMs: 0,
+                occurredAt: DateTime.makeUnsafe(time += 1_000)
+              })
+            )
+          )
+          yield* awaitIdle
+        })
+        return Effect.gen(function*() {
+          yield* look(false, web, db)
+          yield* perform("silence", yield* idOf("host_unreachable"), { until: past })
+          assert.strictEqual(sent.splice(0).length, 2)
+          inMaintenance.add(web).add(db)
+          // The silence is over, and what is due then is held in maintenance.
+          yield* retell()
+          // Of the other host, what is worse takes the place of what was sent.
+          yield* change(web, "flapping")
+          assert.deepStrictEqual(
+            (yield* stored).flatMap(({ deliveries, state }) => deliveries.map((delivery) => [state, delivery.state])),
+            [["active", "held"], ["active", "held"], ["resolved", "delivered"]]
+          )
+          yield* look(true, db)
+          yield* change(web, "steady")
+          assert.deepStrictEqual(sent.splice(0), ["host_recovered", "host_recovered"])
+          inMaintenance.clear()
+          yield* look(false, web)
+          inMaintenance.add(web)
+          yield* change(web, "flapping")
+          yield* perform("resolve", yield* idOf("host_unreachable"))
+          yield* awaitIdle
+          assert.deepStrictEqual(sent, ["host_unreachable", "host_unreachable resolved by ada: "])
+        }).pipe(
+          withRouter([urgent]),
+          Effect.provideService(InMaintenance, ({ hostId }) => Effect.sync(() => inMaintenance.has(hostId)))
+        )
+      })
+
+      it.effect("the end of what a channel was to have, and has not as it was over in maintenance, is not sent", () => {
+        const { channel, sent } = recording()
+        return Effect.gen(function*() {
+          const location = yield* (yield* Database).empty
+          // As a process stores it whose channel takes nothing.
+          yield* running(location)(Effect.gen(function*() {
+            const store = yield* AlertStore.AlertStore
+            const occurredAt = DateTime.makeUnsafe(0)
+            const event = new HeartbeatPulse({
+              hostId: web,
+              reachable: false,
+              priorReachable: true,
+              responseTimeMs: 0,
+              occurredAt
+            })
+            const id = "01936b0e-0000-7000-8000-000000000002"
+            const { alert, ...consequence } = fromEvent(event, { id, hostLabel: "web" })
+            const channels = ["ops"]
+            yield* store.submit({ ...consequence, alert, event, channels, timeToLive: Duration.hours(1) })
+            yield* (yield* AlertOutbox).publish(new AlertRaised({ alert: alert!, channels, occurredAt }))
+            yield* perform("resolve", id)
+          }))
+          yield* running(location, [channel])(Effect.gen(function*() {
+            yield* awaitIdle
+            assert.deepStrictEqual((yield* stored)[0]?.deliveries.map(({ state }) => state), ["withheld", "withheld"])
+          })).pipe(Effect.provideService(InMaintenance, () => Effect.succeed(true)))
+          assert.deepStrictEqual(sent, [])
+        }).pipe(Effect.scoped)
+      })
+
       // @spec system-alerts
       // @ac AC-14
       it.effect("[system-alerts/AC-14] what is active for long is sent again where that is wanted, and nothing else is", () => {
