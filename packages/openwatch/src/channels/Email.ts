@@ -1,8 +1,8 @@
 /**
  * Alerts as mail, by a server that is reached with TLS, at once (`tls`) or after STARTTLS (RFC 3207).
  *
- * A mail has the id of its alert as `Message-ID`, so that one that comes twice can be known, and answers the mail of the alert that
- * it ends: mail programs show both as one thread.
+ * The mail of a single alert has the id of the alert as `Message-ID`, so that a second copy is recognized. The mail that tells of the
+ * end of an alert is a reply to the mail of that alert: mail programs show both as one thread.
  */
 import { DateTime, Duration, Effect, Redacted } from "effect"
 import MailComposer from "nodemailer/lib/mail-composer"
@@ -148,7 +148,11 @@ export const make = (options: Options) =>
       Effect.gen(function*() {
         const { from, name, to } = options
         const [first, ...others] = told
-        const resolves = others.length === 0 ? first?.alert.resolves ?? first?.alert.supersedes : undefined
+        const resolves = first === undefined || others.length > 0
+          ? undefined
+          : first._tag === "AlertEnded"
+          ? first.alert.id
+          : first.alert.resolves ?? first.alert.supersedes
         const domain = from.slice(from.lastIndexOf("@") + 1)
         const node = new MailComposer({
           from: { name: "OpenWatch", address: from },

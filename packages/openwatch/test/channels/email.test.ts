@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Alert, type AlertChannel, AlertRaised, EmailChannel, hostIdFromName } from "@openwatch/openwatch"
+import { Alert, type AlertChannel, AlertEnded, AlertRaised, EmailChannel, hostIdFromName } from "@openwatch/openwatch"
 import { DateTime, Duration, Effect, Fiber, Option, Queue, Redacted, type Scope } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
@@ -125,6 +125,26 @@ describe("email", () => {
       const second = decoded((yield* Queue.take(received)).text)
       assert.include(second, `In-Reply-To: <${down.id}@example.org>`)
       assert.include(second, `Ends: ${down.id}`)
+    })
+  )
+
+  live(
+    "that somebody has ended an alert is a reply to the mail of the alert",
+    Effect.gen(function*() {
+      const { port, received } = yield* server()
+      const channel = yield* mail(port)
+      const ending = new AlertEnded({
+        alert: down,
+        how: "dismissed",
+        who: "ada",
+        why: "",
+        channels: ["mail"],
+        occurredAt: DateTime.makeUnsafe("2026-11-23T23:00:00Z")
+      })
+      yield* channel.sendEnding!(ending)
+      const text = decoded((yield* Queue.take(received)).text)
+      assert.include(text, `Message-ID: <${down.id}.end@example.org>`)
+      assert.include(text, `In-Reply-To: <${down.id}@example.org>`)
     })
   )
 
