@@ -168,7 +168,13 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
       if (DateTime.isLessThanOrEqualTo(lastSeenAt, until)) yield* alerts.removeConsumer(name)
     }
   })
-  yield* forgetOthers.pipe(Effect.ignore, Effect.andThen(Effect.sleep(lookInterval)), Effect.forever, Effect.forkScoped)
+  yield* forgetOthers.pipe(
+    Effect.ignore,
+    Effect.ignoreCause({ log: "Error" }),
+    Effect.andThen(Effect.sleep(lookInterval)),
+    Effect.forever,
+    Effect.forkScoped
+  )
 
   const handle = Effect.fnUntraced(function*(event: Event) {
     const consequence = fromEvent(event, {

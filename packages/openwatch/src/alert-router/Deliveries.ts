@@ -89,5 +89,14 @@ export const serve = Effect.fnUntraced(function*(
     // What the consumer says of each failure is for programmers; an operator is told above.
     Effect.provideService(References.MinimumLogLevel, "None")
   )
+  if (groups === undefined) {
+    // What has waited since the channel sent several together is told again, to be sent by itself.
+    yield* Sending.untilStored(store.gathered(name)).pipe(
+      Effect.map((left) => left.map(({ told }) => told)),
+      Effect.flatMap((left) => left.length === 0 ? Effect.void : Sending.untilStored(outbox.publishAll(left))),
+      Effect.ignoreCause({ log: "Error" }),
+      Effect.forkScoped
+    )
+  }
   return { settle: groups?.settle ?? Effect.void }
 })

@@ -50,6 +50,7 @@ export const layer = (options?: Options): Layer.Layer<never, never, AlertStore |
   Layer.effectDiscard(
     Outage.noted(look(options), ({ message }) => message).pipe(
       Effect.ignore,
+      Effect.ignoreCause({ log: "Error" }),
       Effect.andThen(Effect.sleep(lookInterval)),
       Effect.forever,
       Effect.forkScoped

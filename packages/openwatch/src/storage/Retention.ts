@@ -107,6 +107,7 @@ export const layer = (retention: Retention): Layer.Layer<never, never, SqlClient
           )
       ),
       Effect.ignore,
+      Effect.ignoreCause({ log: "Error" }),
       Effect.andThen(Effect.sleep(lookInterval)),
       Effect.forever,
       Effect.forkScoped

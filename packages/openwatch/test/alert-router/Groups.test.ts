@@ -115,6 +115,24 @@ const away = (isRetryable = true) => Effect.fail(new ChannelError({ message: "aw
 const deadLetters = Effect.flatMap(AlertOutbox, (outbox) => Stream.runCollect(outbox.deadLetters()))
 
 describe("what a channel that groups is sent", () => {
+  it.effect("what waits when a channel no longer groups is sent by itself", () => {
+    const { channel } = grouping(() => away())
+    const sent: Array<string | undefined> = []
+    const alone: AlertChannel = {
+      ...channel,
+      grouping: undefined,
+      send: ({ host }) => Effect.sync(() => void sent.push(host?.name))
+    }
+    return Effect.gen(function*() {
+      const location = yield* dataFolder
+      yield* Effect.andThen(down("a", "b"), pass(11)).pipe(running(location, channel))
+      yield* Effect.andThen(settle, Effect.flatMap(AlertOutbox, (outbox) => outbox.awaitIdle)).pipe(
+        running(location, alone)
+      )
+      assert.sameMembers(sent, ["a", "b"])
+    }).pipe(Effect.provide(Logger.layer([])), Effect.scoped)
+  })
+
   // @spec system-alert-router
   // @ac AC-38
   it.effect(
