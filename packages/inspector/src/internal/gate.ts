@@ -92,7 +92,7 @@ export interface Credentials {
 /** What the tokens, if there are any, let in. */
 export const credentials = (tokens: ReadonlyArray<NamedToken>): Credentials | undefined => {
   if (tokens.length === 0) return undefined
-  // Known to this process alone: what it has forgotten with its end, as which sessions were ended, is good for nothing then.
+  // Known to this process alone. Which sessions were ended is forgotten with it, and then no session is good any more.
   const key = randomBytes(32)
   const ended = new Map<string, number>()
   const sign = (id: string) => createHmac("sha256", key).update(id).digest("base64url")
@@ -105,7 +105,7 @@ export const credentials = (tokens: ReadonlyArray<NamedToken>): Credentials | un
     return Buffer.from(id.split(".")[2]!, "base64url").toString()
   }
   return {
-    // Of digests, the time that it takes tells nothing of a token that is not known.
+    // The time that comparing digests takes says nothing about the tokens.
     nameOf: (given) => tokens.find(({ token }) => isEqual(Redacted.value(token), given))?.name,
     begin: (name, now) => {
       const id = `${randomUUID()}.${now + sessionLasts}.${Buffer.from(name).toString("base64url")}`

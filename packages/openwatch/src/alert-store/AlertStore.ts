@@ -80,9 +80,9 @@ export interface Transition {
 
 /** What became of a submission. */
 export interface Submitted {
-  /** The alert is stored; it only repeats one that is (which now counts one more repeat); there was none. */
+  /** The alert is stored; it repeats a stored one, which counts the repeat; or the event raised none. */
   readonly outcome: "stored" | "repeat" | "none"
-  /** As it is stored. What ends an alert is for the channels of that one, too. */
+  /** The alert as it is stored. If it ends another, it is also for the channels of that one. */
   readonly raised: Routed | undefined
   readonly ended: ReadonlyArray<Ended>
 }
@@ -93,7 +93,7 @@ export interface Submitted {
  */
 export type DeliveryState = "pending" | "held" | "delivered" | "given_up" | "withheld"
 
-/** What is known of the way of an alert, or of its end, to a channel. */
+/** How far an alert, or its end, has come on its way to a channel. */
 export interface Delivery {
   readonly channel: string
   readonly state: DeliveryState
@@ -101,7 +101,7 @@ export interface Delivery {
   readonly attempts: number
   /** Why the last one failed. */
   readonly lastError: string | undefined
-  /** Where it is that of the alert's end, of which no other alert tells. */
+  /** Whether this is the delivery of the alert's end. */
   readonly isEnding?: true
 }
 
@@ -140,16 +140,16 @@ export interface DueAgain {
 /** Keeps alerts. Once an operation has succeeded, what it stored survives the process and the machine's power. */
 export class AlertStore extends Context.Service<AlertStore, {
   /**
-   * Resolves what ends; decides whether the alert is a repeat, which one that ends another never is; stores it if not, with
-   * its deliveries pending. To be run in a transaction, once for an event.
+   * Resolves the alerts that the event ends. Then stores its alert with pending deliveries, or counts it where it is a repeat.
+   * An alert that ends another is never a repeat. To be run in a transaction, once for an event.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Submitted, AlertStoreError>
   /** The alerts, newest first. */
   readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<StoredAlert>, AlertStoreError>
   /**
-   * Changes the state of alerts as somebody wants it: all of them or, where one cannot be, none. An id may be the whole one, or
-   * the last 12 characters of it. `tell` gets those that are over by it, and those that are to be sent again as their silence is
-   * over, and is run in the same transaction.
+   * Changes the state of alerts: of all, or of none where one of them cannot be changed. An id may be the whole one, or its last
+   * 12 characters. `tell` is run in the same transaction. It gets the alerts that have ended, and those that are to be sent
+   * again because their silence has.
    */
   readonly change: <E, R>(
     ids: ReadonlyArray<string>,
@@ -162,8 +162,8 @@ export class AlertStore extends Context.Service<AlertStore, {
    */
   readonly dueAgain: (toldUntil: DateTime.Utc | undefined) => Effect.Effect<ReadonlyArray<DueAgain>, AlertStoreError>
   /**
-   * Ends the silence of an alert that is due again, has it due to its channels, and runs `tell` in the same transaction with those
-   * that it is due to; does nothing where it is not due any more.
+   * Ends the silence of an alert that is due again, makes its deliveries due, and runs `tell` in the same transaction with their
+   * channels. Does nothing where the alert is no longer due.
    */
   readonly tellAgain: <E, R>(
     due: DueAgain,

@@ -1,8 +1,8 @@
 /**
  * The delivery store: what each channel is to have, and what became of sending it.
  *
- * A delivery is made with its alert (see `AlertStore`). That of an end of which no other alert tells is made when its channel
- * meets it.
+ * A delivery is made with its alert (see `AlertStore`). Where no other alert says that an alert ended, its end is a delivery
+ * of its own, made when the channel comes to it.
  */
 import { Context, type DateTime, type Effect } from "effect"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
@@ -47,8 +47,8 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
   ) => Effect.Effect<Due | undefined, AlertStoreError>
   /**
    * Holds an alert back from a channel that is to have it, if it is silenced or its host is in maintenance, and returns whether
-   * it is held. What ends an alert is never held from a channel that knows of its problem, and always from one that does not
-   * as that was held back.
+   * it is held. A channel that was told of a problem is always told that it is over. A channel from which the problem was held
+   * back is not told of its end either.
    */
   readonly hold: (told: Told, channel: string, isInMaintenance: boolean) => Effect.Effect<boolean, AlertStoreError>
   /** Records one more attempt for each: all or none. */
@@ -71,8 +71,8 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
   /** The ids of the alerts of which a channel has given something up, in the order in which they were raised. */
   readonly givenUp: (channel: string) => Effect.Effect<ReadonlyArray<string>, AlertStoreError>
   /**
-   * Has what was given up of an alert, and of its end, by all channels or by one, due again from now on. Returns it, each with the channels that it is due
-   * to; `undefined` where there is no alert of this id, of which the last 12 characters will do.
+   * Makes what was given up of an alert, and of its end, due again from now on: for all channels, or for one. Returns what is
+   * due, each with its channels, or `undefined` where no alert has this id. The last 12 characters of the id will do.
    */
   readonly reopen: (
     alertId: string,

@@ -6,10 +6,10 @@ import type { DateTime } from "effect"
 import { type Alert, AllSeverities, flappingRule, type Severity } from "../alert-router/Alert.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 
-/** An alert, or the end of one of which no other alert tells. */
+/** An alert, or the end of an alert, where no other alert says that it ended. */
 export type Told = Pick<AlertRaised, "_tag" | "alert"> | AlertEnded
 
-/** Alerts that tell of the same thing, of as many hosts as there are. */
+/** Alerts of one kind, each of another host. */
 export interface Section {
   readonly severity: Severity
   /** In one line, with the names of the first hosts. */
@@ -22,20 +22,20 @@ export interface Section {
   readonly more: number
 }
 
-/** What is told at a time. */
+/** What one message says. */
 export interface Message {
-  /** Of the most urgent. */
+  /** The severity of the most urgent alert. */
   readonly severity: Severity
   readonly subject: string
   /** The most urgent first: never empty. */
   readonly sections: readonly [Section, ...Array<Section>]
-  /** When the last of it happened. */
+  /** When the last alert happened. */
   readonly occurredAt: DateTime.Utc
   /** The page that shows it, where there is one. */
   readonly link: string | undefined
 }
 
-/** How many hosts are named, and how many alerts are told of one by one. */
+/** How many hosts are named, and how many alerts have a line of their own. */
 const named = 20
 
 /** Who has ended an alert, and why. */
@@ -84,7 +84,7 @@ const sectionOf = (kind: string, told: ReadonlyArray<Told>, overs: ReadonlySet<s
   const problems = new Set<string>()
   for (const { alert } of told) {
     const name = hostOf(alert)
-    // Of a host that came and went, the last alert says what it is now.
+    // Where a host came and went, its last alert says how it is now.
     hosts.set(alert.hostId, overs.has(alert.id) ? `${name} (over)` : name)
     problems.add(`${alert.hostId}|${ruleOf(alert)}`)
   }
@@ -110,7 +110,7 @@ const sectionOf = (kind: string, told: ReadonlyArray<Told>, overs: ReadonlySet<s
   }
 }
 
-/** What is to be told of these: never empty, in the order in which they happened. */
+/** The message for these alerts, which are never none, and in the order in which they happened. */
 export const make = (told: ReadonlyArray<Told>): Message => {
   const kinds = Map.groupBy(told, kindOf)
   // What is over within the same message.

@@ -28,16 +28,16 @@ interface MaintenanceRow {
 
 /** Keeps maintenances. */
 export class Maintenances extends Context.Service<Maintenances, {
-  /** Begins one. Each subject has at most one: what was begun of it before ends. */
+  /** Begins one. Each subject has at most one, so an earlier one of the same subject ends. */
   readonly begin: (
     subject: Subject,
     options: { readonly duration: Duration.Duration; readonly who: string; readonly why: string }
   ) => Effect.Effect<Begun, SqlError.SqlError>
   /** Those that go on, in the order in which they end. */
   readonly current: Effect.Effect<ReadonlyArray<Begun>, SqlError.SqlError>
-  /** Ends those of these subjects, all or none, and returns for which there was none: where that is one, none has ended. */
+  /** Ends the maintenance of each of these subjects. Where some have none it ends nothing, and returns those. */
   readonly end: (subjects: ReadonlyArray<Subject>) => Effect.Effect<ReadonlyArray<Subject>, SqlError.SqlError>
-  /** Whether a host of the inventory, or one that there are alerts of, is meant by a subject. Without an inventory any is. */
+  /** Whether a subject names a host of the inventory, or a host that has alerts. Without an inventory every name will do. */
   readonly isKnown: (subject: Subject) => Effect.Effect<boolean, SqlError.SqlError>
 }>()("@openwatch/openwatch/storage/Maintenances") {}
 
