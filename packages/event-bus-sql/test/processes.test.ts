@@ -152,9 +152,11 @@ for (const place of places) {
               yield* serve(({ order }) => Queue.offer(handled, order))
               const before = yield* sql`SELECT id FROM ${sql(`${prefix}processes`)}`
               // As another process does once the lease has ended.
-              yield* sql`UPDATE ${sql(`${prefix}positions`)} SET owner = NULL, epoch = epoch + 1`
-              yield* sql`DELETE FROM ${sql(`${prefix}members`)}`
-              yield* sql`DELETE FROM ${sql(`${prefix}processes`)}`
+              yield* sql.withTransaction(Effect.gen(function*() {
+                yield* sql`UPDATE ${sql(`${prefix}positions`)} SET owner = NULL, epoch = epoch + 1`
+                yield* sql`DELETE FROM ${sql(`${prefix}members`)}`
+                yield* sql`DELETE FROM ${sql(`${prefix}processes`)}`
+              }))
               yield* (yield* ShopOutbox).publish(placed("1"))
               yield* until(Effect.map(shares, (counts) => counts.join() === "16"))
               yield* until(Effect.map(Queue.size(handled), (size) => size > 0))
