@@ -91,7 +91,8 @@ export const ChangeAlert = (
       aria-labelledby="changed"
       aria-describedby="changed-alert"
       onCancel={onClose}
-      onClose={onClose}
+      // One that is gone already tells of its close late: by then there may be another.
+      onClose={({ currentTarget }) => currentTarget.isConnected && onClose()}
     >
       <form
         class="change"

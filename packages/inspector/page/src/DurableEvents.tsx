@@ -166,7 +166,14 @@ const Confirmation = (
     await onConfirm()
   }
   return (
-    <dialog ref={dialog} aria-labelledby="asked" aria-describedby="meaning" onCancel={onCancel} onClose={onCancel}>
+    <dialog
+      ref={dialog}
+      aria-labelledby="asked"
+      aria-describedby="meaning"
+      onCancel={onCancel}
+      // One that is gone already tells of its close late: by then there may be another.
+      onClose={({ currentTarget }) => currentTarget.isConnected && onCancel()}
+    >
       <h3 id="asked">
         {letter === undefined
           ? `${words[what]} all ${count(asked.count)} dead letters of ${consumer}?`
