@@ -8,6 +8,7 @@ import type { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Duration, Effect, Random } from "effect"
 import type { AlertStoreError } from "../alert-store/AlertStore.ts"
 import type { Told } from "../alert-store/DeliveryStore.ts"
+import { counted } from "../counted.ts"
 import * as Outage from "../storage/Outage.ts"
 import { ChannelError } from "./AlertChannel.ts"
 import { FailingChannels } from "./FailingChannels.ts"
@@ -105,7 +106,7 @@ export const make = Effect.fnUntraced(function*(
     failed: Effect.fnUntraced(function*({ attempts, failure: { message }, others, overdue }) {
       const problem = (told: ReadonlyArray<Told>) => `${describe(told)} not delivered to "${name}": ${message}`
       if (overdue.length > 0) {
-        const after = overdue.length === 1 ? ` after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}` : ""
+        const after = overdue.length === 1 ? ` after ${counted(attempts, "attempt")}` : ""
         yield* Effect.logError(`${problem(overdue)}; ${they(overdue)} given up${after}`)
       }
       if (others.length === 0) return

@@ -5,6 +5,7 @@
 import type { DateTime } from "effect"
 import { type Alert, AllSeverities, flappingRule, type Severity } from "../alert-router/Alert.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
+import { counted } from "../counted.ts"
 
 /** An alert, or the end of an alert, where no other alert says that it ended. */
 export type Told = Pick<AlertRaised, "_tag" | "alert"> | AlertEnded
@@ -64,8 +65,6 @@ const kindOf = (told: Told): string => {
   const { alert } = told
   return alert.type === "host_unreachable" && ruleOf(alert) === flappingRule ? flappingRule : alert.type
 }
-
-const counted = (count: number, one: string): string => `${count} ${count === 1 ? one : `${one}s`}`
 
 /** What a number of hosts do, and what one does. */
 const verbs: Readonly<Record<string, readonly [many: string, one: string]>> = {

@@ -10,6 +10,7 @@ import { AlertStore, type StoredAlert } from "../alert-store/AlertStore.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
+import { counted } from "../counted.ts"
 import { jsonLine } from "./jsonLine.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
@@ -39,7 +40,7 @@ const formatUndelivered = (
 ): string => {
   if (state === "held") return `  ${channel}: not sent while it is silenced, or its host in maintenance`
   if (state === "withheld") return `  ${channel}: never sent, as it was over before silence or maintenance was`
-  const tries = `${attempts} ${attempts === 1 ? "attempt" : "attempts"}`
+  const tries = counted(attempts, "attempt")
   const why = lastError === undefined ? "" : `: ${lastError}`
   const what = isEnding === true ? "its end " : ""
   return state === "given_up"

@@ -4,6 +4,7 @@
 import { DateTime, Duration, Effect, Layer, Option, Schema, Stream } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
+import { counted } from "../counted.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
@@ -44,7 +45,7 @@ export class HostsUnreachable extends Schema.TaggedError<HostsUnreachable>()("Ho
   of: Schema.Int
 }) {
   override get message(): string {
-    return `${this.unreachable} of ${this.of} ${this.of === 1 ? "host" : "hosts"} not reachable`
+    return `${this.unreachable} of ${counted(this.of, "host")} not reachable`
   }
 
   override get [CliError.userMessage](): string {

@@ -5,14 +5,13 @@ import { Console, Effect } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Configuration from "../configuration/Configuration.ts"
+import { counted } from "../counted.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 
 const file = Argument.String("CONFIG.yaml").pipe(
   Argument.withDescription("The configuration (default: openwatch.yaml)"),
   Argument.withDefault("openwatch.yaml")
 )
-
-const counted = (count: number, what: string) => `${count} ${count === 1 ? what : `${what}s`}`
 
 /** What a configuration says, in a few lines. */
 const describe = (configuration: Configuration.Configuration, hosts: number): ReadonlyArray<string> => {

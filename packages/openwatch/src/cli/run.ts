@@ -15,6 +15,7 @@ import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
 import * as Channels from "../channels/Channels.ts"
 import * as ReceiverClient from "../channels/ReceiverClient.ts"
 import * as Configuration from "../configuration/Configuration.ts"
+import { counted } from "../counted.ts"
 import * as DriftDetector from "../drift-detector/DriftDetector.ts"
 import type * as Scan from "../drift-detector/Scan.ts"
 import * as TargetHosts from "../drift-detector/TargetHosts.ts"
@@ -65,7 +66,7 @@ const publishers = (fleet: Fleet, configuration: Configuration.Configuration) =>
     const { retryInterval, scans } = configuration
     const { hosts } = fleet
     yield* Effect.logInfo(
-      probesHosts ? `Watching ${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}` : "Watching no hosts"
+      probesHosts ? `Watching ${counted(hosts.length, "host")}` : "Watching no hosts"
     )
     if (scans !== undefined) yield* Effect.logInfo(`Watching the folder ${scans} for scans`)
     const inventories = inventory === undefined ? Stream.never : yield* Inventory.follow(inventory)
@@ -95,7 +96,6 @@ const describe = (
   bus: Effect.Success<SystemEventBus["Service"]["metrics"]>
 ): string => {
   const failures = Object.entries(router.channelFailures).map(([channel, count]) => `, ${count} to ${channel}`).join("")
-  const counted = (count: number, what: string) => `${count} ${count === 1 ? what : `${what}s`}`
   return `${
     counted(bus.publishedCount, "event")
   } published, ${bus.droppedCount} dropped; ${router.received} received, ` +

@@ -5,6 +5,7 @@ import { Console, DateTime, Effect, Option } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import { counted } from "../counted.ts"
 import type { ChangedRule } from "../events/DriftDetected.ts"
 import { describe as describeSeries } from "../events/Series.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
@@ -40,7 +41,7 @@ const notKept = "Which rules failed was not kept by the version that took it in.
 const ruleLine = ({ id, severity, title }: ChangedRule): string =>
   `  ${severity.padEnd(8)}  ${id}${title === undefined ? "" : `  ${title}`}`
 
-const rules = (count: number): string => `${count} ${count === 1 ? "rule" : "rules"}`
+const rules = (count: number): string => counted(count, "rule")
 
 const heading = (scan: ScanReport, zone: DateTime.TimeZone): ReadonlyArray<string> => {
   const { counts, hostId, hostName, scanId, scannedAt, score, series } = scan

@@ -1,6 +1,7 @@
 /**
  * Events in words: what people read of them on a terminal and on the live page.
  */
+import { counted } from "../counted.ts"
 import type { DriftDetected } from "./DriftDetected.ts"
 import { type Change, changeOf, type HeartbeatPulse } from "./HeartbeatPulse.ts"
 import { describe as describeHost } from "./NamedHost.ts"
@@ -32,7 +33,7 @@ export const describeDrift = (event: DriftDetected): string => {
     event.series === undefined ? "" : ` in ${describeSeries(event.series)}`,
     `: score ${event.priorScore.toFixed(2)} to ${event.currentScore.toFixed(2)}`,
     ` (${event.scoreDelta > 0 ? "+" : ""}${delta} points), `,
-    `${rules} ${rules === 1 ? "rule" : "rules"} became ${event.driftType === "improvement" ? "passing" : "failing"}`
+    `${counted(rules, "rule")} became ${event.driftType === "improvement" ? "passing" : "failing"}`
   ].join("")
 }
 

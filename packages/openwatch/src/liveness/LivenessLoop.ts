@@ -12,6 +12,7 @@
 import { Clock, DateTime, Duration, Effect, FiberMap, Random, Result, Schema, Stream } from "effect"
 import * as CliError from "effect/cli/CliError"
 import type * as SqlError from "effect/sql/SqlError"
+import { counted } from "../counted.ts"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
@@ -59,7 +60,7 @@ const localFaultDelay = Duration.seconds(10)
 const maxLocalFaults = 10
 
 /** A fault of this machine is over when there was none for so long, in milliseconds. */
-const localFaultEndsAfter = 60_000
+export const localFaultEndsAfter = 60_000
 
 /** A host that could not be judged for so many intervals is shown as unjudged, and that time is no part of its uptime. */
 const unjudgedAfter = 3
@@ -95,8 +96,6 @@ const inRange = (interval: Duration.Duration): Effect.Effect<Duration.Duration, 
         }`
       })
     )
-
-const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`
 
 /** To a hundredth of a millisecond: what is finer is noise. */
 const roundedMillis = (duration: Duration.Duration): number => Math.round(Duration.toMillis(duration) * 100) / 100
@@ -150,7 +149,7 @@ const makeFaultLog = () => {
       const count = faults
       isFaulty = false
       faults = 0
-      yield* Effect.logInfo(`This machine can probe again; ${count} ${count === 1 ? "probe was" : "probes were"} void`)
+      yield* Effect.logInfo(`This machine can probe again; ${counted(count, "probe was", "probes were")} void`)
     })
   }
 }

@@ -3,6 +3,7 @@
  * whether it works.
  */
 import { Clock, Context, Duration, Effect, Layer, Metric, Result } from "effect"
+import { localFaultEndsAfter } from "./LivenessLoop.ts"
 import { Probe, type ProbeError } from "./Probe.ts"
 
 /** What probes have been doing. */
@@ -10,9 +11,6 @@ export class ProbeActivity extends Context.Service<ProbeActivity, {
   /** Why hosts are not judged now; `undefined` where they are. Silence for longer than `patience` is a reason. */
   readonly problem: (patience: Duration.Duration) => Effect.Effect<string | undefined>
 }>()("@openwatch/openwatch/liveness/ProbeActivity") {}
-
-/** A fault of this machine is over when there was none for so long, in milliseconds: as the liveness loop says in the log. */
-const faultEndsAfter = 60_000
 
 const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
@@ -61,7 +59,7 @@ export const layer: Layer.Layer<Probe | ProbeActivity, never, Probe> = Layer.eff
     ProbeActivity.of({
       problem: (patience) =>
         Effect.map(millis, (now) => {
-          if (now - faultAt < faultEndsAfter) return fault
+          if (now - faultAt < localFaultEndsAfter) return fault
           return now - endedAt > Duration.toMillis(patience)
             ? `no host was probed for ${Duration.format(Duration.minutes(Math.floor((now - endedAt) / 60_000)))}`
             : undefined

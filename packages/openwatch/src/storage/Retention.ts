@@ -6,6 +6,7 @@
  */
 import { DateTime, Duration, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
+import { counted } from "../counted.ts"
 import { describeSqlError } from "./describeSqlError.ts"
 import * as Outage from "./Outage.ts"
 
@@ -91,8 +92,6 @@ export const deleteOld = Effect.fn("Retention.deleteOld")(function*(retention: R
   }
   return deleted
 })
-
-const counted = (count: number, what: string) => `${count} ${count === 1 ? what : `${what}s`}`
 
 /** Deletes what is too old, every hour while the layer is there. What an outage of the database leaves is for the next time. */
 export const layer = (retention: Retention): Layer.Layer<never, never, SqlClient.SqlClient> =>
