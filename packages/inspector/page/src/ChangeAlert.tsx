@@ -1,6 +1,7 @@
 import { createContext } from "preact"
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useState } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
+import { Dialog } from "./Dialog.tsx"
 import { moment } from "./format.ts"
 import type { AlertAction, AlertTransition, Live, OpenAlert } from "./Live.ts"
 
@@ -66,17 +67,12 @@ export const ChangeAlert = (
     readonly onDone: (outcome: string, isOver: boolean) => void
   }
 ) => {
-  const dialog = useRef<HTMLDialogElement>(null)
   const actions = actionsIn[alert.state ?? "active"]
   const [action, setAction] = useState(actions[0]!)
   const [silence, setSilence] = useState(1)
   const [why, setWhy] = useState("")
   const [problem, setProblem] = useState<string>()
   const [isBusy, setIsBusy] = useState(false)
-  useLayoutEffect(() => {
-    dialog.current!.showModal()
-    return () => dialog.current?.close()
-  }, [])
   const change = async () => {
     setIsBusy(true)
     const seconds = action === "silence" ? silences[silence]!.seconds : undefined
@@ -86,14 +82,7 @@ export const ChangeAlert = (
     else setProblem(outcome.text)
   }
   return (
-    <dialog
-      ref={dialog}
-      aria-labelledby="changed"
-      aria-describedby="changed-alert"
-      onCancel={onClose}
-      // One that is gone already tells of its close late: by then there may be another.
-      onClose={({ currentTarget }) => currentTarget.isConnected && onClose()}
-    >
+    <Dialog labelledBy="changed" describedBy="changed-alert" onClose={onClose}>
       <form
         class="change"
         onSubmit={(event) => {
@@ -141,6 +130,6 @@ export const ChangeAlert = (
           <button type="submit" disabled={isBusy}>{words[action].name}</button>
         </p>
       </form>
-    </dialog>
+    </Dialog>
   )
 }

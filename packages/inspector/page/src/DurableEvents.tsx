@@ -1,4 +1,5 @@
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks"
+import { useMemo, useRef, useState } from "preact/hooks"
+import { Dialog } from "./Dialog.tsx"
 import { count, duration, moment } from "./format.ts"
 import type { Change, Consumer, DeadLetter, Live, Outbox } from "./Live.ts"
 
@@ -154,26 +155,14 @@ const meaningOfAll = {
 const Confirmation = (
   { asked, onCancel, onConfirm }: { asked: Asked; onCancel: () => void; onConfirm: () => Promise<void> }
 ) => {
-  const dialog = useRef<HTMLDialogElement>(null)
   const [isBusy, setIsBusy] = useState(false)
-  useLayoutEffect(() => {
-    dialog.current!.showModal()
-    return () => dialog.current?.close()
-  }, [])
   const { consumer, letter, what } = asked
   const confirm = async () => {
     setIsBusy(true)
     await onConfirm()
   }
   return (
-    <dialog
-      ref={dialog}
-      aria-labelledby="asked"
-      aria-describedby="meaning"
-      onCancel={onCancel}
-      // One that is gone already tells of its close late: by then there may be another.
-      onClose={({ currentTarget }) => currentTarget.isConnected && onCancel()}
-    >
+    <Dialog labelledBy="asked" describedBy="meaning" onClose={onCancel}>
       <h3 id="asked">
         {letter === undefined
           ? `${words[what]} all ${count(asked.count)} dead letters of ${consumer}?`
@@ -191,7 +180,7 @@ const Confirmation = (
           {words[what]}
         </button>
       </p>
-    </dialog>
+    </Dialog>
   )
 }
 

@@ -1,9 +1,11 @@
 /**
  * A channel that people read: what comes within a while is one message there.
  */
-import { Duration, Effect } from "effect"
+import { Duration, Effect, type Redacted } from "effect"
+import * as HttpClient from "effect/http/HttpClient"
 import type { ChannelError, Routing } from "../alert-router/AlertChannel.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
+import { ask } from "./http.ts"
 import { make as makeMessage, type Message, type Told } from "./Message.ts"
 import type { TestableChannel } from "./TestAlert.ts"
 
@@ -35,3 +37,14 @@ export const make = (
     test: (alert) => send([{ _tag: "AlertRaised", alert }])
   }
 }
+
+/** Makes the channel of a webhook that takes messages in a format of its own. */
+export const posting =
+  (format: (message: Message) => string) =>
+  (options: Routing & Partial<GroupingOptions> & { readonly url: Redacted.Redacted }) =>
+    Effect.map(
+      HttpClient.HttpClient,
+      (client) =>
+        make(options, (message) =>
+          ask({ url: options.url, body: format(message) }).pipe(Effect.provideService(HttpClient.HttpClient, client)))
+    )

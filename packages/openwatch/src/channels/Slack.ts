@@ -2,12 +2,9 @@
  * Alerts as messages of a Slack incoming webhook (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
  * The webhook's URL is its secret.
  */
-import { DateTime, Effect, type Redacted } from "effect"
-import * as HttpClient from "effect/http/HttpClient"
+import { DateTime } from "effect"
 import type { Severity } from "../alert-router/Alert.ts"
-import type { Routing } from "../alert-router/AlertChannel.ts"
 import * as ForPeople from "./ForPeople.ts"
-import { ask } from "./http.ts"
 import { keysOf, type Message } from "./Message.ts"
 
 const signs: { readonly [S in Severity]: string } = {
@@ -35,14 +32,4 @@ export const format = ({ link, occurredAt, sections }: Message): string => {
 }
 
 /** Posts to an incoming webhook. */
-export const make = (
-  options: Routing & Partial<ForPeople.GroupingOptions> & { readonly url: Redacted.Redacted }
-) =>
-  Effect.map(
-    HttpClient.HttpClient,
-    (client) =>
-      ForPeople.make(options, (message) =>
-        ask({ url: options.url, body: format(message) }).pipe(
-          Effect.provideService(HttpClient.HttpClient, client)
-        ))
-  )
+export const make = ForPeople.posting(format)

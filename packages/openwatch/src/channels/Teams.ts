@@ -4,12 +4,9 @@
  *
  * Teams takes up to 28 KB. What is told of the same is one line, with the first twenty names.
  */
-import { DateTime, Effect, type Redacted } from "effect"
-import * as HttpClient from "effect/http/HttpClient"
+import { DateTime } from "effect"
 import type { Severity } from "../alert-router/Alert.ts"
-import type { Routing } from "../alert-router/AlertChannel.ts"
 import * as ForPeople from "./ForPeople.ts"
-import { ask } from "./http.ts"
 import { factsOf, keysOf, type Message } from "./Message.ts"
 
 /** The colors of text that cards know (https://adaptivecards.io/explorer/TextBlock.html). */
@@ -63,14 +60,4 @@ export const format = ({ link, occurredAt, sections }: Message): string => {
 }
 
 /** Posts to the workflow. */
-export const make = (
-  options: Routing & Partial<ForPeople.GroupingOptions> & { readonly url: Redacted.Redacted }
-) =>
-  Effect.map(
-    HttpClient.HttpClient,
-    (client) =>
-      ForPeople.make(options, (message) =>
-        ask({ url: options.url, body: format(message) }).pipe(
-          Effect.provideService(HttpClient.HttpClient, client)
-        ))
-  )
+export const make = ForPeople.posting(format)

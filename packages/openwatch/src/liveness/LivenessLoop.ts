@@ -24,6 +24,7 @@ import type { HostStates, ProbeRecord, ProbeReport, Verdict } from "../storage/H
 import * as Outage from "../storage/Outage.ts"
 import * as Places from "./Places.ts"
 import { Probe } from "./Probe.ts"
+import { localFaultEndsAfter } from "./ProbeActivity.ts"
 import * as Reachability from "./Reachability.ts"
 
 /** How the loop judges and how much it does at a time. */
@@ -58,9 +59,6 @@ const localFaultDelay = Duration.seconds(10)
 
 /** How often `settle` probes a host in vain before it gives up. */
 const maxLocalFaults = 10
-
-/** A fault of this machine is over when there was none for so long, in milliseconds. */
-export const localFaultEndsAfter = 60_000
 
 /** A host that could not be judged for so many intervals is shown as unjudged, and that time is no part of its uptime. */
 const unjudgedAfter = 3

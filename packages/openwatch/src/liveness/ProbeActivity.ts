@@ -3,7 +3,6 @@
  * whether it works.
  */
 import { Clock, Context, Duration, Effect, Layer, Metric, Result } from "effect"
-import { localFaultEndsAfter } from "./LivenessLoop.ts"
 import { Probe, type ProbeError } from "./Probe.ts"
 
 /** What probes have been doing. */
@@ -11,6 +10,9 @@ export class ProbeActivity extends Context.Service<ProbeActivity, {
   /** Why hosts are not judged now; `undefined` where they are. Silence for longer than `patience` is a reason. */
   readonly problem: (patience: Duration.Duration) => Effect.Effect<string | undefined>
 }>()("@openwatch/openwatch/liveness/ProbeActivity") {}
+
+/** A fault of this machine is over when there was none for so long, in milliseconds. */
+export const localFaultEndsAfter = 60_000
 
 const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
