@@ -168,13 +168,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
       if (DateTime.isLessThanOrEqualTo(lastSeenAt, until)) yield* alerts.removeConsumer(name)
     }
   })
-  yield* forgetOthers.pipe(
-    Effect.ignore,
-    Effect.ignoreCause({ log: "Error" }),
-    Effect.andThen(Effect.sleep(lookInterval)),
-    Effect.forever,
-    Effect.forkScoped
-  )
+  yield* Effect.forkScoped(Outage.repeatedly(forgetOthers, lookInterval))
 
   const handle = Effect.fnUntraced(function*(event: Event) {
     const consequence = fromEvent(event, {

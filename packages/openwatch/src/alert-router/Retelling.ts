@@ -48,11 +48,5 @@ export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Optio
 /** Looks every ten seconds while the layer is there. What an outage of the database leaves is for the next time. */
 export const layer = (options?: Options): Layer.Layer<never, never, AlertStore | AlertOutbox> =>
   Layer.effectDiscard(
-    Outage.noted(look(options), ({ message }) => message).pipe(
-      Effect.ignore,
-      Effect.ignoreCause({ log: "Error" }),
-      Effect.andThen(Effect.sleep(lookInterval)),
-      Effect.forever,
-      Effect.forkScoped
-    )
+    Effect.forkScoped(Outage.repeatedly(Outage.noted(look(options), ({ message }) => message), lookInterval))
   )

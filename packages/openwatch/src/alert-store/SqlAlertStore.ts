@@ -70,6 +70,16 @@ const shortIdLength = 12
 /** The end of an id, which stands for it. */
 export const shortId = (id: string): string => id.slice(-shortIdLength)
 
+/** The condition of a row of `alerts` that has one of these ids, whole or by its end: in lower case. */
+export const isNamed = (sql: SqlClient.SqlClient, ids: ReadonlyArray<string>) => {
+  const among = (column: string, length: number) => {
+    const values = ids.filter((id) => id.length === length)
+    return values.length === 0 ? [] : [sql`${sql.literal(column)} IN ${sql.in(values)}`]
+  }
+  const conditions = [...among("id", 36), ...among(`SUBSTR(id, ${37 - shortIdLength})`, shortIdLength)]
+  return conditions.length === 0 ? sql`1 = 0` : sql.or(conditions)
+}
+
 /** Who ends alerts where nobody does. */
 export const self = "openwatch"
 
@@ -247,14 +257,7 @@ const make = Effect.gen(function*() {
   /** The rows of alerts that somebody names, locked, each once, or what is wrong with each that is not there. */
   const find = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
     const wanted = ids.map((id) => id.toLowerCase())
-    const among = (column: string, length: number) => {
-      const values = wanted.filter((id) => id.length === length)
-      return values.length === 0 ? [] : [sql`${sql.literal(column)} IN ${sql.in(values)}`]
-    }
-    const conditions = [...among("id", 36), ...among(`SUBSTR(id, ${37 - shortIdLength})`, shortIdLength)]
-    const rows = conditions.length === 0
-      ? []
-      : yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${sql.or(conditions)} ORDER BY seq ${forUpdate}`
+    const rows = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isNamed(sql, wanted)} ORDER BY seq ${forUpdate}`
     const problems = Array.from(new Set(wanted)).flatMap((id) => {
       const count = rows.filter((row) => row.id === id || shortId(row.id) === id).length
       if (count === 1) return []
@@ -286,9 +289,11 @@ const make = Effect.gen(function*() {
 
   /** The open alerts that are due again for a reason. */
   const isDueAgain = (why: Again, now: number, toldUntil: number) => {
-    if (why === "silence") return sql`state = 'silenced' AND silenced_until <= ${now}`
+    // Only open alerts: there is an index of these.
+    const open = sql.literal(isOpenInSql)
+    if (why === "silence") return sql`${open} AND state = 'silenced' AND silenced_until <= ${now}`
     if (why === "reminder") {
-      return sql`state = 'active' AND told_at <= ${toldUntil} AND EXISTS (SELECT 1 FROM deliveries
+      return sql`${open} AND state = 'active' AND told_at <= ${toldUntil} AND EXISTS (SELECT 1 FROM deliveries
         WHERE deliveries.alert_seq = alerts.seq AND deliveries.ending = 0 AND deliveries.state = 'delivered')`
     }
     return sql`state IN ('active', 'acknowledged')
@@ -440,8 +445,10 @@ const make = Effect.gen(function*() {
         const reasons = ["silence", "maintenance", ...(toldUntil === undefined ? [] : ["reminder" as const])] as const
         for (const why of reasons) {
           const until = toldUntil === undefined ? 0 : DateTime.toEpochMillis(toldUntil)
-          const rows = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isDueAgain(why, now, until)} ORDER BY seq`
-          due.push(...rows.map((row) => ({ alert: alertOf(row), why })))
+          // Sorted here: to have them in order SQLite would read all alerts.
+          const rows = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isDueAgain(why, now, until)}`
+          const sorted = rows.toSorted((a, b) => Number(a.seq) - Number(b.seq))
+          due.push(...sorted.map((row) => ({ alert: alertOf(row), why })))
         }
         return due
       }).pipe(toStoreError),

@@ -12,6 +12,7 @@ import {
   type AlertRow,
   type DeliveryRow,
   type Integer,
+  isNamed,
   knows,
   lockOfRows,
   toStoreError
@@ -20,9 +21,6 @@ import {
 const EndingText = Schema.fromJsonString(Schema.toCodecJson(AlertEnded))
 const encodeEnding = Schema.encodeSync(EndingText)
 const decodeEnding = Schema.decodeSync(EndingText)
-
-/** People may name an alert by the end of its id, which is random. */
-const shortLength = 12
 
 interface GatheredRow extends AlertRow {
   readonly ending: Integer
@@ -80,9 +78,7 @@ const make = Effect.gen(function*() {
   )
 
   const reopen = Effect.fnUntraced(function*(alertId: string, channel: string | undefined) {
-    const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${
-      alertId.length === shortLength ? sql`id LIKE ${`%${alertId}`}` : sql`id = ${alertId}`
-    }`
+    const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isNamed(sql, [alertId.toLowerCase()])}`
     if (alert === undefined) return undefined
     const rows = yield* sql<Pick<GatheredRow, "ending" | "event"> & { readonly channel: string }>`UPDATE deliveries
       SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}, gathered_at = NULL

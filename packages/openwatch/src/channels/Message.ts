@@ -5,7 +5,7 @@
 import type { DateTime } from "effect"
 import { type Alert, AllSeverities, flappingRule, type Severity } from "../alert-router/Alert.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
-import { counted } from "../counted.ts"
+import { counted } from "../events/counted.ts"
 
 /** An alert, or the end of an alert, where no other alert says that it ended. */
 export type Told = Pick<AlertRaised, "_tag" | "alert"> | AlertEnded

@@ -10,7 +10,7 @@ import { AlertStore, type StoredAlert } from "../alert-store/AlertStore.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
-import { counted } from "../counted.ts"
+import { counted } from "../events/counted.ts"
 import { jsonLine } from "./jsonLine.ts"
 import * as StorageOptions from "./storageOptions.ts"
 

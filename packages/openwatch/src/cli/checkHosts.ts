@@ -4,7 +4,7 @@
 import { DateTime, Duration, Effect, Layer, Option, Schema, Stream } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
-import { counted } from "../counted.ts"
+import { counted } from "../events/counted.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"

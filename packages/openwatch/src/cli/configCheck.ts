@@ -5,7 +5,7 @@ import { Console, Effect } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Configuration from "../configuration/Configuration.ts"
-import { counted } from "../counted.ts"
+import { counted } from "../events/counted.ts"
 import * as Inventory from "../inventory/Inventory.ts"
 
 const file = Argument.String("CONFIG.yaml").pipe(

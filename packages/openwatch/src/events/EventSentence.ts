@@ -1,7 +1,7 @@
 /**
  * Events in words: what people read of them on a terminal and on the live page.
  */
-import { counted } from "../counted.ts"
+import { counted } from "./counted.ts"
 import type { DriftDetected } from "./DriftDetected.ts"
 import { type Change, changeOf, type HeartbeatPulse } from "./HeartbeatPulse.ts"
 import { describe as describeHost } from "./NamedHost.ts"

@@ -10,7 +10,7 @@ import { AllSeverities } from "../alert-router/Alert.ts"
 import type { HostId } from "../events/HostId.ts"
 import type { Host } from "../inventory/Host.ts"
 import { FleetCounts } from "../storage/FleetCounts.ts"
-import { HostStates } from "../storage/HostStates.ts"
+import { HostStates, stateOf } from "../storage/HostStates.ts"
 import type { Parts } from "./Readiness.ts"
 
 /** A scraper waits ten seconds by default, and the other series are worth having also when the database says nothing. */
@@ -50,13 +50,9 @@ export const make = Effect.fnUntraced(function*(sources: Sources) {
     const names = new Map<HostId, string>()
     for (const { id, name } of inventory) {
       names.set(id, name)
-      const verdict = verdicts.get(id)
-      if (probes.get(id)?.isJudged === false) byState.unjudged++
-      else if (verdict === undefined) byState.unknown++
-      else {
-        byState[verdict.reachable ? "reachable" : "unreachable"]++
-        yield* hostUp({ host: name }, verdict.reachable ? 1 : 0)
-      }
+      const state = stateOf(verdicts.get(id), probes.get(id))
+      byState[state]++
+      if (state === "reachable" || state === "unreachable") yield* hostUp({ host: name }, state === "reachable" ? 1 : 0)
     }
     for (const [state, count] of Object.entries(byState)) yield* hosts({ state }, count)
     for (const severity of AllSeverities) yield* openAlerts({ severity }, open.get(severity) ?? 0)

@@ -14,7 +14,7 @@ import * as Uptime from "../host-history/Uptime.ts"
 import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { type Day, HostHistory, type Past } from "../storage/HostHistory.ts"
-import { HostStates, type ProbeRecord, type Verdict } from "../storage/HostStates.ts"
+import { HostStates, type ProbeRecord, stateOf, type Verdict } from "../storage/HostStates.ts"
 import * as Outage from "../storage/Outage.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
 
@@ -25,20 +25,21 @@ const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Ef
     Effect.orDie
   )
 
-const nameOf = ({ reachable }: Verdict) => reachable ? "reachable" as const : "unreachable" as const
-
-/** The state of a host. What this machine cannot judge is neither what it was nor unknown. */
-const stateOf = (verdict: Verdict | undefined, probe: ProbeRecord | undefined) => {
-  if (probe?.isJudged === false) {
+/** The state of a host, since when, and why. */
+const standingOf = (verdict: Verdict | undefined, probe: ProbeRecord | undefined) => {
+  const state = stateOf(verdict, probe)
+  if (state === "unjudged" && probe !== undefined) {
     return {
-      state: "unjudged" as const,
+      state,
       since: DateTime.makeUnsafe(probe.probedAt),
-      reason: `this machine cannot probe it${verdict === undefined ? "" : `; it was ${nameOf(verdict)} before`}`,
+      reason: `this machine cannot probe it${
+        verdict === undefined ? "" : `; it was ${stateOf(verdict, undefined)} before`
+      }`,
       responseTimeMs: null
     }
   }
   return {
-    state: verdict === undefined ? "unknown" as const : nameOf(verdict),
+    state,
     since: verdict?.since ?? null,
     reason: verdict?.reason?.text ?? null,
     responseTimeMs: verdict?.responseTimeMs ?? null
@@ -146,7 +147,7 @@ export const layer = (
           return hosts().map(({ endpoint, id, name, tags }) =>
             Object.assign(
               { id, name, endpoint, tags, score: scores.get(id) ?? null },
-              stateOf(verdicts.get(id), probes.get(id))
+              standingOf(verdicts.get(id), probes.get(id))
             )
           )
         }).pipe(orDie),

@@ -12,7 +12,7 @@
 import { Clock, DateTime, Duration, Effect, FiberMap, Random, Result, Schema, Stream } from "effect"
 import * as CliError from "effect/cli/CliError"
 import type * as SqlError from "effect/sql/SqlError"
-import { counted } from "../counted.ts"
+import { counted } from "../events/counted.ts"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"

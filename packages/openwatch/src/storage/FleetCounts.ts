@@ -4,6 +4,7 @@
 import { Context, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
+import { isOpenInSql } from "../alert-store/SqlAlertStore.ts"
 import type { HostId } from "../events/HostId.ts"
 import type { Series } from "../events/Series.ts"
 
@@ -56,7 +57,7 @@ export const layer: Layer.Layer<FleetCounts, never, SqlClient.SqlClient> = Layer
     FleetCounts.of({
       read: Effect.gen(function*() {
         const openAlerts = yield* sql<CountRow>`SELECT severity AS what, COUNT(*) AS count FROM alerts
-          WHERE state NOT IN ('resolved', 'dismissed') GROUP BY severity`
+          WHERE ${sql.literal(isOpenInSql)} GROUP BY severity`
         const pendingDeliveries = yield* sql<CountRow>`SELECT channel AS what, COUNT(*) AS count FROM deliveries
           WHERE state = 'pending' GROUP BY channel`
         // A scan of the history may have ended last; of before, a series may know what no scan does.

@@ -44,6 +44,16 @@ export interface ProbeRecord {
   readonly judgedSince: number | undefined
 }
 
+/** What a host is. One that this machine cannot judge is neither what it was nor unknown. */
+export const stateOf = (
+  verdict: Verdict | undefined,
+  probe: ProbeRecord | undefined
+): "reachable" | "unreachable" | "unjudged" | "unknown" => {
+  if (probe?.isJudged === false) return "unjudged"
+  if (verdict === undefined) return "unknown"
+  return verdict.reachable ? "reachable" : "unreachable"
+}
+
 /** The last probe of a host, and those that are not stored yet. */
 export interface ProbeReport extends ProbeRecord {
   readonly samples: ReadonlyArray<ProbeLog.ProbeSample>

@@ -112,6 +112,21 @@ export const noted = <A, E, R>(
     })
   )
 
+/**
+ * Runs an effect again and again, for ever, with a pause after each. What it fails with is left for the next time; a fault of
+ * this program is logged.
+ */
+export const repeatedly = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  pause: Duration.Input
+): Effect.Effect<never, never, R> =>
+  effect.pipe(
+    Effect.ignore,
+    Effect.ignoreCause({ log: "Error" }),
+    Effect.andThen(Effect.sleep(pause)),
+    Effect.forever
+  )
+
 /** Runs an effect until it does not fail with an outage. */
 export const untilItPasses = <A, E, R>(
   effect: Effect.Effect<A, E, R>,

@@ -6,7 +6,7 @@
  */
 import { DateTime, Duration, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
-import { counted } from "../counted.ts"
+import { counted } from "../events/counted.ts"
 import { describeSqlError } from "./describeSqlError.ts"
 import * as Outage from "./Outage.ts"
 
@@ -105,10 +105,7 @@ export const layer = (retention: Retention): Layer.Layer<never, never, SqlClient
               `${Duration.format(retention.alerts)} and ${Duration.format(retention.scans)}`
           )
       ),
-      Effect.ignore,
-      Effect.ignoreCause({ log: "Error" }),
-      Effect.andThen(Effect.sleep(lookInterval)),
-      Effect.forever,
+      (deleting) => Outage.repeatedly(deleting, lookInterval),
       Effect.forkScoped
     )
   )

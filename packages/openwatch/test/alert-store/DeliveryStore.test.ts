@@ -125,6 +125,8 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(yield* states, ["pending", "pending", "pending", "delivered"])
           assert.deepStrictEqual(yield* store.reopen(down.alert.id), [])
           assert.isUndefined(yield* store.reopen("01936b0e-0000-7000-8000-ffffffffffff"))
+          // No wildcards.
+          assert.isUndefined(yield* store.reopen("%".repeat(12)))
         }).pipe(withStores))
 
       it.effect("what is gathered is known after a restart, in its order, until it is delivered", () =>
