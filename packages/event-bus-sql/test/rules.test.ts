@@ -1,24 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { spawnSync } from "node:child_process"
-import { mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import * as Promtool from "../../../test/servers/Promtool.ts"
 
 const rules = join(import.meta.dirname, "../alerts.rules.yml")
-
-const isMissing = spawnSync("promtool", ["--version"]).error !== undefined
-const isSkipped = isMissing && (process.env["CI"] ?? "") === ""
-if (isSkipped) {
-  console.log(
-    "promtool is not installed: tests of the alerting rules are skipped (it is a part of Debian's prometheus)"
-  )
-}
-
-/** What Prometheus says of the rules, or of a test of them, with its exit status. */
-const promtool = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync("promtool", args, { encoding: "utf8" })
-  return `${status} ${stdout}${stderr}`
-}
 
 const healthy = {
   published_total: "1+1x30",
@@ -30,34 +15,21 @@ const healthy = {
 }
 
 /** Prometheus's verdict on whether this alert alone fires after twenty minutes of these series. */
-const verdict = (alert: string | undefined, series: Readonly<Record<string, string>>) => {
-  using folder = mkdtempDisposableSync(join(tmpdir(), "rules-"))
-  const file = join(folder.path, "test.yml")
-  writeFileSync(
-    file,
-    JSON.stringify({
-      rule_files: [rules],
-      tests: [{
-        interval: "1m",
-        // Two processes say the same.
-        input_series: ["a", "b"].flatMap((instance) =>
-          Object.entries(series).map(([name, values]) => ({
-            series: `event_outbox_${name}{outbox="Shop",${
-              name === "published_total" ? `kind="OrderPlaced"` : `consumer="mailer"`
-            },instance="${instance}"}`,
-            values
-          }))
-        ),
-        promql_expr_test: [{
-          expr: `count by (alertname) (ALERTS{alertstate="firing"})`,
-          eval_time: "20m",
-          exp_samples: alert === undefined ? [] : [{ labels: `{alertname="${alert}"}`, value: 1 }]
-        }]
-      }]
-    })
-  )
-  return promtool("test", "rules", file)
-}
+const verdict = (alert: string | undefined, series: Readonly<Record<string, string>>) =>
+  Promtool.verdict({
+    rules,
+    alert,
+    after: "20m",
+    // Two processes say the same.
+    series: ["a", "b"].flatMap((instance) =>
+      Object.entries(series).map(([name, values]) => ({
+        series: `event_outbox_${name}{outbox="Shop",${
+          name === "published_total" ? `kind="OrderPlaced"` : `consumer="mailer"`
+        },instance="${instance}"}`,
+        values
+      }))
+    )
+  })
 
 const stopped = Object.fromEntries(Object.keys(healthy).map((name) => [name, "0x2 stale"]))
 
@@ -73,9 +45,9 @@ const situations: ReadonlyArray<readonly [string, string | undefined, Readonly<R
   }]
 ]
 
-describe.skipIf(isSkipped)("the example rules", () => {
+describe.skipIf(Promtool.isSkipped)("the example rules", () => {
   it("are rules of Prometheus", () => {
-    assert.match(promtool("check", "rules", rules), /^0 [\s\S]*SUCCESS: 5 rules found/)
+    assert.match(Promtool.check(rules), /^0 [\s\S]*SUCCESS: 5 rules found/)
   })
 
   for (const [situation, alert, series] of situations) {

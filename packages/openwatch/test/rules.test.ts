@@ -1,25 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { spawnSync } from "node:child_process"
-import { globSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import * as Promtool from "../../../test/servers/Promtool.ts"
 
 const root = join(import.meta.dirname, "..")
 const rules = join(root, "alerts.rules.yml")
-
-const isMissing = spawnSync("promtool", ["--version"]).error !== undefined
-const isSkipped = isMissing && (process.env["CI"] ?? "") === ""
-if (isSkipped) {
-  console.log(
-    "promtool is not installed: tests of the alerting rules are skipped (it is a part of Debian's prometheus)"
-  )
-}
-
-/** What Prometheus says, with its exit status. */
-const promtool = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync("promtool", args, { encoding: "utf8" })
-  return `${status} ${stdout}${stderr}`
-}
 
 const healthy: Readonly<Record<string, string>> = {
   [`up{job="openwatch",instance="a"}`]: "1x60",
@@ -42,26 +27,13 @@ const but = (changes: Readonly<Record<string, string | undefined>>) =>
   )
 
 /** Prometheus's verdict on whether this alert alone fires after fifty minutes of these series. */
-const verdict = (alert: string | undefined, series: Readonly<Record<string, string>>) => {
-  using folder = mkdtempDisposableSync(join(tmpdir(), "rules-"))
-  const file = join(folder.path, "test.yml")
-  writeFileSync(
-    file,
-    JSON.stringify({
-      rule_files: [rules],
-      tests: [{
-        interval: "1m",
-        input_series: Object.entries(series).map(([series, values]) => ({ series, values })),
-        promql_expr_test: [{
-          expr: `count by (alertname) (ALERTS{alertstate="firing"})`,
-          eval_time: "50m",
-          exp_samples: alert === undefined ? [] : [{ labels: `{alertname="${alert}"}`, value: 1 }]
-        }]
-      }]
-    })
-  )
-  return promtool("test", "rules", file)
-}
+const verdict = (alert: string | undefined, series: Readonly<Record<string, string>>) =>
+  Promtool.verdict({
+    rules,
+    alert,
+    after: "50m",
+    series: Object.entries(series).map(([series, values]) => ({ series, values }))
+  })
 
 const situations: ReadonlyArray<readonly [string, string | undefined, Readonly<Record<string, string>>]> = [
   ["nothing while all is well", undefined, healthy],
@@ -78,9 +50,9 @@ const situations: ReadonlyArray<readonly [string, string | undefined, Readonly<R
   ["of a host that is not scanned any more", "OpenWatchScansStopped", but({ openwatch_scan: "691000+60x60" })]
 ]
 
-describe.skipIf(isSkipped)("the example rules", () => {
+describe.skipIf(Promtool.isSkipped)("the example rules", () => {
   it("are rules of Prometheus", () => {
-    assert.match(promtool("check", "rules", rules), /^0 [\s\S]*SUCCESS: 5 rules found/)
+    assert.match(Promtool.check(rules), /^0 [\s\S]*SUCCESS: 5 rules found/)
   })
 
   for (const [situation, alert, series] of situations) {
@@ -105,14 +77,14 @@ const expressions = dashboard.panels.flatMap(({ targets = [] }) => targets).map(
   expr.replaceAll("$__rate_interval", "5m").replaceAll("$__range", "1h").replaceAll(/\$\w+/g, ".*")
 )
 
-describe.skipIf(isSkipped)("the dashboard", () => {
+describe.skipIf(Promtool.isSkipped)("the dashboard", () => {
   it("asks what Prometheus understands", () => {
     assert.isAtLeast(expressions.length, 8)
-    using folder = mkdtempDisposableSync(join(tmpdir(), "dashboard-"))
-    const file = join(folder.path, "rules.yml")
     const rules = expressions.map((expr, n) => ({ record: `panel:${n}`, expr }))
-    writeFileSync(file, JSON.stringify({ groups: [{ name: "dashboard", rules }] }))
-    assert.match(promtool("check", "rules", file), new RegExp(`^0 [\\s\\S]*SUCCESS: ${expressions.length} rules found`))
+    assert.match(
+      Promtool.check({ groups: [{ name: "dashboard", rules }] }),
+      new RegExp(`^0 [\\s\\S]*SUCCESS: ${expressions.length} rules found`)
+    )
   })
 })
 

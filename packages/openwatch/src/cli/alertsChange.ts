@@ -13,8 +13,8 @@ import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
-import { formatTime } from "./alertsList.ts"
 import * as StorageOptions from "./storageOptions.ts"
+import { formatTime } from "./Table.ts"
 import * as UnixUser from "./UnixUser.ts"
 
 /** Nothing was changed. The message says why, a line for each alert. */

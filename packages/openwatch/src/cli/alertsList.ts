@@ -11,8 +11,9 @@ import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import { counted } from "../events/counted.ts"
-import { jsonLine } from "./jsonLine.ts"
+import { json as jsonFlag, jsonLine } from "./jsonLine.ts"
 import * as StorageOptions from "./storageOptions.ts"
+import { cut, formatTime, terminalWidth } from "./Table.ts"
 
 const encodeAlert = Schema.encodeSync(Schema.toCodecJson(Alert))
 
@@ -27,13 +28,6 @@ const formatJson = ({ alert, deliveries, repeats, resolvedAt, silencedUntil, sta
     repeats,
     deliveries: deliveries.map(({ lastError, ...delivery }) => ({ ...delivery, lastError: lastError ?? null }))
   })
-
-/** A time in a zone, to the minute. */
-export const formatTime = (time: DateTime.Utc, zone: DateTime.TimeZone): string => {
-  const iso = DateTime.formatIsoOffset(DateTime.setZone(time, zone))
-  const offset = iso.endsWith("Z") ? "+00:00" : iso.slice(-6)
-  return `${iso.slice(0, 10)} ${iso.slice(11, 16)}${offset}`
-}
 
 const formatUndelivered = (
   { attempts, channel, isEnding, lastError, state }: StoredAlert["deliveries"][number]
@@ -54,7 +48,7 @@ export const formatTable = (
   zone: DateTime.TimeZone,
   width = Infinity
 ): ReadonlyArray<string> =>
-  [
+  cut([
     "TIME                    ID            STATE         SEVERITY  ALERT",
     ...alerts.flatMap(({ alert, deliveries, repeats, silencedUntil, state }) => [
       `${formatTime(alert.occurredAt, zone)}  ${shortId(alert.id)}  ${state.padEnd(12)}  ${
@@ -64,10 +58,7 @@ export const formatTable = (
       (silencedUntil === undefined ? "" : ` (silenced until ${formatTime(silencedUntil, zone)})`),
       ...deliveries.filter(({ state }) => state !== "delivered").map(formatUndelivered)
     ])
-  ].map((line) => line.length <= width ? line : `${line.slice(0, width - 1)}…`)
-
-/** As wide as the terminal; where there is none, a program may be reading, and nothing is cut off. */
-export const terminalWidth = () => process.stdout.isTTY ? process.stdout.columns : Infinity
+  ], width)
 
 /** A time span back from now, or a date, perhaps with a time, in local time where it has no zone. */
 export const parseSince = (text: string): Option.Option<(now: DateTime.Utc) => DateTime.Utc> => {
@@ -111,11 +102,7 @@ const since = Flag.String("since").pipe(
   Flag.optional
 )
 
-const json = Flag.Boolean("json").pipe(
-  Flag.withoutNegation,
-  Flag.withDescription("Print one JSON object a line for each alert"),
-  Flag.withDefault(false)
-)
+const json = jsonFlag("Print one JSON object a line for each alert")
 
 /** The command. */
 export const alertsList = Command.make(

@@ -10,6 +10,7 @@ import * as Inventory from "../inventory/Inventory.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { Probe } from "../liveness/Probe.ts"
 import * as EventPrinter from "./EventPrinter.ts"
+import { json as jsonFlag } from "./jsonLine.ts"
 import * as Progress from "./Progress.ts"
 
 // Not `Argument.Path`, which makes paths absolute: errors name the file as it was given.
@@ -33,11 +34,7 @@ const interval = Flag.String("interval").pipe(
   Flag.withDefault(LivenessLoop.defaultInterval)
 )
 
-const json = Flag.Boolean("json").pipe(
-  Flag.withoutNegation,
-  Flag.withDescription("Print one JSON object a line: each event, and at the end the counters"),
-  Flag.withDefault(false)
-)
+const json = jsonFlag("Print one JSON object a line: each event, and at the end the counters")
 
 /** Some hosts are unreachable; what was printed names each, with the reason. */
 export class HostsUnreachable extends Schema.TaggedError<HostsUnreachable>()("HostsUnreachable", {

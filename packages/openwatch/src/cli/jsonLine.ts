@@ -3,6 +3,12 @@
  * comes to mean something else, is a new version.
  */
 
+import * as Flag from "effect/cli/Flag"
+
+/** `--json`, which prints what the description says. */
+export const json = (description: string) =>
+  Flag.Boolean("json").pipe(Flag.withoutNegation, Flag.withDescription(description), Flag.withDefault(false))
+
 /** The version of all forms. */
 export const version = 1
 

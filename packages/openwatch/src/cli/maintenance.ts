@@ -11,8 +11,8 @@ import { formatSubject, parseSubject } from "../alert-router/Maintenance.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Maintenances from "../storage/Maintenances.ts"
-import { formatTime } from "./alertsList.ts"
 import * as StorageOptions from "./storageOptions.ts"
+import { formatTime } from "./Table.ts"
 import * as UnixUser from "./UnixUser.ts"
 
 /** Nothing was done. */

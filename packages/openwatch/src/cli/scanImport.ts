@@ -17,7 +17,7 @@ import * as Inventory from "../inventory/Inventory.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as Scans from "../storage/Scans.ts"
-import { jsonLine } from "./jsonLine.ts"
+import { json as jsonFlag, jsonLine } from "./jsonLine.ts"
 import * as Progress from "./Progress.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
@@ -35,11 +35,7 @@ const configuration = Flag.String("config").pipe(
   Flag.optional
 )
 
-const json = Flag.Boolean("json").pipe(
-  Flag.withoutNegation,
-  Flag.withDescription("Print one JSON object a line, for each file that was taken in"),
-  Flag.withDefault(false)
-)
+const json = jsonFlag("Print one JSON object a line, for each file that was taken in")
 
 /** Some files could not be read; each has been named. */
 export class FilesRejected extends Schema.TaggedError<FilesRejected>()("FilesRejected", {

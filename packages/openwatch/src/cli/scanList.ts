@@ -7,9 +7,10 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { describe as describeSeries } from "../events/Series.ts"
 import { Scans, type TakenScan } from "../storage/Scans.ts"
-import { formatTime, terminalWidth } from "./alertsList.ts"
+import { json as jsonFlag, version } from "./jsonLine.ts"
 import * as StorageOptions from "./storageOptions.ts"
 import { withScans } from "./storedScans.ts"
+import { cut, formatTime, terminalWidth } from "./Table.ts"
 
 /** No scan is what was asked for. */
 export class NoSuchScans extends Schema.TaggedError<NoSuchScans>()("NoSuchScans", { message: Schema.String }) {
@@ -20,7 +21,7 @@ export class NoSuchScans extends Schema.TaggedError<NoSuchScans>()("NoSuchScans"
 
 /** As a program reads it. */
 export const jsonOf = ({ counts, hostId, hostName, scanId, scannedAt, score, series }: TakenScan) => ({
-  version: 1,
+  version,
   scanId,
   hostId,
   host: hostName,
@@ -42,14 +43,14 @@ export const formatTable = (
   width = Infinity
 ): ReadonlyArray<string> => {
   const hosts = Math.max(4, ...scans.map(({ hostName }) => hostName.length))
-  return [
+  return cut([
     `ENDED                   ID              SCORE  FAILED  ${"HOST".padEnd(hosts)}  SERIES`,
     ...scans.map(({ counts, hostName, scanId, scannedAt, score, series }) =>
       `${formatTime(scannedAt, zone)}  ${shortId(scanId).padEnd(13)}  ${score.toFixed(2).padStart(6)}  ${
         String(counts?.failed ?? "?").padStart(6)
       }  ${hostName.padEnd(hosts)}  ${describeSeries(series)}`
     )
-  ].map((line) => line.length <= width ? line : `${line.slice(0, width - 1)}…`)
+  ], width)
 }
 
 const named = 10
@@ -91,11 +92,7 @@ const limit = Flag.Int("limit").pipe(
   Flag.withDefault(50)
 )
 
-const json = Flag.Boolean("json").pipe(
-  Flag.withoutNegation,
-  Flag.withDescription("Print one JSON object a line for each scan"),
-  Flag.withDefault(false)
-)
+const json = jsonFlag("Print one JSON object a line for each scan")
 
 /** The command. */
 export const scanList = Command.make(

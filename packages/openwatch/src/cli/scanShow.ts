@@ -9,10 +9,11 @@ import { counted } from "../events/counted.ts"
 import type { ChangedRule } from "../events/DriftDetected.ts"
 import { describe as describeSeries } from "../events/Series.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
-import { formatTime } from "./alertsList.ts"
+import { json as jsonFlag } from "./jsonLine.ts"
 import { jsonOf, NoSuchScans } from "./scanList.ts"
 import * as StorageOptions from "./storageOptions.ts"
 import { withScans } from "./storedScans.ts"
+import { formatTime } from "./Table.ts"
 
 /** What two scans have in common of the rules that fail, and what not. */
 export interface Comparison {
@@ -140,11 +141,7 @@ const against = Flag.String("against").pipe(
   Flag.optional
 )
 
-const json = Flag.Boolean("json").pipe(
-  Flag.withoutNegation,
-  Flag.withDescription("Print one JSON object"),
-  Flag.withDefault(false)
-)
+const json = jsonFlag("Print one JSON object")
 
 /** The command. */
 export const scanShow = Command.make(
