@@ -144,9 +144,7 @@ export const writer = (sql: SqlClient.SqlClient) => {
     /** Whether it is over, by since when the host was judged. */
     readonly isOver?: (hostId: HostId, judgedSince: number) => boolean
   }) {
-    const states = yield* sql<StateRow>`SELECT s.host_id, s.reachable, s.occurred_at, p.judged_since, p.probed_at
-      FROM host_states AS s JOIN host_probes AS p ON p.host_id = s.host_id
-      WHERE ${sql.in("s.host_id", hostIds)} AND p.judged_since IS NOT NULL`
+    const states = yield* presentStates(sql, hostIds)
     const over = states.flatMap((row) => {
       const span = spanOf(row, end.until)
       const isOver = end.isOver?.(row.host_id, Number(row.judged_since)) ?? true
@@ -193,6 +191,12 @@ interface StateRow {
   readonly probed_at: number | bigint
 }
 
+/** The present states of hosts that somebody has judged. */
+const presentStates = (sql: SqlClient.SqlClient, hostIds: ReadonlyArray<HostId>) =>
+  sql<StateRow>`SELECT s.host_id, s.reachable, s.occurred_at, p.judged_since, p.probed_at
+    FROM host_states AS s JOIN host_probes AS p ON p.host_id = s.host_id
+    WHERE ${sql.in("s.host_id", hostIds)} AND p.judged_since IS NOT NULL`
+
 /** The present state, as far as it was seen; none where it is not older than its end. */
 const spanOf = (
   { judged_since, occurred_at, probed_at, reachable }: StateRow,
@@ -216,9 +220,7 @@ export const layer: Layer.Layer<HostHistory, never, SqlClient.SqlClient> = Layer
       const days = yield* sql<DayRow>`SELECT host, day, failed, times FROM host_days WHERE host = ${host} ORDER BY day`
       const spans = yield* sql<{ since: number | bigint; until: number | bigint; reachable: number }>`
         SELECT since, until, reachable FROM host_spans WHERE host = ${host} ORDER BY since`
-      const [state] = yield* sql<StateRow>`SELECT s.host_id, s.reachable, s.occurred_at, p.judged_since, p.probed_at
-        FROM host_states AS s JOIN host_probes AS p ON p.host_id = s.host_id
-        WHERE s.host_id = ${hostId} AND p.judged_since IS NOT NULL`
+      const [state] = yield* presentStates(sql, [hostId])
       const present = state === undefined ? undefined : spanOf(state)
 
       const recent = ProbeLog.decode(probe?.recent ?? "")
