@@ -6,18 +6,15 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, layer, vi } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Queue } from "effect"
 import { ChildProcess } from "effect/process"
-import * as Stream from "effect/Stream"
-import { fileURLToPath } from "node:url"
 import type { Page } from "playwright-core"
 import { violations } from "../../packages/inspector/test/browser/axe.ts"
 import { Browser, isMissing, openPage, see } from "../../packages/inspector/test/browser/browser.ts"
 import { mailServer } from "../../packages/openwatch/test/channels/MailServer.ts"
+import * as Command from "../../packages/openwatch/test/cli/command.ts"
 import * as OpenWatch from "../../packages/openwatch/test/live-page/openwatchRun.ts"
 
 // Each step waits for as long as it takes, on a busy machine too.
 vi.setConfig({ testTimeout: 600_000 })
-
-const bin = fileURLToPath(new URL("../../packages/openwatch/bin/openwatch.js", import.meta.url))
 
 /** A mail server that refuses what it has read while `isBroken`. */
 const mailbox = Effect.gen(function*() {
@@ -73,19 +70,14 @@ const makeFleet = Effect.fnUntraced(function*(folder: string, names: ReadonlyArr
 
 /** Runs a line in a shell, in which `openwatch` is the command; what it printed. */
 const shell = Effect.fnUntraced(function*(folder: string, line: string) {
-  const handle = yield* ChildProcess.make(
+  const { exitCode, stderr, stdout } = yield* Command.run(ChildProcess.make(
     "sh",
-    ["-c", `openwatch() { "${process.execPath}" "${bin}" "$@"; }\n${line}`],
+    ["-c", `openwatch() { "${process.execPath}" "${Command.bin}" "$@"; }\n${line}`],
     { cwd: folder, env: { PATH: process.env["PATH"], TZ: "UTC" }, extendEnv: false, stdin: "ignore" }
-  )
-  const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
-    stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
-  const [stdout, stderr, code] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
-    concurrency: "unbounded"
-  })
-  assert.strictEqual(Number(code), 0, `${line}\n${stdout}${stderr}`)
+  ))
+  assert.strictEqual(exitCode, 0, `${line}\n${stdout}${stderr}`)
   return stdout
-}, Effect.scoped)
+})
 
 const configuration = (mailPort: number) => ({
   inventory: "hosts.yaml",

@@ -5,7 +5,7 @@ import { Console, Effect, FileSystem, Path, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
-import * as Template from "../configuration/Template.ts"
+import * as StarterFiles from "../configuration/StarterFiles.ts"
 
 const folder = Argument.String("DIR").pipe(
   Argument.withDescription("Folder for the files, made where there is none (default: this one)"),
@@ -27,8 +27,8 @@ export const init = Command.make(
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     const files = [
-      { file: path.join(folder, "openwatch.yaml"), text: Template.configuration },
-      { file: path.join(folder, "hosts.yaml"), text: Template.inventory }
+      { file: path.join(folder, "openwatch.yaml"), text: StarterFiles.configuration },
+      { file: path.join(folder, "hosts.yaml"), text: StarterFiles.inventory }
     ]
     for (const { file } of files) {
       if (yield* Effect.orElseSucceed(fs.exists(file), () => false)) {

@@ -4,30 +4,14 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { AlertStore, HeartbeatPulse, hostIdFromName, SqlAlertStore, Storage } from "@openwatch/openwatch"
-import { DateTime, Duration, Effect, FileSystem, Layer, type Scope, Stream } from "effect"
-import { ChildProcess } from "effect/process"
+import { DateTime, Duration, Effect, FileSystem, Layer, type Scope } from "effect"
 import { userInfo } from "node:os"
-import { fileURLToPath } from "node:url"
 import { fromEvent } from "../../src/alert-router/Alert.ts"
+import * as Command from "./command.ts"
 
-const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
-
-const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
-  stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
-
-/** Runs `openwatch` to its end. */
+/** Runs `openwatch` on a folder to its end. */
 const openwatch = (folder: string, ...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const handle = yield* ChildProcess.make(process.execPath, [bin, ...args, "--data", folder], {
-      env: { PATH: process.env["PATH"], TZ: "UTC" },
-      extendEnv: false,
-      stdin: "ignore"
-    })
-    const [stdout, stderr, exitCode] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
-      concurrency: "unbounded"
-    })
-    return { stdout, stderr, exitCode: Number(exitCode) }
-  }).pipe(Effect.scoped)
+  Command.run(Command.openwatch([...args, "--data", folder]))
 
 const alerts = (folder: string, ...args: ReadonlyArray<string>) => openwatch(folder, "alerts", ...args)
 const maintenance = (folder: string, ...args: ReadonlyArray<string>) => openwatch(folder, "maintenance", ...args)

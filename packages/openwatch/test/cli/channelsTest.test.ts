@@ -1,30 +1,17 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Queue, Stream } from "effect"
-import { ChildProcess } from "effect/process"
-import { fileURLToPath } from "node:url"
+import { Effect, FileSystem, Queue } from "effect"
 import { receiver, status } from "../channels/Receiver.ts"
-
-const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
-
-const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
-  stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
+import * as Command from "./command.ts"
 
 /** Runs `openwatch channels test` in a folder with a configuration of these channels. */
 const test = Effect.fnUntraced(function*(channels: string, name: string) {
   const fs = yield* FileSystem.FileSystem
   const folder = yield* fs.makeTempDirectoryScoped()
   yield* fs.writeFileString(`${folder}/openwatch.yaml`, `inventory: hosts.yaml\nchannels:\n${channels}`)
-  const handle = yield* ChildProcess.make(process.execPath, [bin, "channels", "test", name], {
-    cwd: folder,
-    env: { PATH: process.env["PATH"], TZ: "UTC", KEY: "r0ut1ng" },
-    extendEnv: false,
-    stdin: "ignore"
-  })
-  const [stdout, stderr, exitCode] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
-    concurrency: "unbounded"
-  })
-  return { stdout, stderr, exitCode: Number(exitCode), files: yield* fs.readDirectory(folder) }
+  const words = ["channels", "test", name]
+  const ended = yield* Command.run(Command.openwatch(words, { cwd: folder, env: { KEY: "r0ut1ng" } }))
+  return { ...ended, files: yield* fs.readDirectory(folder) }
 })
 
 describe("channels test", () => {

@@ -7,29 +7,16 @@ import { existsSync } from "node:fs"
 import * as Net from "node:net"
 import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
-
-const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
+import * as Command from "./command.ts"
 
 /** The command with nothing of this process's environment: no `NODE_OPTIONS`, no color that is forced. */
-const openwatch = (...args: ReadonlyArray<string>) =>
-  ChildProcess.make(process.execPath, [bin, ...args], {
-    env: { PATH: process.env["PATH"], TZ: "Pacific/Kiritimati" },
-    extendEnv: false,
-    stdin: "ignore"
-  })
+const openwatch = (...args: ReadonlyArray<string>) => Command.openwatch(args, { env: { TZ: "Pacific/Kiritimati" } })
 
 const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
   stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
 
 /** Runs the command to its end. */
-const run = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const handle = yield* openwatch(...args)
-    const [stdout, stderr, exitCode] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
-      concurrency: "unbounded"
-    })
-    return { stdout, stderr, exitCode: Number(exitCode) }
-  }).pipe(Effect.scoped)
+const run = (...args: ReadonlyArray<string>) => Command.run(openwatch(...args))
 
 const linesOf = (output: string) => output.split("\n").slice(0, -1)
 
@@ -154,9 +141,13 @@ describe("check hosts --once", () => {
       const { file } = yield* twoHosts
       const shown = (words: string) =>
         Effect.flatMap(
-          ChildProcess.make("/usr/bin/script", ["-qec", `'${process.execPath}' '${bin}' ${words}`, "/dev/null"], {
-            stdin: "ignore"
-          }),
+          ChildProcess.make(
+            "/usr/bin/script",
+            ["-qec", `'${process.execPath}' '${Command.bin}' ${words}`, "/dev/null"],
+            {
+              stdin: "ignore"
+            }
+          ),
           ({ stdout }) => text(stdout)
         )
       const output = yield* shown(`check hosts '${file}' --once --log-level error >/dev/null`)
@@ -385,7 +376,7 @@ describe("check hosts without --once", () => {
       const file = yield* manyHosts(port)
       const pipeline = ChildProcess.make(
         "bash",
-        ["-c", "set -o pipefail; \"$0\" \"$1\" check hosts \"$2\" | head -n 1", process.execPath, bin, file],
+        ["-c", "set -o pipefail; \"$0\" \"$1\" check hosts \"$2\" | head -n 1", process.execPath, Command.bin, file],
         { stdin: "ignore" }
       )
       const handle = yield* pipeline

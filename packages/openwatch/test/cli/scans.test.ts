@@ -1,32 +1,16 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { type ChangedRule, hostIdFromName, type Scans } from "@openwatch/openwatch"
-import { DateTime, Effect, FileSystem, Stream } from "effect"
-import { ChildProcess } from "effect/process"
+import { DateTime, Effect, FileSystem } from "effect"
 import { fileURLToPath } from "node:url"
 import { formatTable } from "../../src/cli/scanList.ts"
 import { formatComparison, formatScan } from "../../src/cli/scanShow.ts"
+import * as Command from "./command.ts"
 
 vi.setConfig({ testTimeout: 120_000 })
 
 const pathOf = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-const bin = pathOf("../../bin/openwatch.js")
-
-const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
-  stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
-
-const openwatch = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const handle = yield* ChildProcess.make(process.execPath, [bin, ...args], {
-      env: { PATH: process.env["PATH"], TZ: "UTC" },
-      extendEnv: false,
-      stdin: "ignore"
-    })
-    const [stdout, stderr, exitCode] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
-      concurrency: "unbounded"
-    })
-    return { stdout, stderr, exitCode: Number(exitCode) }
-  }).pipe(Effect.scoped)
+const openwatch = (...args: ReadonlyArray<string>) => Command.run(Command.openwatch(args))
 
 const high: ChangedRule = { id: "rule_root_login", title: "Root cannot log in", severity: "high" }
 const medium: ChangedRule = { id: "rule_umask", severity: "medium" }

@@ -22,11 +22,11 @@ import { execFile, spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { gunzipSync, gzipSync } from "node:zlib"
+import * as Command from "../cli/command.ts"
 import { base, drifted, file, layer, rule, rules, stored, testResult } from "./fixture.ts"
 
 const full = fileURLToPath(new URL("../../../../../shared/data/xccdf/base-full.xml.gz", import.meta.url))
 if (!existsSync(full)) console.log(`${full} is not there: the test of the whole result file is skipped`)
-const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
 
 const options: DriftDetector.Options = { hostOf: TargetHosts.make([]) }
 
@@ -701,7 +701,15 @@ describe("reading result files", () => {
         // A heap that has no room for the file beside the program.
         const handle = yield* ChildProcess.make(
           process.execPath,
-          ["--max-old-space-size=80", bin, "scan", "import", large, "--data", yield* fs.makeTempDirectoryScoped()],
+          [
+            "--max-old-space-size=80",
+            Command.bin,
+            "scan",
+            "import",
+            large,
+            "--data",
+            yield* fs.makeTempDirectoryScoped()
+          ],
           { env: { PATH: process.env["PATH"] }, extendEnv: false, stdin: "ignore", stderr: "inherit" }
         )
         const stdout = yield* handle.stdout.pipe(Stream.decodeText(), Stream.mkString)
@@ -990,23 +998,7 @@ describe("the watched folder", () => {
 })
 
 describe("scan import", () => {
-  const run = (...args: ReadonlyArray<string>) =>
-    Effect.gen(function*() {
-      const handle = yield* ChildProcess.make(process.execPath, [bin, "scan", "import", ...args], {
-        env: { PATH: process.env["PATH"] },
-        extendEnv: false,
-        stdin: "ignore"
-      })
-      const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
-        stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
-      const [stdout, stderr, exitCode] = yield* Effect.all(
-        [text(handle.stdout), text(handle.stderr), handle.exitCode],
-        {
-          concurrency: "unbounded"
-        }
-      )
-      return { stdout, stderr, exitCode: Number(exitCode) }
-    }).pipe(Effect.scoped)
+  const run = (...args: ReadonlyArray<string>) => Command.run(Command.openwatch(["scan", "import", ...args]))
 
   const data = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
 

@@ -3,14 +3,14 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Stream } from "effect"
+import { Effect, FileSystem } from "effect"
 import { ChildProcess } from "effect/process"
 import { execFileSync } from "node:child_process"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
+import * as Command from "../cli/command.ts"
 import * as OpenWatch from "../live-page/openwatchRun.ts"
 
-const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
 const inNamespace = fileURLToPath(new URL("inNamespace.ts", import.meta.url))
 
 /** Whether this user may make namespaces, and has what is needed in them. */
@@ -32,18 +32,13 @@ if (isSkipped) {
 
 const run = (command: string, ...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    const handle = yield* ChildProcess.make(command, args, {
+    const { exitCode: code, stderr, stdout } = yield* Command.run(ChildProcess.make(command, args, {
       env: { PATH: process.env["PATH"] },
       extendEnv: false,
       stdin: "ignore"
-    })
-    const text = (stream: Stream.Stream<Uint8Array, unknown>) =>
-      stream.pipe(Stream.decodeText(), Stream.mkString, Effect.orDie)
-    const [stdout, stderr, code] = yield* Effect.all([text(handle.stdout), text(handle.stderr), handle.exitCode], {
-      concurrency: "unbounded"
-    })
+    }))
     const events = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line))
-    return { stderr, code: Number(code), pulses: events.filter(({ _tag }) => _tag === "HeartbeatPulse") }
+    return { stderr, code, pulses: events.filter(({ _tag }) => _tag === "HeartbeatPulse") }
   })
 
 const folder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
@@ -55,7 +50,7 @@ const checkNames = (...names: ReadonlyArray<string>) =>
     const path = yield* folder
     yield* fs.writeFileString(`${path}/resolv.conf`, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
     const script = "ip link set lo up && mount --bind \"$0\"/resolv.conf /etc/resolv.conf && exec \"$@\""
-    const command = [process.execPath, "-C", "@openwatch/source", inNamespace, bin, path, ...names]
+    const command = [process.execPath, "-C", "@openwatch/source", inNamespace, Command.bin, path, ...names]
     return yield* run("unshare", "-n", "-m", "sh", "-c", script, path, ...command)
   })
 
@@ -75,7 +70,7 @@ describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", ()
         "unshare",
         "-n",
         process.execPath,
-        bin,
+        Command.bin,
         "check",
         "hosts",
         "--once",

@@ -3,7 +3,7 @@ import { Configuration, Inventory } from "@openwatch/openwatch"
 import { Result } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import * as Template from "../../src/configuration/Template.ts"
+import * as StarterFiles from "../../src/configuration/StarterFiles.ts"
 
 const environment = {
   MAIL_PASSWORD: "secret",
@@ -17,15 +17,15 @@ const withAll = (text: string) => text.replaceAll(/^( *)#(?=[a-z]| +[a-z_]+:| +-
 
 describe("the files to begin with", () => {
   it("are right as they are", () => {
-    const configuration = Result.getOrThrow(Configuration.parse("openwatch.yaml", Template.configuration, {}))
+    const configuration = Result.getOrThrow(Configuration.parse("openwatch.yaml", StarterFiles.configuration, {}))
     assert.strictEqual(configuration.inventory, "hosts.yaml")
-    const { hosts } = Result.getOrThrow(Inventory.parse("hosts.yaml", Template.inventory))
+    const { hosts } = Result.getOrThrow(Inventory.parse("hosts.yaml", StarterFiles.inventory))
     assert.deepStrictEqual(hosts.map(({ endpoint, name }) => [name, endpoint]), [["this-machine", "127.0.0.1:22"]])
   })
 
   it("are right with all that is commented out, and say what holds without it", () => {
-    const text = withAll(Template.configuration)
-    const before = Result.getOrThrow(Configuration.parse("openwatch.yaml", Template.configuration, {}))
+    const text = withAll(StarterFiles.configuration)
+    const before = Result.getOrThrow(Configuration.parse("openwatch.yaml", StarterFiles.configuration, {}))
     const { channels, http, scans, ...all } = Result.getOrThrow(
       Configuration.parse("openwatch.yaml", text, environment)
     )
@@ -46,7 +46,7 @@ describe("the files to begin with", () => {
     ) {
       assert.isDefined(all[setting], setting)
     }
-    const { hosts } = Result.getOrThrow(Inventory.parse("hosts.yaml", withAll(Template.inventory)))
+    const { hosts } = Result.getOrThrow(Inventory.parse("hosts.yaml", withAll(StarterFiles.inventory)))
     const { id, port, tags } = hosts[0]!
     assert.deepStrictEqual([id, port, tags], ["0192d3a4-8f00-7cc0-9a51-3f6b8e0c1d2e", 22, { site: "berlin" }])
   })
