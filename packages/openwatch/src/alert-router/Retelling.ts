@@ -28,11 +28,14 @@ const lookInterval = Duration.seconds(10)
 export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Options = {}) {
   const store = yield* AlertStore
   const outbox = yield* AlertOutbox
-  const isInMaintenance = yield* InMaintenance
+  const inMaintenance = yield* InMaintenance
   const now = yield* DateTime.now
   const remindBefore = remindAfter === undefined ? undefined : DateTime.subtractDuration(now, remindAfter)
-  for (const due of yield* store.dueAgain(remindBefore)) {
-    if (due.why !== "silence" && (yield* isInMaintenance(due.alert))) continue
+  const all = yield* store.dueAgain(remindBefore)
+  if (all.length === 0) return
+  const isInMaintenance = yield* inMaintenance
+  for (const due of all) {
+    if (due.why !== "silence" && isInMaintenance(due.alert)) continue
     yield* store.tellAgain(
       due,
       ({ alert, channels }) =>

@@ -9,17 +9,17 @@ import type { AlertStoreError } from "../alert-store/AlertStore.ts"
 import { DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
 import type { Alert } from "./Alert.ts"
 
-/** Says whether the host of an alert is in maintenance now: no host is where nothing else is provided. */
+/** Says of which alerts the host is in maintenance now: of none where nothing else is provided. */
 export const InMaintenance = Context.Reference<
-  (alert: Pick<Alert, "hostId" | "tags">) => Effect.Effect<boolean, AlertStoreError>
+  Effect.Effect<(alert: Pick<Alert, "hostId" | "tags">) => boolean, AlertStoreError>
 >(
   "@openwatch/openwatch/alert-router/InMaintenance",
-  { defaultValue: () => () => Effect.succeed(false) }
+  { defaultValue: () => Effect.succeed(() => false) }
 )
 
 /** Whether an alert, or its end, may not be sent to a channel now. Then its delivery is held, or withheld for ever. */
 export const holds = Effect.fnUntraced(function*(told: Told, channel: string) {
   const store = yield* DeliveryStore
-  const isInMaintenance = yield* InMaintenance
-  return yield* store.hold(told, channel, told._tag === "AlertRaised" && (yield* isInMaintenance(told.alert)))
+  const inMaintenance = yield* InMaintenance
+  return yield* store.hold(told, channel, told._tag === "AlertRaised" && (yield* inMaintenance)(told.alert))
 })

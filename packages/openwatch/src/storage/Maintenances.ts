@@ -4,6 +4,7 @@
 import { Clock, Context, DateTime, type Duration, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
+import type { Alert } from "../alert-router/Alert.ts"
 import { formatSubject, isOf, isOn, parseSubject, type Planned, type Subject } from "../alert-router/Maintenance.ts"
 import { InMaintenance } from "../alert-router/Suppression.ts"
 import { toStoreError } from "../alert-store/SqlAlertStore.ts"
@@ -110,12 +111,13 @@ export const suppressing = (
 ): Layer.Layer<never, never, Maintenances> =>
   Layer.effect(
     InMaintenance,
-    Effect.map(Maintenances, ({ current }) => (alert) =>
+    Effect.map(Maintenances, ({ current }) =>
       Effect.gen(function*() {
         const now = yield* DateTime.now
-        const isPlanned = planned.some((each) =>
-          each.subjects.some((subject) => isOf(subject, alert)) && isOn(each, now)
-        )
-        return isPlanned || (yield* current).some(({ subject }) => isOf(subject, alert))
+        const subjects = [
+          ...planned.filter((each) => isOn(each, now)).flatMap(({ subjects }) => subjects),
+          ...(yield* current).map(({ subject }) => subject)
+        ]
+        return (alert: Pick<Alert, "hostId" | "tags">) => subjects.some((subject) => isOf(subject, alert))
       }).pipe(toStoreError))
   )

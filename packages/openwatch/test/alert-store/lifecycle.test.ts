@@ -418,7 +418,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           const inMaintenance = new Set([web, db])
           const process = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
             running(location, [channel])(effect).pipe(
-              Effect.provideService(InMaintenance, ({ hostId }) => Effect.sync(() => inMaintenance.has(hostId)))
+              Effect.provideService(InMaintenance, Effect.succeed(({ hostId }) => inMaintenance.has(hostId)))
             )
           yield* process(Effect.gen(function*() {
             yield* look(false, web, db)
@@ -466,7 +466,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.strictEqual(sent.length, 4)
         }).pipe(
           withRouter([channel]),
-          Effect.provideService(InMaintenance, ({ hostId }) => Effect.sync(() => inMaintenance.has(hostId)))
+          Effect.provideService(InMaintenance, Effect.succeed(({ hostId }) => inMaintenance.has(hostId)))
         )
       })
 
@@ -514,7 +514,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(sent, ["host_unreachable", "host_unreachable resolved by ada: "])
         }).pipe(
           withRouter([urgent]),
-          Effect.provideService(InMaintenance, ({ hostId }) => Effect.sync(() => inMaintenance.has(hostId)))
+          Effect.provideService(InMaintenance, Effect.succeed(({ hostId }) => inMaintenance.has(hostId)))
         )
       })
 
@@ -543,7 +543,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* running(location, [channel])(Effect.gen(function*() {
             yield* awaitIdle
             assert.deepStrictEqual((yield* stored)[0]?.deliveries.map(({ state }) => state), ["withheld", "withheld"])
-          })).pipe(Effect.provideService(InMaintenance, () => Effect.succeed(true)))
+          })).pipe(Effect.provideService(InMaintenance, Effect.succeed(() => true)))
           assert.deepStrictEqual(sent, [])
         }).pipe(Effect.scoped)
       })
@@ -560,7 +560,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* retell({ remindAfter: Duration.hours(1) })
           assert.deepStrictEqual(sent, [])
           // Nobody is reminded in maintenance, nor of it when it is over.
-          const inMaintenance = Effect.provideService(InMaintenance, () => Effect.succeed(true))
+          const inMaintenance = Effect.provideService(InMaintenance, Effect.succeed(() => true))
           yield* retell({ remindAfter: Duration.zero }).pipe(inMaintenance)
           yield* retell()
           assert.deepStrictEqual(sent, [])
