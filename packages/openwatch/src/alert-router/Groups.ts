@@ -55,8 +55,13 @@ export const make = Effect.fnUntraced(function*(
     yield* untilStored(outbox.publishAll(overdue))
   })
 
-  /** Sends all that waits. Returns how long to wait after a failure. */
-  const send = Effect.fnUntraced(function*(waiting: ReadonlyArray<Gathered>) {
+  /**
+   * Sends what waits as one message. Where the receiver takes that for wrong, each half is sent by itself, down to the alerts
+   * that are the reason: the others are not lost with them. Returns how long to wait until the rest is tried again, if any is left.
+   */
+  const send = Effect.fnUntraced(function*(
+    waiting: ReadonlyArray<Gathered>
+  ): Effect.fn.Return<Duration.Duration | undefined, AlertStoreError | Outbox.OutboxError, DeliveryStore> {
     const all = waiting.map(({ told }) => told)
     const failure = yield* attempt(() => grouping.send(all))
     if (failure === undefined) {
@@ -65,6 +70,10 @@ export const make = Effect.fnUntraced(function*(
       failures = 0
       yield* succeeded
       return undefined
+    }
+    if (!failure.isRetryable && waiting.length > 1) {
+      const half = Math.ceil(waiting.length / 2)
+      return (yield* send(waiting.slice(0, half))) ?? (yield* send(waiting.slice(half)))
     }
     failures++
     const now = yield* Clock.currentTimeMillis
@@ -79,7 +88,7 @@ export const make = Effect.fnUntraced(function*(
     }
     yield* giveUp(overdue, failure)
     yield* failed({ failure, overdue, others, attempts: failures })
-    return yield* pauseAfter(failures, failure)
+    return others.length === 0 ? undefined : yield* pauseAfter(failures, failure)
   })
 
   const unlessStopping = (millis: Duration.Input) => Effect.raceFirst(Effect.sleep(millis), Deferred.await(stopping))

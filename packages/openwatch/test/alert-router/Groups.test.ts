@@ -80,7 +80,10 @@ const down = (...names: ReadonlyArray<string>) => change(false, ...names)
 const now = Effect.map(DateTime.now, (time) => DateTime.toEpochMillis(time) / 1_000)
 
 /** A channel that groups for ten seconds, then for five minutes, and keeps when it sent what. */
-const grouping = (answer: (messages: number) => Effect.Effect<void, ChannelError> = () => Effect.void) => {
+const grouping = (
+  answer: (messages: number, hosts: ReadonlyArray<string | undefined>) => Effect.Effect<void, ChannelError> = () =>
+    Effect.void
+) => {
   const messages: Array<readonly [seconds: number, hosts: ReadonlyArray<string | undefined>]> = []
   let count = 0
   const channel: AlertChannel = {
@@ -93,11 +96,9 @@ const grouping = (answer: (messages: number) => Effect.Effect<void, ChannelError
       interval: Duration.minutes(5),
       send: (told) =>
         Effect.gen(function*() {
-          yield* Effect.suspend(() => answer(++count))
-          messages.push([
-            yield* now,
-            told.map(({ _tag, alert }) => `${alert.host?.name}${_tag === "AlertEnded" ? " over" : ""}`)
-          ])
+          const hosts = told.map(({ _tag, alert }) => `${alert.host?.name}${_tag === "AlertEnded" ? " over" : ""}`)
+          yield* Effect.suspend(() => answer(++count, hosts))
+          messages.push([yield* now, hosts])
         })
     }
   }
@@ -235,7 +236,7 @@ describe("what a channel that groups is sent", () => {
   it.effect(
     "[system-alert-router/AC-41] what is refused is a dead letter each, and sent again with the next message",
     () => {
-      const { channel, messages } = grouping((attempt) => attempt === 1 ? away(false) : Effect.void)
+      const { channel, messages } = grouping((attempt) => attempt < 4 ? away(false) : Effect.void)
       return Effect.gen(function*() {
         yield* down("a", "b")
         yield* pass(10)
@@ -252,6 +253,45 @@ describe("what a channel that groups is sent", () => {
     },
     60_000
   )
+
+  // @spec system-alert-router
+  // @ac AC-41
+  it.effect("[system-alert-router/AC-41] an alert that is refused takes none of the others with it", () => {
+    const { channel, messages } = grouping((_, hosts) => hosts.includes("d") ? away(false) : Effect.void)
+    return Effect.gen(function*() {
+      yield* down("a", "b", "c", "d", "e", "f", "g")
+      yield* pass(10)
+      assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a", "b"], ["c"], ["e", "f", "g"]])
+      assert.deepStrictEqual(yield* deliveries, [
+        "a delivered",
+        "b delivered",
+        "c delivered",
+        "d given_up",
+        "e delivered",
+        "f delivered",
+        "g delivered"
+      ])
+      assert.deepStrictEqual((yield* deadLetters).map(({ event }) => event?.alert.host?.name), ["d"])
+    }).pipe((program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)), Effect.scoped)
+  }, 60_000)
+
+  it.effect("where it cannot be reached while the rest of a refused message is sent, that rest is sent later", () => {
+    let isAway = false
+    const { channel, messages } = grouping((_, hosts) => {
+      if (hosts.includes("d")) return away(false)
+      if (hosts.includes("a")) return Effect.sync(() => void (isAway = true))
+      return isAway ? away() : Effect.void
+    })
+    return Effect.gen(function*() {
+      yield* down("a", "d", "e")
+      yield* pass(12)
+      assert.deepStrictEqual(yield* deliveries, ["a delivered", "d given_up", "e pending"])
+      isAway = false
+      yield* pass(320)
+      assert.deepStrictEqual(yield* deliveries, ["a delivered", "d given_up", "e delivered"])
+      assert.deepStrictEqual(messages.map(([, hosts]) => hosts), [["a"], ["e"]])
+    }).pipe((program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel)(program)), Effect.scoped)
+  }, 60_000)
 
   it.effect("what could not be sent for too long is given up, and what is newer is not", () => {
     const { channel } = grouping(() => away())
