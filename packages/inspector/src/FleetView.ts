@@ -25,7 +25,7 @@ import type {
 export class FleetView extends Context.Service<FleetView, {
   /** The watched hosts, in the order in which they are to be shown. */
   readonly hosts: Effect.Effect<ReadonlyArray<typeof HostState.Type>>
-  /** The open alerts, newest first. */
+  /** The open alerts, the most severe first, and the newest among equals: the page shows them in this order. */
   readonly openAlerts: Effect.Effect<ReadonlyArray<typeof OpenAlert.Type>>
   /** The scores of the scans of a host, oldest first. Empty for a host that was never scanned. */
   readonly scores: (hostId: string) => Effect.Effect<ReadonlyArray<typeof Score.Type>, HostNotFound>

@@ -410,7 +410,7 @@ const fleet = HttpApiGroup.make("fleet").add(
   HttpApiEndpoint.get("hosts", "/api/fleet/hosts", { success: Schema.Array(HostState) })
     .annotate(OpenApi.Summary, "The watched hosts"),
   HttpApiEndpoint.get("alerts", "/api/fleet/alerts", { success: Schema.Array(OpenAlert) })
-    .annotate(OpenApi.Summary, "The alerts that are open, newest first"),
+    .annotate(OpenApi.Summary, "The alerts that are open, the most severe first, and the newest among equals"),
   HttpApiEndpoint.post("changeAlerts", "/api/fleet/alerts/change", {
     payload: AlertChange,
     success: AlertsChanged,

@@ -127,8 +127,13 @@ export interface Filter {
   readonly host?: string | undefined
   /** Those that did not occur before. */
   readonly since?: DateTime.Utc | undefined
-  /** At most so many, the newest. */
+  /** At most so many, the first. */
   readonly limit?: number | undefined
+  /**
+   * Which come first: the `newest`, where nothing is said, or the `worst`. These are the open ones, the most severe first; those that
+   * are over follow. The newest come first among equals.
+   */
+  readonly order?: "newest" | "worst" | undefined
 }
 
 /** An open alert that is to be sent late, or again. */
@@ -144,7 +149,7 @@ export class AlertStore extends Context.Service<AlertStore, {
    * An alert that ends another is never a repeat. To be run in a transaction, once for an event.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Submitted, AlertStoreError>
-  /** The alerts, newest first. */
+  /** The alerts, in the order of the filter. */
   readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<StoredAlert>, AlertStoreError>
   /**
    * Changes the state of alerts: of all, or of none where one of them cannot be changed. An id may be the whole one, or its last

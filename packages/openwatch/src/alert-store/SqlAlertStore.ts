@@ -4,7 +4,7 @@
 import { Clock, DateTime, Duration, Effect, Layer, Result } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
-import { Alert, initialState, isRepeat } from "../alert-router/Alert.ts"
+import { Alert, AllSeverities, initialState, isRepeat } from "../alert-router/Alert.ts"
 import type { Again, AlertType, Ending, Severity } from "../alert-router/Alert.ts"
 import type { How } from "../alert-router/AlertOutbox.ts"
 import { type AlertState, isOpen, next, openStates } from "../alert-router/Lifecycle.ts"
@@ -48,6 +48,11 @@ interface HistoryRow {
 
 /** The condition of a row of `alerts` that is open. As parameters its values would keep the index of open alerts from use. */
 export const isOpenInSql = `state IN (${openStates.map((state) => `'${state}'`).join(", ")})`
+
+/** How bad a row of `alerts` is, the worst first: what is over comes last. */
+const rankInSql = `CASE WHEN NOT (${isOpenInSql}) THEN ${AllSeverities.length} ${
+  AllSeverities.map((severity, rank) => `WHEN severity = '${severity}' THEN ${rank}`).join(" ")
+} END`
 
 /** A row of `deliveries`. */
 export interface DeliveryRow {
@@ -402,7 +407,7 @@ const make = Effect.gen(function*() {
     return done("stored", raised)
   })
 
-  const selected = ({ host, limit, severities, since, states }: Filter) => {
+  const selected = ({ host, limit, order, severities, since, states }: Filter) => {
     const conditions = sql.and([
       ...(states === undefined ? [] : [sql.in("state", states)]),
       ...(severities === undefined ? [] : [sql.in("severity", severities)]),
@@ -412,7 +417,8 @@ const make = Effect.gen(function*() {
       ...(since === undefined ? [] : [sql`occurred_at >= ${DateTime.toEpochMillis(since)}`])
     ])
     const most = limit === undefined ? sql.literal("") : sql`LIMIT ${limit}`
-    return sql`FROM alerts WHERE ${conditions} ORDER BY occurred_at DESC, seq DESC ${most}`
+    const first = sql.literal(order === "worst" ? `${rankInSql}, ` : "")
+    return sql`FROM alerts WHERE ${conditions} ORDER BY ${first}occurred_at DESC, seq DESC ${most}`
   }
 
   return AlertStore.of({

@@ -90,7 +90,7 @@ const host = Flag.String("host").pipe(
 
 const limit = Flag.Int("limit").pipe(
   Flag.withMetavar("NUMBER"),
-  Flag.withDescription("At most so many alerts, the newest"),
+  Flag.withDescription("At most so many alerts, the first of the list"),
   Flag.filter((limit) => limit > 0, () => "a number above 0"),
   Flag.optional
 )
@@ -116,6 +116,7 @@ export const alertsList = Command.make(
         severities: Option.getOrUndefined(Option.map(severity, (severity) => [severity])),
         host: Option.getOrUndefined(host),
         limit: Option.getOrUndefined(limit),
+        order: "worst",
         since: Option.getOrUndefined(since)?.(yield* DateTime.now)
       })
     })
@@ -132,8 +133,11 @@ export const alertsList = Command.make(
     if (lines.length > 0) yield* Console.log(lines.join("\n"))
   }, Effect.provide(DateTime.layerCurrentZoneLocal))
 ).pipe(
-  Command.withDescription("List alerts, the newest first, with the channels that do not have them yet or never will"),
-  Command.withShortDescription("List alerts, the newest first"),
+  Command.withDescription(
+    "List alerts, with the channels that do not have them yet or never will: the open ones first, the most severe of them first, " +
+      "and then those that are over. Among equals the newest come first."
+  ),
+  Command.withShortDescription("List alerts, the worst first"),
   Command.withExamples([
     { command: "openwatch alerts list --state open", description: "What is wrong now" },
     { command: "openwatch alerts list --since 24h --json", description: "The last day, for a program to read" }

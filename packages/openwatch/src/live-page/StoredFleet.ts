@@ -152,7 +152,7 @@ export const layer = (
           )
         }).pipe(orDie),
 
-        openAlerts: Effect.map(alerts.list({ states: openStates }), (open) =>
+        openAlerts: Effect.map(alerts.list({ states: openStates, order: "worst" }), (open) =>
           open.map(({ alert, silencedUntil, state }) =>
             Object.assign(
               {},

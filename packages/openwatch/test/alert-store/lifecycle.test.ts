@@ -294,6 +294,21 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           }
         }).pipe(withRouter()))
 
+      it.effect("a list by what is worst has the open alerts before those that are over, and what was raised last first", () =>
+        Effect.gen(function*() {
+          yield* look(false, web, db)
+          yield* look(true, db)
+          const list = (order?: "worst") =>
+            Effect.map(
+              Effect.flatMap(AlertStore.AlertStore, (store) => store.list({ order, limit: 2 })),
+              (stored) => stored.map(({ alert, state }) => [alert.hostId, alert.type, state])
+            )
+          const open = [web, "host_unreachable", "active"]
+          const recovered = [db, "host_recovered", "resolved"]
+          assert.deepStrictEqual(yield* list("worst"), [open, recovered])
+          assert.deepStrictEqual(yield* list(), [recovered, [db, "host_unreachable", "resolved"]])
+        }).pipe(withRouter()))
+
       // @spec system-alerts
       // @ac AC-08
       it.effect("[system-alerts/AC-08] what comes back after somebody has ended its alert is news", () =>

@@ -6,6 +6,7 @@ import { FleetView } from "@openwatch/inspector"
 import {
   Alert,
   AlertStore,
+  DriftDetected,
   HeartbeatPulse,
   Host,
   HostHistory,
@@ -59,8 +60,24 @@ const record = (stored: Scans.NewScan) =>
       known: { told: stored.outcome, highest: stored.score, lowest: stored.score, fellFrom: undefined }
     })))
 
+const none = { critical: 0, high: 0, medium: 0, low: 0 }
+
+/** Drift that is told as an alert of severity medium. */
+const minorDrift = (hostId: HostId, millis: number) =>
+  new DriftDetected({
+    hostId,
+    scanId: `scan ${millis}`,
+    driftType: "minor",
+    priorScore: 90,
+    currentScore: 84,
+    scoreDelta: -6,
+    becameFailing: none,
+    becamePassing: none,
+    occurredAt: at(millis)
+  })
+
 let ids = 0
-const raise = (event: HeartbeatPulse, host: string) =>
+const raise = (event: HeartbeatPulse | DriftDetected, host: string) =>
   Effect.flatMap(AlertStore.AlertStore, (store) => {
     const id = `01936b0e-0000-7000-8000-${String(++ids).padStart(12, "0")}`
     const consequence = Alert.fromEvent(event, { id, hostLabel: host })
@@ -257,15 +274,16 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           ])
         }).pipe(withFleet(() => [web])))
 
-      it.effect("the alerts are those that are open, newest first", () =>
+      it.effect("the alerts are those that are open, the most severe first, and the newest among equals", () =>
         Effect.gen(function*() {
           const view = yield* FleetView
           const first = yield* raise(pulse(web.id, false, 1_000), "web")
           const second = yield* raise(pulse(db.id, false, 2_000), "db")
+          const medium = yield* raise(minorDrift(web.id, 3_000), "web")
           const opened = (alert: Alert.Alert) => Object.assign({}, alert, { state: "active" as const })
-          assert.deepStrictEqual(yield* view.openAlerts, [opened(second), opened(first)])
-          yield* raise(pulse(web.id, true, 3_000), "web")
-          assert.deepStrictEqual(yield* view.openAlerts, [opened(second)])
+          assert.deepStrictEqual(yield* view.openAlerts, [opened(second), opened(first), opened(medium)])
+          yield* raise(pulse(web.id, true, 4_000), "web")
+          assert.deepStrictEqual(yield* view.openAlerts, [opened(second), opened(medium)])
         }).pipe(withFleet(() => [web, db])))
 
       it.effect("alerts are changed in the name of who asks, and what became of them is told", () =>
