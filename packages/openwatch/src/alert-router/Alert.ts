@@ -111,19 +111,22 @@ export class Alert extends Schema.Class<Alert>("Alert")({
   tags: Schema.Record(Schema.String, Schema.String),
   /** Why it is sent late, or again: see `Again`. */
   again: Schema.optionalKey(Again),
+  /** Since when it is to be sent late, or again: tells one reminder from the next. */
+  againAt: Schema.optionalKey(Schema.DateTimeUtc),
   /** When what it tells of happened, by the event. */
   occurredAt: Schema.DateTimeUtc
 }) {}
 
-const stillOpen: { readonly [A in Again]: string } = {
+/** What the title of such an alert begins with. */
+export const stillOpen: { readonly [A in Again]: string } = {
   silence: "Still open after a silence",
   maintenance: "Still open after maintenance",
   reminder: "Still open"
 }
 
-/** The alert as it is sent late, or again. */
-export const again = (alert: Alert, why: Again): Alert =>
-  new Alert(Object.assign({}, alert, { again: why, title: `${stillOpen[why]}: ${alert.title}` }))
+/** The alert as it is sent late, or again, from a time on. */
+export const again = (alert: Alert, why: Again, at: DateTime.Utc): Alert =>
+  new Alert(Object.assign({}, alert, { again: why, againAt: at, title: `${stillOpen[why]}: ${alert.title}` }))
 
 /** Open alerts, of one host, that an event ends. */
 export interface Ending {

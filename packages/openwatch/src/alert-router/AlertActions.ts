@@ -10,7 +10,6 @@ import {
   type Changed
 } from "../alert-store/AlertStore.ts"
 import { clean } from "../events/PlainText.ts"
-import * as Alert from "./Alert.ts"
 import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
 
 /**
@@ -28,9 +27,7 @@ export const perform = (
     return yield* store.change(ids, { ...change, why: clean(change.why) }, (ended, again) =>
       outbox.publishAll([
         ...ended.map((ended) => new AlertEnded({ ...ended, occurredAt })),
-        ...again.map(({ alert, channels }) =>
-          new AlertRaised({ alert: Alert.again(alert, "silence"), channels, occurredAt })
-        )
+        ...again.map((routed) => new AlertRaised({ ...routed, occurredAt }))
       ]).pipe(
         Effect.mapError((cause) =>
           new AlertStoreError({ message: cause.message, isRetryable: cause.isRetryable, cause })

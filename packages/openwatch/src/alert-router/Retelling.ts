@@ -8,7 +8,6 @@
 import { DateTime, Duration, Effect, Layer } from "effect"
 import { AlertStore, AlertStoreError } from "../alert-store/AlertStore.ts"
 import * as Outage from "../storage/Outage.ts"
-import { again } from "./Alert.ts"
 import { AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
 import { InMaintenance } from "./Suppression.ts"
 
@@ -38,8 +37,8 @@ export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Optio
     if (due.why !== "silence" && isInMaintenance(due.alert)) continue
     yield* store.tellAgain(
       due,
-      ({ alert, channels }) =>
-        outbox.publish(new AlertRaised({ alert: again(alert, due.why), channels, occurredAt: now })).pipe(
+      (routed) =>
+        outbox.publish(new AlertRaised({ ...routed, occurredAt: now })).pipe(
           Effect.mapError((cause) =>
             new AlertStoreError({ message: cause.message, isRetryable: cause.isRetryable, cause })
           )

@@ -167,8 +167,8 @@ export class AlertStore extends Context.Service<AlertStore, {
    */
   readonly dueAgain: (toldUntil: DateTime.Utc | undefined) => Effect.Effect<ReadonlyArray<DueAgain>, AlertStoreError>
   /**
-   * Ends the silence of an alert that is due again, makes its deliveries due, and runs `tell` in the same transaction with their
-   * channels. Does nothing where the alert is no longer due.
+   * Ends the silence of an alert that is due again, makes its deliveries due, and runs `tell` in the same transaction with the
+   * alert as it is sent again, and their channels. Does nothing where the alert is no longer due.
    */
   readonly tellAgain: <E, R>(
     due: DueAgain,

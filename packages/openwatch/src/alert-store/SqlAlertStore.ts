@@ -4,7 +4,7 @@
 import { Clock, DateTime, Duration, Effect, Layer, Result } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
-import { Alert, AllSeverities, initialState, isRepeat } from "../alert-router/Alert.ts"
+import { again, Alert, AllSeverities, initialState, isRepeat } from "../alert-router/Alert.ts"
 import type { Again, AlertType, Ending, Severity } from "../alert-router/Alert.ts"
 import type { How } from "../alert-router/AlertOutbox.ts"
 import { type AlertState, isOpen, next, openStates } from "../alert-router/Lifecycle.ts"
@@ -287,9 +287,9 @@ const make = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     yield* sql`UPDATE alerts SET told_at = ${now} WHERE seq = ${row.seq}`
     const due = yield* sql<Pick<DeliveryRow, "channel">>`UPDATE deliveries
-      SET state = 'pending', due_since = ${now}, gathered_at = NULL
+      SET state = 'pending', due_since = ${now}, gathered_at = NULL, again = ${why}, again_at = ${now}
       WHERE alert_seq = ${row.seq} AND ending = 0 AND ${sql.in("state", dueStates[why])} RETURNING channel`
-    return { alert: alertOf(row), channels: due.map(({ channel }) => channel).toSorted() }
+    return { alert: again(alertOf(row), why, utc(now)), channels: due.map(({ channel }) => channel).toSorted() }
   })
 
   /** The open alerts that are due again for a reason. */
@@ -346,11 +346,11 @@ const make = Effect.gen(function*() {
     const over = moves.filter(({ row, to }) => isOpen(row.state) && !isOpen(Result.getOrThrow(to)))
     const how: How = action === "dismiss" ? "dismissed" : "resolved"
     const ended = yield* routed(over.map(({ row }) => row))
-    const again: Array<Routed> = []
-    if (action === "unsilence") { for (const { row } of moves) again.push(yield* makeDue(row, "silence")) }
+    const dueAgain: Array<Routed> = []
+    if (action === "unsilence") { for (const { row } of moves) dueAgain.push(yield* makeDue(row, "silence")) }
     yield* tell(
       ended.map(({ alert, channels }): Ended => ({ alert, channels, how, who, why })),
-      again.filter(({ channels }) => channels.length > 0)
+      dueAgain.filter(({ channels }) => channels.length > 0)
     )
     return changed
   })

@@ -3,6 +3,7 @@
  */
 import { Clock, DateTime, Effect, Layer, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
+import { type Again, again } from "../alert-router/Alert.ts"
 import { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import { isOpen } from "../alert-router/Lifecycle.ts"
 import { inTransaction } from "../storage/Outage.ts"
@@ -22,19 +23,28 @@ const EndingText = Schema.fromJsonString(Schema.toCodecJson(AlertEnded))
 const encodeEnding = Schema.encodeSync(EndingText)
 const decodeEnding = Schema.decodeSync(EndingText)
 
-interface GatheredRow extends AlertRow {
-  readonly ending: Integer
+/** What a row of `deliveries` says of what is told. */
+interface ToldRow {
+  /** The `AlertEnded` of an alert's end. */
   readonly event: string | null
+  /** Why the alert is sent late, or again, and since when. */
+  readonly again: Again | null
+  readonly again_at: Integer | null
+}
+
+interface GatheredRow extends AlertRow, ToldRow {
+  readonly ending: Integer
   readonly due_since: Integer
   readonly gathered_at: Integer
 }
 
 const isEnding = (told: Told): 0 | 1 => told._tag === "AlertEnded" ? 1 : 0
 
-const toldOf = (row: AlertRow & Pick<GatheredRow, "event">, channels: ReadonlyArray<string>): Told => {
+const toldOf = (row: AlertRow & ToldRow, channels: ReadonlyArray<string>): Told => {
   if (row.event !== null) return new AlertEnded(Object.assign({}, decodeEnding(row.event), { channels }))
-  const alert = alertOf(row)
-  return new AlertRaised({ alert, channels, occurredAt: alert.occurredAt })
+  const raised = alertOf(row)
+  const alert = row.again === null ? raised : again(raised, row.again, DateTime.makeUnsafe(Number(row.again_at)))
+  return new AlertRaised({ alert, channels, occurredAt: alert.againAt ?? alert.occurredAt })
 }
 
 const make = Effect.gen(function*() {
@@ -80,16 +90,18 @@ const make = Effect.gen(function*() {
   const reopen = Effect.fnUntraced(function*(alertId: string, channel: string | undefined) {
     const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isNamed(sql, [alertId.toLowerCase()])}`
     if (alert === undefined) return undefined
-    const rows = yield* sql<Pick<GatheredRow, "ending" | "event"> & { readonly channel: string }>`UPDATE deliveries
+    const rows = yield* sql<ToldRow & { readonly channel: string }>`UPDATE deliveries
       SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}, gathered_at = NULL
       WHERE alert_seq = ${alert.seq} AND state = 'given_up' AND ${
       channel === undefined ? sql`1 = 1` : sql`channel = ${channel}`
-    } RETURNING channel, ending, event`
-    return [0, 1].flatMap((ending) => {
-      const [first, ...others] = rows.filter((row) => Number(row.ending) === ending)
-      if (first === undefined) return []
-      return [toldOf({ ...alert, event: first.event }, [first, ...others].map(({ channel }) => channel).toSorted())]
-    })
+    } RETURNING channel, event, again, again_at`
+    // The alert as it was raised first, then as it was sent again, then its end.
+    const order = ({ again_at, event }: ToldRow) => event === null ? Number(again_at ?? 0) : Infinity
+    const told = Map.groupBy(rows.toSorted((a, b) => order(a) - order(b)), order)
+    return Array.from(
+      told.values(),
+      (rows) => toldOf({ ...alert, ...rows[0]! }, rows.map(({ channel }) => channel).toSorted())
+    )
   })
 
   const hold = Effect.fnUntraced(function*(told: Told, channel: string, isInMaintenance: boolean) {
@@ -145,7 +157,7 @@ const make = Effect.gen(function*() {
       ),
 
     gathered: (channel) =>
-      sql<GatheredRow>`SELECT a.*, d.ending, d.event, d.due_since, d.gathered_at
+      sql<GatheredRow>`SELECT a.*, d.ending, d.event, d.again, d.again_at, d.due_since, d.gathered_at
         FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
         WHERE d.channel = ${channel} AND d.state = 'pending' AND d.gathered_at IS NOT NULL
         ORDER BY a.seq, d.ending`.pipe(

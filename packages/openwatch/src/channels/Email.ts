@@ -1,10 +1,13 @@
 /**
  * Alerts as mail, by a server that is reached with TLS, at once (`tls`) or after STARTTLS (RFC 3207).
  *
- * The mail of a single alert has the id of the alert as `Message-ID`, so that a second copy is recognized. The mail that tells of the
- * end of an alert is a reply to the mail of that alert: mail programs show both as one thread.
+ * The first mail of an alert has the id of the alert as `Message-ID`. All others have one of their own, made of what they tell,
+ * so that a second copy of a mail is recognized and a reminder is not taken for one. Each refers to the ids of the alerts that it
+ * tells of, or ends: mail programs show them as one thread, also where the alert came in a mail with others, whose
+ * `Message-ID` is another.
  */
 import { DateTime, Duration, Effect, Redacted } from "effect"
+import { createHash } from "node:crypto"
 import MailComposer from "nodemailer/lib/mail-composer"
 import SMTPConnection from "nodemailer/lib/smtp-connection"
 import { ChannelError, type Routing } from "../alert-router/AlertChannel.ts"
@@ -65,13 +68,34 @@ export const textOf = ({ link, sections }: Message, zone: DateTime.TimeZone): st
   return [...parts, ...linkLines(link), ""].join("\n")
 }
 
-/** How a mail is known: by its first alert, by how many it tells of, and whether that is over. */
-const messageIdOf = (told: ReadonlyArray<Told>, from: string): string => {
-  const [first] = told
-  const end = first?._tag === "AlertEnded" ? ".end" : ""
-  return `<${first?.alert.id}${end}${told.length === 1 ? "" : `.${told.length}`}@${
-    from.slice(from.lastIndexOf("@") + 1)
-  }>`
+/** What is told, as a part of the id of a mail: the first time of an alert it is the id of that. */
+const partOf = ({ _tag, alert: { againAt, id } }: Told): string =>
+  _tag === "AlertEnded" ? `${id}.end` : againAt === undefined ? id : `${id}.${DateTime.toEpochMillis(againAt)}`
+
+/** The ids of the alerts of whose threads it is part. */
+const threadsOf = (told: Told): ReadonlyArray<string> => {
+  const { againAt, id, resolves, supersedes } = told.alert
+  if (told._tag === "AlertEnded" || againAt !== undefined) return [id]
+  const earlier = resolves ?? supersedes
+  return earlier === undefined ? [] : [earlier]
+}
+
+/** How many alerts a mail refers to at most: a line of a header has an end (RFC 5322 section 2.1.1 leaves room for more). */
+const mostReferences = 50
+
+/** How a mail is known, and which mails it belongs to. */
+const identityOf = (told: ReadonlyArray<Told>, from: string) => {
+  const domain = from.slice(from.lastIndexOf("@") + 1)
+  const idOf = (part: string) => `<${part}@${domain}>`
+  const [first, ...others] = told
+  if (first !== undefined && others.length === 0) {
+    const references = threadsOf(first).map(idOf)
+    return { messageId: idOf(partOf(first)), references, inReplyTo: references }
+  }
+  const whole = createHash("sha256").update(told.map(partOf).join(" ")).digest("hex").slice(0, 32)
+  // Nobody has the mails of alerts that come with others: this one stands for all of them.
+  const alerts = new Set(told.flatMap((each) => [...threadsOf(each), each.alert.id]))
+  return { messageId: idOf(whole), references: Array.from(alerts).slice(0, mostReferences).map(idOf), inReplyTo: [] }
 }
 
 /** What a mail server has said against it, or why it cannot be asked. */
@@ -147,22 +171,15 @@ export const make = (options: Options) =>
     ForPeople.make(options, (message, told) =>
       Effect.gen(function*() {
         const { from, name, to } = options
-        const [first, ...others] = told
-        const resolves = first === undefined || others.length > 0
-          ? undefined
-          : first._tag === "AlertEnded"
-          ? first.alert.id
-          : first.alert.resolves ?? first.alert.supersedes
-        const domain = from.slice(from.lastIndexOf("@") + 1)
+        const { inReplyTo, messageId, references } = identityOf(told, from)
         const node = new MailComposer({
           from: { name: "OpenWatch", address: from },
           to: [...to],
           subject: `[${message.severity}] ${message.subject}`,
           date: DateTime.toDate(yield* DateTime.now),
-          messageId: messageIdOf(told, from),
-          ...(resolves === undefined
-            ? {}
-            : { inReplyTo: `<${resolves}@${domain}>`, references: `<${resolves}@${domain}>` }),
+          messageId,
+          ...(inReplyTo.length === 0 ? {} : { inReplyTo: inReplyTo.join(" ") }),
+          ...(references.length === 0 ? {} : { references }),
           // No machine is to answer (RFC 3834).
           headers: { "Auto-Submitted": "auto-generated" },
           text: textOf(message, zone)

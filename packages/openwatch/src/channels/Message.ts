@@ -3,7 +3,7 @@
  * their own way.
  */
 import type { DateTime } from "effect"
-import { type Alert, AllSeverities, flappingRule, type Severity } from "../alert-router/Alert.ts"
+import { type Again, type Alert, AllSeverities, flappingRule, type Severity, stillOpen } from "../alert-router/Alert.ts"
 import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import { counted } from "../events/counted.ts"
 
@@ -77,8 +77,13 @@ const verbs: Readonly<Record<string, readonly [many: string, one: string]>> = {
   "ended removed": ["are not watched any more", "is not watched any more"]
 }
 
-const sectionOf = (kind: string, told: ReadonlyArray<Told>, overs: ReadonlySet<string>): Section => {
+const againOf = (told: Told): Again | undefined => told._tag === "AlertRaised" ? told.alert.again : undefined
+
+const sectionOf = (told: readonly [Told, ...Array<Told>], allOvers: ReadonlySet<string>): Section => {
+  const [first] = told
   const last = told[told.length - 1]!
+  const again = againOf(first)
+  const overs = first._tag === "AlertEnded" ? new Set<string>() : allOvers
   const hosts = new Map<string, string>()
   const problems = new Set<string>()
   for (const { alert } of told) {
@@ -87,10 +92,11 @@ const sectionOf = (kind: string, told: ReadonlyArray<Told>, overs: ReadonlySet<s
     hosts.set(alert.hostId, overs.has(alert.id) ? `${name} (over)` : name)
     problems.add(`${alert.hostId}|${ruleOf(alert)}`)
   }
-  const verb = verbs[kind]
-  const what = verb === undefined
+  const verb = verbs[kindOf(first)]
+  const prefix = again === undefined ? "" : `${stillOpen[again]}: `
+  const what = prefix + (verb === undefined
     ? `${counted(told.length, "alert")} ${told.length === 1 ? "is" : "are"} over`
-    : `${counted(hosts.size, "host")} ${hosts.size === 1 ? verb[1] : verb[0]}`
+    : `${counted(hosts.size, "host")} ${hosts.size === 1 ? verb[1] : verb[0]}`)
   const names = Array.from(hosts.values())
   const list = names.slice(0, named).join(", ")
   const others = names.length > named ? ` and ${names.length - named} more` : ""
@@ -98,7 +104,7 @@ const sectionOf = (kind: string, told: ReadonlyArray<Told>, overs: ReadonlySet<s
   const headline = isOfOne
     ? titleOf(last)
     : hosts.size === 1 && verb !== undefined
-    ? `${list} ${verb[1]} in ${problems.size} series`
+    ? `${prefix}${list} ${verb[1]} in ${problems.size} series`
     : `${what}: ${list}${others}`
   return {
     severity: severityOf(last),
@@ -111,7 +117,7 @@ const sectionOf = (kind: string, told: ReadonlyArray<Told>, overs: ReadonlySet<s
 
 /** The message for these alerts, which are never none, and in the order in which they happened. */
 export const make = (told: ReadonlyArray<Told>): Message => {
-  const kinds = Map.groupBy(told, kindOf)
+  const kinds = Map.groupBy(told, (each) => `${kindOf(each)} ${againOf(each) ?? ""}`)
   // What is over within the same message.
   const overs = new Set(told.flatMap((each) => {
     if (each._tag === "AlertEnded") return [each.alert.id]
@@ -119,8 +125,8 @@ export const make = (told: ReadonlyArray<Told>): Message => {
     return [resolves, supersedes].filter((id) => id !== undefined)
   }))
   const sections = Array.from(
-    kinds,
-    ([kind, of]) => sectionOf(kind, of, kind.startsWith("ended") ? new Set<string>() : overs)
+    kinds.values(),
+    ([first, ...others]) => sectionOf([first!, ...others], overs)
   ).toSorted((a, b) => AllSeverities.indexOf(a.severity) - AllSeverities.indexOf(b.severity))
   const [first, ...others] = sections as [Section, ...Array<Section>]
   const last = told[told.length - 1]!

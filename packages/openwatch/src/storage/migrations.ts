@@ -326,6 +326,13 @@ const maintenance = Effect.gen(function*() {
   yield* sql`ALTER TABLE inventory ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'`
 })
 
+/** Why an alert is sent to a channel late, or again, and since when. */
+const toldAgain = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE deliveries ADD COLUMN again TEXT`
+  yield* sql`ALTER TABLE deliveries ADD COLUMN again_at BIGINT`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -339,7 +346,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "9_lifecycle": lifecycle,
   "10_host_history": hostHistory,
   "11_failing_rules": failingRules,
-  "12_maintenance": maintenance
+  "12_maintenance": maintenance,
+  "13_told_again": toldAgain
 }
 
 /** The version of the schema after the last step. */

@@ -152,6 +152,27 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.isUndefined(yield* store.lastDeliveredAt("ops"))
         }).pipe(withStores))
 
+      it.effect("what is sent again says so where it is gathered or given up, too", () =>
+        Effect.gen(function*() {
+          const store = yield* DeliveryStore.DeliveryStore
+          const alerts = yield* AlertStore.AlertStore
+          const down = yield* raise("web", ["mail", "ops"])
+          yield* store.recordAttempt([down], "ops", { state: "given_up", lastError: "no" })
+          yield* store.recordAttempt([down], "mail", { state: "delivered" })
+          const [due] = yield* alerts.dueAgain(yield* DateTime.now)
+          let told: AlertStore.Routed | undefined
+          yield* alerts.tellAgain(due!, (routed) => Effect.sync(() => void (told = routed)))
+          const { alert } = told!
+          assert.deepInclude(alert, { again: "reminder", title: `Still open: ${down.alert.title}` })
+          yield* store.gather(new AlertRaised({ ...told!, occurredAt: down.occurredAt }), "mail")
+          assert.deepStrictEqual((yield* store.gathered("mail")).map(({ told }) => told.alert), [alert])
+          yield* store.recordAttempt([down], "mail", { state: "given_up", lastError: "no" })
+          assert.deepStrictEqual((yield* store.reopen(alert.id))?.map(({ alert, channels }) => [alert, channels]), [
+            [down.alert, ["ops"]],
+            [alert, ["mail"]]
+          ])
+        }).pipe(withStores))
+
       it.effect("what is due to channels that are not there any more is given up after a while", () =>
         Effect.gen(function*() {
           const store = yield* DeliveryStore.DeliveryStore

@@ -149,6 +149,44 @@ describe("email", () => {
   )
 
   live(
+    "has an id of its own each time, and belongs to the first mail of its alert",
+    Effect.gen(function*() {
+      const { port, received } = yield* server()
+      const channel = yield* mail(port, { groupWait: Duration.seconds(10), groupInterval: Duration.minutes(5) })
+      const headers = Effect.map(Queue.take(received), ({ text }) => {
+        const lines = decoded(text).split("\n\n")[0]!.split(/\r?\n/)
+        const of = (name: string) => lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2)
+        return { id: of("Message-ID"), reply: of("In-Reply-To"), references: of("References") }
+      })
+      const first = `<${down.id}@example.org>`
+      const reminder = (hour: number) =>
+        Alert.again(down, "reminder", DateTime.makeUnsafe(`2026-11-24T0${hour}:00:00Z`))
+      const ids: Array<string | undefined> = []
+      for (const alert of [reminder(1), reminder(2)]) {
+        yield* channel.send(alert)
+        const { id, references, reply } = yield* headers
+        ids.push(id)
+        assert.deepStrictEqual([reply, references], [first, first])
+      }
+      const other = alertWith({ id: "01936b0e-0000-7000-8000-000000000003" })
+      const raised = (...alerts: ReadonlyArray<Alert.Alert>) =>
+        alerts.map((alert) => new AlertRaised({ alert, channels: [], occurredAt: alert.occurredAt }))
+      const again = [raised(down, other), raised(reminder(1), other), raised(reminder(2), other)]
+      for (const told of again) {
+        yield* channel.grouping!.send(told)
+        const { id, references } = yield* headers
+        ids.push(id)
+        assert.strictEqual(references, `${first} <${other.id}@example.org>`)
+      }
+      assert.strictEqual(new Set([first, ...ids]).size, 6)
+      // A second copy is known by its id.
+      yield* channel.send(reminder(1))
+      yield* channel.grouping!.send(again[1]!)
+      assert.deepStrictEqual([(yield* headers).id, (yield* headers).id], [ids[0], ids[3]])
+    })
+  )
+
+  live(
     "is sent by TLS at once, and a test says what the server said",
     Effect.gen(function*() {
       const { port, received } = yield* server({ secure: true })

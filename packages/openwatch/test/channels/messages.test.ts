@@ -39,7 +39,26 @@ const ended = (alert: Alert.Alert, how: AlertEnded["how"], why: string) =>
 
 const headlines = (...told: ReadonlyArray<Message.Told>) => Message.make(told).sections.map(({ headline }) => headline)
 
+const again = ({ alert }: Message.Told, why: Alert.Again = "reminder") =>
+  raised(Alert.again(alert, why, DateTime.makeUnsafe("2026-11-24T02:00:00Z")))
+
 describe("a message", () => {
+  it("of what is still open says so, apart from what is new", () => {
+    assert.deepStrictEqual(headlines(again(down("a"))), ["Still open: a is unreachable: timed out"])
+    assert.deepStrictEqual(
+      headlines(down("a"), again(down("b")), again(down("c")), down("d"), again(down("e"), "maintenance")),
+      [
+        "2 hosts are unreachable: a, d",
+        "Still open: 2 hosts are unreachable: b, c",
+        "Still open after maintenance: e is unreachable: timed out"
+      ]
+    )
+    assert.strictEqual(
+      Message.make([again(down("b")), again(down("c"))]).subject,
+      "Still open: 2 hosts are unreachable"
+    )
+  })
+
   it("of one alert says what the alert says", () => {
     assert.deepStrictEqual(headlines(down("web")), ["web is unreachable: timed out"])
     assert.strictEqual(Message.make([down("web")]).subject, "web is unreachable: timed out")
