@@ -14,6 +14,7 @@ import { execFile } from "node:child_process"
 import * as Dns from "node:dns"
 import { readFileSync } from "node:fs"
 import * as Net from "node:net"
+import { localFaultCodes } from "./LocalFaults.ts"
 
 /** The name has no address, or asking for it took too long while others were found. */
 export class NameNotResolved extends Data.TaggedError("NameNotResolved")<{
@@ -141,7 +142,9 @@ export const layer: Layer.Layer<NameResolver> = Layer.effect(
           })
         ),
         Effect.catch(Effect.fnUntraced(function*({ code }) {
-          if (yield* doOthersResolve(name)) return yield* Effect.fail(new NameNotResolved({ code }))
+          if (!localFaultCodes.has(code) && (yield* doOthersResolve(name))) {
+            return yield* Effect.fail(new NameNotResolved({ code }))
+          }
           return known.get(name) ?? (yield* Effect.fail(new ResolverFault({ code })))
         })),
         Effect.flatMap((addresses) =>

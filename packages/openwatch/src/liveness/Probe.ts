@@ -13,6 +13,7 @@ import { Context, Data, Duration, Effect, Layer, Match } from "effect"
 import * as Dgram from "node:dgram"
 import * as Net from "node:net"
 import { clean } from "../events/PlainText.ts"
+import { localFaultCodes } from "./LocalFaults.ts"
 import * as NameResolver from "./NameResolver.ts"
 import * as Pauses from "./Pauses.ts"
 
@@ -123,11 +124,13 @@ export class Probe extends Context.Service<Probe, {
         const pauses = yield* Pauses.make
         const timeout = Duration.fromInputUnsafe(options?.timeout ?? "5 seconds")
         return Probe.of({
-          resolve: (name) =>
-            Effect.mapError(resolve(name), ({ _tag, code }) =>
+          resolve: (name) => {
+            const resolved = Effect.mapError(resolve(name), ({ _tag, code }) =>
               new ProbeError({
                 reason: _tag === "NameNotResolved" ? new NameNotResolved({ code }) : new LocalFault({ code })
-              })),
+              }))
+            return voidWhenPaused(resolved, pauses)
+          },
           probe: (target) => voidWhenPaused(probeAll(target, timeout), pauses)
         })
       })
@@ -135,11 +138,11 @@ export class Probe extends Context.Service<Probe, {
 }
 
 /** What fails while this process was paused did not have its time. */
-const voidWhenPaused = <A>(probe: Effect.Effect<A, ProbeError>, pauses: Pauses.Pauses) =>
+const voidWhenPaused = <A>(look: Effect.Effect<A, ProbeError>, pauses: Pauses.Pauses) =>
   Effect.flatMap(
     pauses.now,
     (began) =>
-      Effect.catch(probe, (error) =>
+      Effect.catch(look, (error) =>
         Effect.flatMap(pauses.since(began), (isVoid) =>
           Effect.fail(isVoid ? new ProbeError({ reason: new LocalFault({ code: "PAUSED" }) }) : error)))
   )
@@ -157,27 +160,12 @@ const isBeginning = (said: string): boolean => "SSH-2.0-".startsWith(said) || "S
 /** What only an SSH server says: OpenSSH's `sshd`, with too many connections, or with one that it wants to calm down. */
 const refusals = /^(Exceeded MaxStartups|Not allowed at this time)\r?$/m
 
-const localCodes = new Set([
-  "EMFILE",
-  "ENFILE",
-  "ENOBUFS",
-  "ENOMEM",
-  "EADDRINUSE",
-  "EADDRNOTAVAIL",
-  "EAFNOSUPPORT",
-  "EACCES",
-  "EPERM",
-  "EAGAIN",
-  "EBUSY",
-  "ENETDOWN"
-])
-
 /** This machine has no way to such an address at all; another one of the same name may do. */
 const noWayCodes = new Set(["ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"])
 
 const reasonOf = (error: NodeJS.ErrnoException): Reason => {
   const code = error.code ?? error.message
-  if (localCodes.has(code)) return new LocalFault({ code })
+  if (localFaultCodes.has(code)) return new LocalFault({ code })
   switch (code) {
     case "ECONNREFUSED":
       return new ConnectionRefused()

@@ -110,6 +110,7 @@ describe("drift between scans", () => {
         assert.deepStrictEqual(others, [])
         assert.deepInclude(event, {
           hostId: hostIdFromName("web-01.example.org"),
+          host: { name: "web-01.example.org" },
           scanId: second.scanId,
           driftType: "major",
           priorScore: first.score,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HeartbeatPulse, type Host, hostIdFromName, LivenessLoop, Probe, SystemEventBus } from "@openwatch/openwatch"
-import { Clock, DateTime, Duration, Effect, Fiber, Layer, Schema } from "effect"
+import { Clock, DateTime, Duration, Effect, Fiber, Layer, Queue, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { capturedLogs, down, host, quiet, scripted, started, subscribed, summaries, up } from "./fixture.ts"
 
@@ -257,18 +257,24 @@ describe("watch", () => {
         monotonicTimeNanos: clock.monotonicTimeNanos,
         sleep: (duration) => clock.sleep(duration)
       }
+      const changes = yield* Queue.unbounded<ReadonlyArray<Host>>()
       const fiber = yield* started(
-        LivenessLoop.watch([host("a")]).pipe(
-          Effect.provide([SystemEventBus.layer, probe.layer]),
+        LivenessLoop.watch([host("stays"), host("comes-back")], { changes: Stream.fromQueue(changes) }).pipe(
+          Effect.provide([SystemEventBus.layer, probe.layer, quiet]),
           Effect.provideService(Clock.Clock, shifted)
         )
       )
       yield* TestClock.adjust("3 hours")
+      yield* Queue.offer(changes, [host("stays")])
+      yield* TestClock.adjust("1 second")
       setBack = 7_200_000
-      const before = probe.startedAt("a").length
+      yield* Queue.offer(changes, [host("stays"), host("comes-back")])
+      const before = ["stays", "comes-back"].map((name) => probe.startedAt(name).length)
       yield* TestClock.adjust("1 hour")
       yield* Fiber.interrupt(fiber)
-      assert.isAtLeast(probe.startedAt("a").length - before, 10)
+      for (const [n, name] of ["stays", "comes-back"].entries()) {
+        assert.isAtLeast(probe.startedAt(name).length - before[n]!, 10, name)
+      }
     }))
 
   it.effect("the log says why a host is unreachable", () =>

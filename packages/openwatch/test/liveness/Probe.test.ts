@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Probe } from "@openwatch/openwatch"
-import { Deferred, Effect, Fiber, type Scope } from "effect"
+import { Clock, Deferred, Effect, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
@@ -257,6 +257,31 @@ describe("a host is not reachable when", () => {
       yield* Deferred.await(server.closed)
     }))
 })
+
+// @spec system-liveness-loop
+// @ac AC-10
+it.effect("[system-liveness-loop/AC-10] a name that is not found is void where the process was paused meanwhile", () =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    let paused = 0n
+    const jumping: Clock.Clock = {
+      currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+      currentTimeMillis: clock.currentTimeMillis,
+      currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+      currentTimeNanos: clock.currentTimeNanos,
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + paused,
+      monotonicTimeNanos: Effect.sync(() => clock.monotonicTimeNanosUnsafe() + paused),
+      sleep: (duration) => clock.sleep(duration)
+    }
+    const looking = Effect.flatMap(Probe.Probe, ({ resolve }) => Effect.flip(resolve("no..such.host"))).pipe(
+      Effect.provide(Probe.Probe.layerTcp()),
+      Effect.provideService(Clock.Clock, jumping)
+    )
+    assert.strictEqual((yield* looking).reason._tag, "NameNotResolved")
+    const fiber = yield* Effect.forkChild(looking, { startImmediately: true })
+    paused = 16_000_000_000n
+    assert.deepStrictEqual((yield* Fiber.join(fiber)).reason, new Probe.LocalFault({ code: "PAUSED" }))
+  }))
 
 describe("a reason", () => {
   it.each([

@@ -43,14 +43,25 @@ const run = (command: string, ...args: ReadonlyArray<string>) =>
 
 const folder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped())
 
-/** The same, in namespaces with a loopback and the tests' name server. */
-const checkNames = (...names: ReadonlyArray<string>) =>
+const numbered = (what: string, count: number) => Array.from({ length: count }, (_, n) => `${what}-${n}`)
+
+/** The same, in namespaces with a loopback and the tests' name server, and with so many file descriptors. */
+const checkNames = (names: ReadonlyArray<string>, descriptors = 1_024) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const path = yield* folder
     yield* fs.writeFileString(`${path}/resolv.conf`, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
     const script = "ip link set lo up && mount --bind \"$0\"/resolv.conf /etc/resolv.conf && exec \"$@\""
-    const command = [process.execPath, "-C", "@openwatch/source", inNamespace, Command.bin, path, ...names]
+    const command = [
+      process.execPath,
+      "-C",
+      "@openwatch/source",
+      inNamespace,
+      Command.bin,
+      path,
+      String(descriptors),
+      ...names
+    ]
     return yield* run("unshare", "-n", "-m", "sh", "-c", script, path, ...command)
   })
 
@@ -88,8 +99,8 @@ describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", ()
     "[system-liveness-loop/AC-25] slow names take nothing from others, and one that is not found is its host's matter",
     () =>
       Effect.gen(function*() {
-        const numbered = (what: string, count: number) => Array.from({ length: count }, (_, n) => `${what}-${n}`)
-        const { pulses } = yield* checkNames(...numbered("slow", 8), ...numbered("web", 10), "none-1", "refused-1")
+        const names = [...numbered("slow", 8), ...numbered("web", 10), "none-1", "refused-1"]
+        const { pulses } = yield* checkNames(names)
         const of = (what: string) => pulses.filter(({ host }) => host.name.startsWith(what))
         assert.isTrue(of("web").every(({ reachable }) => reachable))
         assert.strictEqual(of("web").length, 10)
@@ -110,9 +121,23 @@ describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", ()
     "[system-liveness-loop/AC-10] while no name can be resolved, it is this machine's matter",
     () =>
       Effect.gen(function*() {
-        const { pulses, stderr } = yield* checkNames("refused-1", "refused-2")
+        const { pulses, stderr } = yield* checkNames(["refused-1", "refused-2"])
         assert.deepStrictEqual(pulses, [])
         assert.include(stderr, "this machine could not probe it (EAI_AGAIN)")
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    90_000
+  )
+
+  // @spec system-liveness-loop
+  // @ac AC-10
+  it.live(
+    "[system-liveness-loop/AC-10] names that are not resolved for want of descriptors are not, though others were",
+    () =>
+      Effect.gen(function*() {
+        const { pulses, stderr } = yield* checkNames(numbered("web", 200), 48)
+        assert.deepStrictEqual(pulses.filter(({ reachable }) => !reachable), [])
+        assert.isAbove(pulses.length, 0)
+        assert.include(stderr, "this machine could not probe it (EMFILE)")
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     90_000
   )
