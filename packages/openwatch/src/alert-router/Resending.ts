@@ -13,12 +13,17 @@ export interface Resent {
   readonly alertId: string
   /** Those that it is sent to; `undefined` where there is no such alert. */
   readonly channels: ReadonlyArray<string> | undefined
+  /** Whether all that is sent is that it is over. */
+  readonly isEnding: boolean
+  /** Why something that was given up is not sent again, such as `is over`. */
+  readonly refusal: string | undefined
 }
 
 const keyOf = ({ _tag, alert }: Told): string => `${_tag} ${alert.id}`
 
 /**
- * Has what was given up of alerts, and of their ends, sent again: by all channels that have given it up, or by one.
+ * Has what was given up of alerts, and of their ends, sent again: by all channels that have given it up, or by one. What is not
+ * true any more is not sent (see `DeliveryStore.reopen`).
  * `inTransaction` is one of the database; each alert is one.
  */
 export const resend = Effect.fnUntraced(function*<E>(
@@ -34,12 +39,17 @@ export const resend = Effect.fnUntraced(function*<E>(
   const resent: Array<Resent> = []
   for (const alertId of alertIds) {
     const reopened = store.reopen(alertId, options.channel)
-    const told = yield* options.inTransaction(Effect.tap(reopened, (told) => outbox.publishAll(told ?? [])))
-    all.push(...(told ?? []))
-    const channels = told === undefined
-      ? undefined
-      : Array.from(new Set(told.flatMap(({ channels }) => channels))).toSorted()
-    resent.push({ alertId, channels })
+    const result = yield* options.inTransaction(
+      Effect.tap(reopened, (reopened) => outbox.publishAll(reopened?.told ?? []))
+    )
+    const told = result?.told ?? []
+    all.push(...told)
+    resent.push({
+      alertId,
+      channels: result && Array.from(new Set(told.flatMap(({ channels }) => channels))).toSorted(),
+      isEnding: told.every(({ _tag }) => _tag === "AlertEnded"),
+      refusal: result?.refusal
+    })
   }
   // What is published anew takes the place of the dead letters, of which a channel that was away has none.
   for (const channel of new Set(all.flatMap(({ channels }) => channels))) {

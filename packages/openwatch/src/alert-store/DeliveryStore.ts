@@ -34,11 +34,19 @@ export interface Attempted {
   readonly lastError?: string | undefined
 }
 
+/** What is due again of an alert. */
+export interface Reopened {
+  /** Each with its channels. */
+  readonly told: ReadonlyArray<Told>
+  /** Why something else that was given up is not, such as `is over`. */
+  readonly refusal: string | undefined
+}
+
 /** Keeps deliveries. Once an operation has succeeded, what it stored survives the process and the machine's power. */
 export class DeliveryStore extends Context.Service<DeliveryStore, {
   /**
    * What is known of a delivery; `undefined` where the channel is not to have it. One that was given up and is wanted again
-   * (`isRequeued`) is due from now on.
+   * (`isRequeued`) is due from now on, unless it is not true any more: see `reopen`.
    */
   readonly due: (
     told: Told,
@@ -71,11 +79,9 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
   /** The ids of the alerts of which a channel has given something up, in the order in which they were raised. */
   readonly givenUp: (channel: string) => Effect.Effect<ReadonlyArray<string>, AlertStoreError>
   /**
-   * Makes what was given up of an alert, and of its end, due again from now on: for all channels, or for one. Returns what is
-   * due, each with its channels, or `undefined` where no alert has this id. The last 12 characters of the id will do.
+   * Makes what was given up of an alert, and of its end, due again from now on: for all channels, or for one. What is not true any
+   * more stays given up: it would open an incident of a problem that is over, or close that of one that is not. Returns `undefined`
+   * where no alert has this id. The last 12 characters of the id will do.
    */
-  readonly reopen: (
-    alertId: string,
-    channel?: string
-  ) => Effect.Effect<ReadonlyArray<Told> | undefined, AlertStoreError>
+  readonly reopen: (alertId: string, channel?: string) => Effect.Effect<Reopened | undefined, AlertStoreError>
 }>()("@openwatch/openwatch/alert-store/DeliveryStore") {}

@@ -26,6 +26,8 @@ export interface AlertRow {
   readonly severity: Severity
   readonly host_id: HostId
   readonly dedup_key: string
+  /** The third part of the key. */
+  readonly rule: string
   readonly title: string
   readonly details: string
   readonly tags: string
@@ -298,7 +300,9 @@ const make = Effect.gen(function*() {
     const open = sql.literal(isOpenInSql)
     if (why === "silence") return sql`${open} AND state = 'silenced' AND silenced_until <= ${now}`
     if (why === "reminder") {
-      return sql`${open} AND state = 'active' AND told_at <= ${toldUntil} AND EXISTS (SELECT 1 FROM deliveries
+      // The distance counts: told at a time that is still to come, it was told before the clock was set back.
+      const toldFrom = now + (now - toldUntil)
+      return sql`${open} AND state = 'active' AND (told_at <= ${toldUntil} OR told_at >= ${toldFrom}) AND EXISTS (SELECT 1 FROM deliveries
         WHERE deliveries.alert_seq = alerts.seq AND deliveries.ending = 0 AND deliveries.state = 'delivered')`
     }
     return sql`state IN ('active', 'acknowledged')

@@ -14,6 +14,7 @@ import {
   type DeliveryRow,
   type Integer,
   isNamed,
+  isOpenInSql,
   knows,
   lockOfRows,
   toStoreError
@@ -54,6 +55,18 @@ const make = Effect.gen(function*() {
     sql`alert_seq = (SELECT seq FROM alerts WHERE id = ${told.alert.id}) AND channel = ${channel}
       AND ending = ${isEnding(told)}`
 
+  /** Why what was given up of an alert, or of its end, may not be sent any more: it is not true now. */
+  const refusalOf = Effect.fnUntraced(function*(alert: AlertRow, ending: number) {
+    const tellsOfEnd = ending === 1 || alert.severity === "info"
+    if (!tellsOfEnd) return isOpen(alert.state) ? undefined : "is over"
+    const isOfProblem = alert.type.startsWith("host_")
+      ? sql`type = 'host_unreachable'`
+      : sql`type IN ('drift_major', 'drift_minor') AND rule = ${alert.rule}`
+    const [later] = yield* sql`SELECT seq FROM alerts WHERE host_id = ${alert.host_id} AND ${isOfProblem}
+      AND seq > ${alert.seq} AND ${sql.literal(isOpenInSql)} LIMIT 1`
+    return later === undefined ? undefined : "is of a problem that is open again"
+  })
+
   const due = Effect.fnUntraced(
     function*(
       told: Told,
@@ -76,8 +89,12 @@ const make = Effect.gen(function*() {
         } ON CONFLICT DO NOTHING`
       }
       if (isRequeued) {
-        yield* sql`UPDATE deliveries SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}
-          WHERE ${isOf(told, channel)} AND state = 'given_up'`
+        const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE id = ${told.alert.id}`
+        const refusal = alert === undefined ? undefined : yield* refusalOf(alert, isEnding(told))
+        const change = refusal === undefined
+          ? { state: "pending", due_since: yield* Clock.currentTimeMillis }
+          : { last_error: `the alert ${refusal}, so this is not sent again` }
+        yield* sql`UPDATE deliveries SET ${sql.update(change)} WHERE ${isOf(told, channel)} AND state = 'given_up'`
       }
       const [row] = yield* sql<Pick<DeliveryRow, "state" | "last_error"> & { readonly due_since: Integer | null }>`
         SELECT state, due_since, last_error FROM deliveries WHERE ${isOf(told, channel)}`
@@ -90,18 +107,33 @@ const make = Effect.gen(function*() {
   const reopen = Effect.fnUntraced(function*(alertId: string, channel: string | undefined) {
     const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isNamed(sql, [alertId.toLowerCase()])}`
     if (alert === undefined) return undefined
-    const rows = yield* sql<ToldRow & { readonly channel: string }>`UPDATE deliveries
-      SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}, gathered_at = NULL
-      WHERE alert_seq = ${alert.seq} AND state = 'given_up' AND ${
-      channel === undefined ? sql`1 = 1` : sql`channel = ${channel}`
-    } RETURNING channel, event, again, again_at`
+    const isMeant = sql.and([
+      sql`alert_seq = ${alert.seq}`,
+      sql`state = 'given_up'`,
+      ...(channel === undefined ? [] : [sql`channel = ${channel}`])
+    ])
+    const rows: Array<ToldRow & { readonly channel: string }> = []
+    let refusal: string | undefined
+    for (const { ending } of yield* sql<{ ending: Integer }>`SELECT DISTINCT ending FROM deliveries WHERE ${isMeant}`) {
+      const refused = yield* refusalOf(alert, Number(ending))
+      refusal ??= refused
+      if (refused !== undefined) continue
+      rows.push(
+        ...yield* sql<ToldRow & { readonly channel: string }>`UPDATE deliveries
+          SET state = 'pending', due_since = ${yield* Clock.currentTimeMillis}, gathered_at = NULL
+          WHERE ${isMeant} AND ending = ${ending} RETURNING channel, event, again, again_at`
+      )
+    }
     // The alert as it was raised first, then as it was sent again, then its end.
     const order = ({ again_at, event }: ToldRow) => event === null ? Number(again_at ?? 0) : Infinity
     const told = Map.groupBy(rows.toSorted((a, b) => order(a) - order(b)), order)
-    return Array.from(
-      told.values(),
-      (rows) => toldOf({ ...alert, ...rows[0]! }, rows.map(({ channel }) => channel).toSorted())
-    )
+    return {
+      told: Array.from(
+        told.values(),
+        (rows) => toldOf({ ...alert, ...rows[0]! }, rows.map(({ channel }) => channel).toSorted())
+      ),
+      refusal
+    }
   })
 
   const hold = Effect.fnUntraced(function*(told: Told, channel: string, isInMaintenance: boolean) {

@@ -50,14 +50,20 @@ const resendAll = Effect.fnUntraced(function*(given: ReadonlyArray<string>, chan
         : `the channel ${JSON.stringify(channel)} has given up nothing`
     )
   }
-  for (
-    const { alertId, channels } of yield* resend<SqlError.SqlError>(ids, { inTransaction: inTransaction(sql), channel })
-  ) {
+  const resent = yield* resend<SqlError.SqlError>(ids, { inTransaction: inTransaction(sql), channel })
+  for (const { alertId, channels, isEnding, refusal } of resent) {
     if (channels === undefined) problems.push(`there is no alert ${alertId}`)
-    else if (channels.length === 0) {
+    else if (channels.length === 0 && refusal !== undefined) {
+      const refused = `alert ${alertId} ${refusal}: it is not sent again`
+      // Who asks for all that can be sent has got that.
+      if (given.length === 0) yield* Console.log(refused)
+      else problems.push(refused)
+    } else if (channels.length === 0) {
       const who = channel === undefined ? "no channel" : `the channel ${JSON.stringify(channel)}`
       problems.push(`${who} has ${channel === undefined ? "" : "not "}given up alert ${alertId}`)
-    } else yield* Console.log(`alert ${alertId} is sent again to ${channels.join(", ")}`)
+    } else {
+      yield* Console.log(`${isEnding ? "the end of " : ""}alert ${alertId} is sent again to ${channels.join(", ")}`)
+    }
   }
   if (problems.length > 0) yield* new NotResent({ problems })
 })
@@ -82,7 +88,8 @@ export const alertsResend = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Have sent again what channels have given up of an alert, once what they failed of is mended. `openwatch run` sends it."
+    "Have sent again what channels have given up of an alert, once what they failed of is mended. `openwatch run` sends it. " +
+      "An alert that is over is not sent any more, but its end is."
   ),
   Command.withShortDescription("Send again what channels have given up"),
   Command.withExamples([

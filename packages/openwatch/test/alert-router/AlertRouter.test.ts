@@ -1018,12 +1018,52 @@ describe("AlertRouter", () => {
         assert.deepStrictEqual(yield* resent(id, "other"), [])
         assert.deepStrictEqual(yield* resent(id), ["ops"])
         yield* publish()
-        assert.deepStrictEqual([...sent, ...endings.map(({ alert }) => alert)].map((alert) => alert.id), [id, id])
-        assert.deepStrictEqual(yield* deadLetters, [])
+        // That the alert is over is news; the alert is none any more.
+        assert.deepStrictEqual([sent, endings.map(({ alert }) => alert.id)], [[], [id]])
+        assert.deepStrictEqual((yield* deadLetters).map(({ event }) => event?._tag), ["AlertRaised"])
         assert.strictEqual(other.sent.length, 1)
         assert.deepStrictEqual(yield* resent(id), [])
         assert.isUndefined(yield* resent("01936b0e-0000-7000-8000-ffffffffffff"))
       }).pipe(running(router([broken, other.channel])))
+    })
+
+    // @spec system-alert-router
+    // @ac AC-42
+    it.effect("[system-alert-router/AC-42] what is not true any more is not sent again, whoever asks for it", () => {
+      const { broken, endings, sent, state } = mendable()
+      const ask = (alertId: string) =>
+        Effect.map(resend([alertId], { inTransaction: Function.identity }), ([{ channels, refusal } = {}]) => [
+          channels,
+          refusal
+        ])
+      return Effect.gen(function*() {
+        yield* publish(pulse(web, false))
+        yield* publish(pulse(web, true))
+        const [up, down] = (yield* list).map(({ alert }) => alert.id)
+        state.isMended = true
+        assert.deepStrictEqual(yield* ask(down!), [[], "is over"])
+        const outbox = yield* AlertOutbox
+        assert.strictEqual(yield* outbox.requeue((yield* deadLetters).slice(0, 1)), 1)
+        yield* TestClock.adjust("1 second")
+        yield* publish(pulse(web, false))
+        assert.deepStrictEqual(typesOf(sent.splice(0)), ["host_unreachable"])
+        assert.deepStrictEqual(yield* ask(up!), [[], "is of a problem that is open again"])
+        const letters = yield* deadLetters
+        assert.strictEqual(yield* outbox.requeue(letters), 2)
+        yield* publish()
+        assert.deepStrictEqual([sent, endings], [[], []])
+        assert.sameMembers(
+          (yield* list).slice(1).map(({ deliveries: [delivery] }) => delivery?.lastError),
+          [
+            "the alert is of a problem that is open again, so this is not sent again",
+            "the alert is over, so this is not sent again"
+          ]
+        )
+        yield* TestClock.adjust("1 second")
+        yield* publish(pulse(web, true))
+        assert.deepStrictEqual(typesOf(sent.splice(0)), ["host_recovered"])
+        assert.deepStrictEqual(yield* ask(up!), [["ops"], undefined])
+      }).pipe(running(router([broken])))
     })
 
     it.effect("is a dead letter also where the process died before it was marked as one", () => {

@@ -99,7 +99,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             { channel: "ops", state: "delivered", attempts: 1, lastError: undefined },
             { channel: "ops", state: "given_up", attempts: 1, lastError: "no", isEnding: true }
           ])
-          assert.deepStrictEqual(yield* store.reopen(down.alert.id), [end])
+          assert.deepStrictEqual(yield* store.reopen(down.alert.id), { told: [end], refusal: undefined })
         }).pipe(withStores))
 
       it.effect("what was given up is due again from now on, by the whole id or its end; what was delivered is not", () =>
@@ -119,11 +119,12 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
 
           assert.deepStrictEqual(yield* store.givenUp("b"), [down.alert.id])
           assert.deepStrictEqual(yield* store.givenUp("d"), [])
-          assert.deepStrictEqual(yield* store.reopen(down.alert.id, "d"), [])
-          const [reopened, ...others] = (yield* store.reopen(down.alert.id.slice(-12)))!
+          const nothing = { told: [], refusal: undefined }
+          assert.deepStrictEqual(yield* store.reopen(down.alert.id, "d"), nothing)
+          const [reopened, ...others] = (yield* store.reopen(down.alert.id.slice(-12)))!.told
           assert.deepStrictEqual([reopened?._tag, reopened?.channels, others], ["AlertRaised", ["b", "c"], []])
           assert.deepStrictEqual(yield* states, ["pending", "pending", "pending", "delivered"])
-          assert.deepStrictEqual(yield* store.reopen(down.alert.id), [])
+          assert.deepStrictEqual(yield* store.reopen(down.alert.id), nothing)
           assert.isUndefined(yield* store.reopen("01936b0e-0000-7000-8000-ffffffffffff"))
           // No wildcards.
           assert.isUndefined(yield* store.reopen("%".repeat(12)))
@@ -167,10 +168,13 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* store.gather(new AlertRaised({ ...told!, occurredAt: down.occurredAt }), "mail")
           assert.deepStrictEqual((yield* store.gathered("mail")).map(({ told }) => told.alert), [alert])
           yield* store.recordAttempt([down], "mail", { state: "given_up", lastError: "no" })
-          assert.deepStrictEqual((yield* store.reopen(alert.id))?.map(({ alert, channels }) => [alert, channels]), [
-            [down.alert, ["ops"]],
-            [alert, ["mail"]]
-          ])
+          assert.deepStrictEqual(
+            (yield* store.reopen(alert.id))?.told.map(({ alert, channels }) => [alert, channels]),
+            [
+              [down.alert, ["ops"]],
+              [alert, ["mail"]]
+            ]
+          )
         }).pipe(withStores))
 
       it.effect("what is due to channels that are not there any more is given up after a while", () =>

@@ -582,6 +582,16 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* retell({ remindAfter: Duration.zero })
           assert.deepStrictEqual(sent.splice(0), ["host_unreachable after reminder"])
           const { alert } = (yield* stored).find(({ alert }) => alert.hostId === web)!
+          // It was told before the clock was set back by a day.
+          const sql = yield* SqlClient.SqlClient
+          const tomorrow = DateTime.toEpochMillis(DateTime.add(yield* DateTime.now, { days: 1 }))
+          yield* sql`UPDATE alerts SET told_at = ${tomorrow} WHERE id = ${alert.id}`
+          yield* retell({ remindAfter: Duration.days(2) })
+          assert.deepStrictEqual(sent, [])
+          yield* retell({ remindAfter: Duration.hours(1) })
+          assert.deepStrictEqual(sent.splice(0), ["host_unreachable after reminder"])
+          yield* retell({ remindAfter: Duration.hours(1) })
+          assert.deepStrictEqual(sent, [])
           yield* perform("ack", alert.id)
           yield* retell({ remindAfter: Duration.zero })
           assert.deepStrictEqual(sent, [])
