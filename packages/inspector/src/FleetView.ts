@@ -14,6 +14,7 @@ import type {
   HostNotFound,
   HostPast,
   HostState,
+  Maintenance,
   OpenAlert,
   Score
 } from "./InspectorApi.ts"
@@ -27,6 +28,8 @@ export class FleetView extends Context.Service<FleetView, {
   readonly hosts: Effect.Effect<ReadonlyArray<typeof HostState.Type>>
   /** The open alerts, the most severe first, and the newest among equals: the page shows them in this order. */
   readonly openAlerts: Effect.Effect<ReadonlyArray<typeof OpenAlert.Type>>
+  /** The maintenance that goes on, and what is planned next, in the order in which it is shown. Without it there is none. */
+  readonly maintenance?: Effect.Effect<ReadonlyArray<typeof Maintenance.Type>>
   /** The scores of the scans of a host, oldest first. Empty for a host that was never scanned. */
   readonly scores: (hostId: string) => Effect.Effect<ReadonlyArray<typeof Score.Type>, HostNotFound>
   /** The past of a host, where any is kept. Without it the page shows none. */

@@ -292,6 +292,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       handlers.handleAll({
         hosts: () => fleet === undefined ? Effect.succeed([]) : fleet.hosts,
         alerts: () => fleet === undefined ? Effect.succeed([]) : fleet.openAlerts,
+        maintenance: () => fleet?.maintenance ?? Effect.succeed([]),
         changeAlerts: ({ payload }) =>
           fleet?.changeAlerts === undefined
             ? new AlertNotFound({ message: "No alerts can be changed here" })

@@ -136,6 +136,21 @@ export const OpenAlert = Schema.Struct({
   occurredAt: Time
 })
 
+/** Maintenance of some hosts, now or planned. Nobody is told of their alerts meanwhile. */
+export const Maintenance = Schema.Struct({
+  /** What it is of, in words: hosts by their names, or all that have a tag. */
+  subjects: Schema.Array(Schema.String),
+  /** Which of the watched hosts these are. */
+  hostIds: Schema.Array(Schema.String),
+  /** Whether it has begun. */
+  isOn: Schema.Boolean,
+  since: Time,
+  until: Time,
+  /** Who has begun it; `null` where the application plans it. */
+  who: Schema.NullOr(Schema.String),
+  why: Schema.String
+})
+
 /** What somebody does with alerts: with all of them, or with none. */
 export const AlertChange = Schema.Struct({
   ids: Schema.Array(Schema.String.check(Schema.isMaxLength(64))).check(Schema.isMinLength(1), Schema.isMaxLength(50)),
@@ -411,6 +426,8 @@ const fleet = HttpApiGroup.make("fleet").add(
     .annotate(OpenApi.Summary, "The watched hosts"),
   HttpApiEndpoint.get("alerts", "/api/fleet/alerts", { success: Schema.Array(OpenAlert) })
     .annotate(OpenApi.Summary, "The alerts that are open, the most severe first, and the newest among equals"),
+  HttpApiEndpoint.get("maintenance", "/api/fleet/maintenance", { success: Schema.Array(Maintenance) })
+    .annotate(OpenApi.Summary, "The maintenance of hosts that goes on, by its end, and then what is planned next"),
   HttpApiEndpoint.post("changeAlerts", "/api/fleet/alerts/change", {
     payload: AlertChange,
     success: AlertsChanged,

@@ -149,6 +149,7 @@ describe("the API", () => {
         "/bus/api/fleet/hosts",
         "/bus/api/fleet/hosts/{hostId}/past",
         "/bus/api/fleet/hosts/{hostId}/scores",
+        "/bus/api/fleet/maintenance",
         "/bus/api/outboxes",
         "/bus/api/session",
         "/bus/api/subscriptions",

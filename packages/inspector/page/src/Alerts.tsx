@@ -2,7 +2,8 @@ import { useContext, useEffect, useRef, useState } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
 import { AlertChanges, ChangeAlert } from "./ChangeAlert.tsx"
 import { count, moment } from "./format.ts"
-import type { HostState, OpenAlert } from "./Live.ts"
+import type { OpenAlert } from "./Live.ts"
+import { Maintained, maintainedUntil, type WatchedHost } from "./Maintenance.tsx"
 import { More } from "./More.tsx"
 import { addressOfHost } from "./View.ts"
 
@@ -10,7 +11,7 @@ import { addressOfHost } from "./View.ts"
 const shownAtMost = 60
 
 /** Hosts by their ids. */
-export type HostsById = ReadonlyMap<string, HostState>
+export type HostsById = ReadonlyMap<string, WatchedHost>
 
 /** What the host of an alert is called: its own words come first, as a host of another process is not listed here. */
 const nameOf = (alert: OpenAlert, hosts: HostsById): string =>
@@ -33,15 +34,24 @@ const AlertItem = (
   }
 ) => {
   const name = nameOf(alert, hosts)
+  const host = hosts.get(alert.hostId)
+  const isMaintained = host !== undefined && maintainedUntil(host) !== undefined
   return (
     <li>
       <span class={`badge severity-${alert.severity}`}>{alert.severity}</span>
-      {isOfOneHost || !hosts.has(alert.hostId)
+      {isOfOneHost || host === undefined
         ? <span class="title">{alert.title}</span>
         : <a class="title" href={addressOfHost(alert.hostId)}>{alert.title}</a>}
       <span class="of muted">
         {isOfOneHost || alert.title.includes(name) ? null : `${name}, `}
         {stateOf(alert)}
+        {isMaintained
+          ? (
+            <>
+              <Maintained host={host} />,{" "}
+            </>
+          )
+          : null}
         <Ago at={alert.occurredAt} />
       </span>
       {onAsk === undefined

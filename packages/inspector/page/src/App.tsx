@@ -7,6 +7,7 @@ import { clock, count, counted } from "./format.ts"
 import { Host } from "./Host.tsx"
 import type { Live, State, Status } from "./Live.ts"
 import { Login } from "./Login.tsx"
+import { withMaintenance } from "./Maintenance.tsx"
 import type { Place } from "./Tiles.tsx"
 import { addressOfBus, addressOfFleet, noFilter, useView, type View } from "./View.ts"
 
@@ -51,9 +52,10 @@ const Nav = ({ view }: { view: View }) => (
 export const App = ({ live }: { live: Live }) => {
   const state = useLive(live)
   const asked = useView()
-  const { alerts, bus, entries, hosts, isFleetRead, isFleetUnread, outboxes, status } = state
+  const { alerts, bus, entries, isFleetRead, isFleetUnread, maintenance, outboxes, status } = state
   const view: View = bus?.hasFleet === false ? { name: "bus" } : asked
   const kinds = bus?.kinds ?? noKinds
+  const hosts = useMemo(() => withMaintenance(state.hosts, maintenance), [state.hosts, maintenance])
   const byId = useMemo(() => new Map(hosts.map((host) => [host.id, host])), [hosts])
   const lastEvents = useMemo(() => <Events entries={entries} kinds={kinds} />, [entries, kinds])
   const main = useRef<HTMLElement>(null)
@@ -142,6 +144,7 @@ export const App = ({ live }: { live: Live }) => {
                 hosts={hosts}
                 byId={byId}
                 alerts={alerts}
+                maintenance={maintenance}
                 filter={view.filter}
                 isRead={isFleetRead}
                 isUnread={isFleetUnread}

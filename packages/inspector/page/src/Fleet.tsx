@@ -1,16 +1,18 @@
 import { useMemo } from "preact/hooks"
 import { Alerts, type HostsById } from "./Alerts.tsx"
 import { Hosts } from "./Hosts.tsx"
-import type { HostState, OpenAlert } from "./Live.ts"
+import type { Maintenance, OpenAlert } from "./Live.ts"
+import { MaintenanceList, type WatchedHost } from "./Maintenance.tsx"
 import { Summary } from "./Summary.tsx"
 import type { Place } from "./Tiles.tsx"
 import type { Filter } from "./View.ts"
 
 /** The fleet: how it is, what is wrong, and every host. */
-export const Fleet = ({ alerts, byId, filter, hosts, isRead, isUnread, place }: {
-  readonly hosts: ReadonlyArray<HostState>
+export const Fleet = ({ alerts, byId, filter, hosts, isRead, isUnread, maintenance, place }: {
+  readonly hosts: ReadonlyArray<WatchedHost>
   readonly byId: HostsById
   readonly alerts: ReadonlyArray<OpenAlert>
+  readonly maintenance: ReadonlyArray<Maintenance>
   readonly filter: Filter
   readonly isRead: boolean
   readonly isUnread: boolean
@@ -40,6 +42,7 @@ export const Fleet = ({ alerts, byId, filter, hosts, isRead, isUnread, place }: 
             <div class="wrong-and-all">
               {open}
               <Hosts hosts={hosts} alerts={alerts} filter={filter} isRead={isRead} place={place} />
+              <MaintenanceList maintenance={maintenance} />
             </div>
           </>
         )

@@ -7,13 +7,14 @@ import { useEffect, useRef } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
 import { AlertList, type HostsById } from "./Alerts.tsx"
 import { count, rate } from "./format.ts"
-import type { HostState, Live, OpenAlert } from "./Live.ts"
+import type { Live, OpenAlert } from "./Live.ts"
+import { describeMaintenance, type WatchedHost } from "./Maintenance.tsx"
 import { Past } from "./Past.tsx"
 import { Scores } from "./Scores.tsx"
 import { sign } from "./Tiles.tsx"
 
 /** How the host is now. */
-const Condition = ({ host }: { host: HostState }) => {
+const Condition = ({ host }: { host: WatchedHost }) => {
   const tags = Object.entries(host.tags ?? {})
   return (
     <section class="panel condition" aria-label="Condition">
@@ -34,6 +35,16 @@ const Condition = ({ host }: { host: HostState }) => {
         )}
         <dt>Address</dt>
         <dd>{host.endpoint}</dd>
+        {host.maintenance === undefined ? null : (
+          <>
+            <dt>Maintenance</dt>
+            {host.maintenance.map((each) => (
+              <dd key={`${each.subjects.join()} ${each.since}`}>
+                {describeMaintenance(each)}
+              </dd>
+            ))}
+          </>
+        )}
         {host.responseTimeMs === null ? null : (
           <>
             <dt>Answered in</dt>

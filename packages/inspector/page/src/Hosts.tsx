@@ -1,6 +1,7 @@
 import { useMemo } from "preact/hooks"
 import { count, counted } from "./format.ts"
-import type { HostState, OpenAlert } from "./Live.ts"
+import type { OpenAlert } from "./Live.ts"
+import { maintainedUntil, maintenanceSign, type WatchedHost } from "./Maintenance.tsx"
 import { type Place, sign, type Tile, Tiles } from "./Tiles.tsx"
 import { addressOfFleet, type Filter, isFiltered, noFilter, replaceAddress, states } from "./View.ts"
 
@@ -8,6 +9,9 @@ import { addressOfFleet, type Filter, isFiltered, noFilter, replaceAddress, stat
 export const severities = ["critical", "high", "medium", "low", "info"] as const
 
 const rankOf = ({ alerts, host }: Tile): number => {
+  // Somebody works on it: it comes after all for which nobody does yet.
+  const isMaintained = maintainedUntil(host) !== undefined
+  if (isMaintained && (host.state !== "reachable" || alerts.length > 0)) return 3 * severities.length + 2.5
   const severity = alerts[0] === undefined ? severities.length : severities.indexOf(alerts[0].severity)
   if (host.state === "unreachable") return severity - severities.length
   return 3 * severity + (host.state === "unjudged" ? 1 : host.state === "unknown" ? 2 : 3)
@@ -15,18 +19,10 @@ const rankOf = ({ alerts, host }: Tile): number => {
 
 /** The hosts with their open alerts, the worst first. */
 export const tilesOf = (
-  hosts: ReadonlyArray<HostState>,
+  hosts: ReadonlyArray<WatchedHost>,
   alerts: ReadonlyArray<OpenAlert>
 ): ReadonlyArray<Tile> => {
-  const byHost = new Map<string, Array<OpenAlert>>()
-  for (const severity of severities) {
-    for (const alert of alerts) {
-      if (alert.severity !== severity) continue
-      const others = byHost.get(alert.hostId)
-      if (others === undefined) byHost.set(alert.hostId, [alert])
-      else others.push(alert)
-    }
-  }
+  const byHost = Map.groupBy(alerts, ({ hostId }) => hostId)
   return hosts
     .map((host) => ({ host, alerts: byHost.get(host.id) ?? [] }))
     .toSorted((a, b) =>
@@ -35,14 +31,18 @@ export const tilesOf = (
     )
 }
 
-const tagsOf = ({ tags }: HostState): ReadonlyArray<string> =>
+const tagsOf = ({ tags }: WatchedHost): ReadonlyArray<string> =>
   Object.entries(tags ?? {}).map(([key, value]) => `${key}=${value}`)
 
-const isFound = (host: HostState, { state, tag, text }: Filter): boolean => {
-  if (state !== undefined && host.state !== state) return false
+const isFound = (host: WatchedHost, { state, tag, text }: Filter): boolean => {
+  const isMaintained = maintainedUntil(host) !== undefined
+  if (state === "maintenance" ? !isMaintained : state !== undefined && host.state !== state) return false
   const tags = tagsOf(host)
   if (tag !== undefined && !tags.includes(tag)) return false
-  const searched = `${host.name} ${host.endpoint} ${tags.join(" ")} ${host.reason ?? ""}`.toLowerCase()
+  const searched = `${host.name} ${host.endpoint} ${tags.join(" ")} ${host.reason ?? ""} ${
+    isMaintained ? "maintenance" : ""
+  }`
+    .toLowerCase()
   return text.toLowerCase().split(/\s+/).every((word) =>
     // "unreachable" holds "reachable", and who looks for the one does not mean the other.
     word === "" || host.state.startsWith(word) || searched.includes(word)
@@ -51,14 +51,14 @@ const isFound = (host: HostState, { state, tag, text }: Filter): boolean => {
 
 const inWords = ({ state, tag, text }: Filter): string =>
   [
-    state === undefined ? "" : `is ${state}`,
+    state === undefined ? "" : `is ${state === "maintenance" ? "in maintenance" : state}`,
     tag === undefined ? "" : `has the tag ${tag}`,
     text.trim() === ""
       ? ""
       : `has “${text.trim()}” in its name, address, tags, reason or state`
   ].filter((part) => part !== "").join(" and ")
 
-const Tags = ({ filter, hosts }: { hosts: ReadonlyArray<HostState>; filter: Filter }) => {
+const Tags = ({ filter, hosts }: { hosts: ReadonlyArray<WatchedHost>; filter: Filter }) => {
   const tags = useMemo(() => Array.from(new Set(hosts.flatMap(tagsOf))).toSorted(), [hosts])
   return tags.length === 0 ? null : (
     <label class="search">
@@ -75,9 +75,31 @@ const Tags = ({ filter, hosts }: { hosts: ReadonlyArray<HostState>; filter: Filt
   )
 }
 
+/** Narrows the hosts down to those of a state, and back. */
+const Choice = ({ filter, length, name, sign, state }: {
+  readonly state: NonNullable<Filter["state"]>
+  readonly sign: string
+  readonly name: string
+  readonly length: number
+  readonly filter: Filter
+}) => {
+  const isChosen = filter.state === state
+  return (
+    <li>
+      <a
+        class={`choice ${length === 0 ? "muted" : state}`}
+        href={addressOfFleet({ ...filter, state: isChosen ? undefined : state })}
+        aria-current={isChosen}
+      >
+        <span aria-hidden="true">{sign}</span> <b>{count(length)}</b> {name}
+      </a>
+    </li>
+  )
+}
+
 /** The hosts of the fleet, and what narrows them down. */
 export const Hosts = ({ alerts, filter, hosts, isRead, place }: {
-  readonly hosts: ReadonlyArray<HostState>
+  readonly hosts: ReadonlyArray<WatchedHost>
   readonly alerts: ReadonlyArray<OpenAlert>
   readonly filter: Filter
   readonly isRead: boolean
@@ -86,26 +108,31 @@ export const Hosts = ({ alerts, filter, hosts, isRead, place }: {
   const tiles = useMemo(() => tilesOf(hosts, alerts), [hosts, alerts])
   const found = useMemo(() => tiles.filter(({ host }) => isFound(host, filter)), [tiles, filter])
   const isNarrowed = isFiltered(filter)
+  const maintained = hosts.filter((host) => maintainedUntil(host) !== undefined).length
   return (
     <section class="panel hosts" aria-labelledby="hosts">
       <div class="bar">
         <h2 id="hosts">Hosts</h2>
         <ul class="legend">
-          {states.map((state) => {
-            const length = hosts.filter((host) => host.state === state).length
-            const isChosen = filter.state === state
-            return (
-              <li key={state}>
-                <a
-                  class={`choice ${length === 0 ? "muted" : state}`}
-                  href={addressOfFleet({ ...filter, state: isChosen ? undefined : state })}
-                  aria-current={isChosen}
-                >
-                  <span aria-hidden="true">{sign[state]}</span> <b>{count(length)}</b> {state}
-                </a>
-              </li>
-            )
-          })}
+          {states.map((state) => (
+            <Choice
+              key={state}
+              state={state}
+              sign={sign[state]}
+              name={state}
+              length={hosts.filter((host) => host.state === state).length}
+              filter={filter}
+            />
+          ))}
+          {maintained === 0 && filter.state !== "maintenance" ? null : (
+            <Choice
+              state="maintenance"
+              sign={maintenanceSign}
+              name="in maintenance"
+              length={maintained}
+              filter={filter}
+            />
+          )}
         </ul>
         <div class="filters">
           <Tags hosts={hosts} filter={filter} />

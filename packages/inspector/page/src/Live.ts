@@ -22,6 +22,7 @@ import type {
   HostPast as HostPastSchema,
   HostState as HostStateSchema,
   Lost,
+  Maintenance as MaintenanceSchema,
   OpenAlert as OpenAlertSchema,
   OutboxState,
   Score as ScoreSchema,
@@ -35,6 +36,7 @@ export type HostState = typeof HostStateSchema.Encoded
 export type AlertTransition = typeof AlertTransitionSchema.Encoded
 export type AlertAction = (typeof AlertChange.Encoded)["action"]
 export type OpenAlert = typeof OpenAlertSchema.Encoded
+export type Maintenance = typeof MaintenanceSchema.Encoded
 export type HostPast = typeof HostPastSchema.Encoded
 export type Score = typeof ScoreSchema.Encoded
 export type Outbox = typeof OutboxState.Encoded
@@ -77,6 +79,7 @@ export interface State {
   readonly entries: ReadonlyArray<Entry>
   readonly hosts: ReadonlyArray<HostState>
   readonly alerts: ReadonlyArray<OpenAlert>
+  readonly maintenance: ReadonlyArray<Maintenance>
   /** The fleet was read once, so that none is none. */
   readonly isFleetRead: boolean
   /** The server is there, and cannot read the fleet: what is known of it is out of date. */
@@ -162,6 +165,7 @@ export class Live {
     entries: [],
     hosts: [],
     alerts: [],
+    maintenance: [],
     isFleetRead: false,
     isFleetUnread: false,
     outboxes: [],
@@ -351,6 +355,7 @@ export class Live {
       entries: [],
       hosts: [],
       alerts: [],
+      maintenance: [],
       isFleetRead: false,
       isFleetUnread: false,
       outboxes: [],
@@ -416,14 +421,16 @@ export class Live {
     this.fleetReadAt = Date.now()
     const { session } = this
     try {
-      const [hosts, alerts] = await Promise.all([
+      const [hosts, alerts, maintenance] = await Promise.all([
         getChanged<ReadonlyArray<HostState>>("api/fleet/hosts", this.known),
-        getChanged<ReadonlyArray<OpenAlert>>("api/fleet/alerts", this.known)
+        getChanged<ReadonlyArray<OpenAlert>>("api/fleet/alerts", this.known),
+        getChanged<ReadonlyArray<Maintenance>>("api/fleet/maintenance", this.known)
       ])
       if (session !== this.session) return
       const { state } = this
-      if (state.hosts !== hosts || state.alerts !== alerts || !state.isFleetRead || state.isFleetUnread) {
-        this.set({ hosts, alerts, isFleetRead: true, isFleetUnread: false })
+      const isChanged = state.hosts !== hosts || state.alerts !== alerts || state.maintenance !== maintenance
+      if (isChanged || !state.isFleetRead || state.isFleetUnread) {
+        this.set({ hosts, alerts, maintenance, isFleetRead: true, isFleetUnread: false })
       }
     } catch (error) {
       this.fleetIsStale = true

@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import { count, counted } from "./format.ts"
 import { severities } from "./Hosts.tsx"
-import type { HostState, OpenAlert } from "./Live.ts"
+import type { OpenAlert } from "./Live.ts"
+import { maintainedUntil, type WatchedHost } from "./Maintenance.tsx"
 
 /** Says what is new since the last look: who does not see the page hears of an alert. */
 const useNews = (alerts: ReadonlyArray<OpenAlert>, isRead: boolean): string => {
@@ -25,10 +26,12 @@ const useNews = (alerts: ReadonlyArray<OpenAlert>, isRead: boolean): string => {
 
 /** How the fleet is, at a glance. */
 export const Summary = (
-  { alerts, hosts, isRead }: { hosts: ReadonlyArray<HostState>; alerts: ReadonlyArray<OpenAlert>; isRead: boolean }
+  { alerts, hosts, isRead }: { hosts: ReadonlyArray<WatchedHost>; alerts: ReadonlyArray<OpenAlert>; isRead: boolean }
 ) => {
   const news = useNews(alerts, isRead)
   const down = hosts.filter(({ state }) => state === "unreachable").length
+  const maintained = hosts.filter((host) => maintainedUntil(host) !== undefined)
+  const maintainedDown = maintained.filter(({ state }) => state === "unreachable").length
   const unknown = hosts.filter(({ state }) => state === "unknown").length
   const unjudged = hosts.filter(({ state }) => state === "unjudged").length
   return (
@@ -39,6 +42,11 @@ export const Summary = (
         </p>
         <p class="muted">
           {isRead ? `of ${counted(hosts.length, "host")}` : "Reading the hosts…"}
+          {maintained.length === 0
+            ? ""
+            : `; ${count(maintained.length)} in maintenance${
+              maintainedDown === 0 ? "" : `, of which ${count(maintainedDown)} down`
+            }`}
           {unjudged === 0 ? "" : `; ${count(unjudged)} could not be judged`}
           {unknown === 0 ? "" : `; ${count(unknown)} not known yet`}
         </p>

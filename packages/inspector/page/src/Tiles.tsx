@@ -7,14 +7,15 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
 import { Badge } from "./Badge.tsx"
 import { rate } from "./format.ts"
-import type { HostState, OpenAlert } from "./Live.ts"
+import type { OpenAlert } from "./Live.ts"
+import { describeMaintenance, Maintained, maintainedUntil, maintenanceSign, type WatchedHost } from "./Maintenance.tsx"
 import { addressOfHost } from "./View.ts"
 
 export const sign = { unreachable: "▲", unjudged: "◇", unknown: "?", reachable: "●" } as const
 
 /** A host with its open alerts, the most severe first. */
 export interface Tile {
-  readonly host: HostState
+  readonly host: WatchedHost
   readonly alerts: ReadonlyArray<OpenAlert>
 }
 
@@ -28,8 +29,17 @@ export interface Place {
 const spare = 3
 
 /** The sign and the colour say that a host is down, so there is room for why. */
-const Detail = ({ host: { reason, score, since, state } }: { host: HostState }) =>
-  state === "reachable"
+const Detail = ({ host }: { host: WatchedHost }) => {
+  const { reason, score, since, state } = host
+  if (maintainedUntil(host) !== undefined) {
+    return (
+      <>
+        <span class="said">{state},{" "}</span>
+        <Maintained host={host} />
+      </>
+    )
+  }
+  return state === "reachable"
     ? (
       <>
         {score === null ? "reachable" : (
@@ -54,6 +64,14 @@ const Detail = ({ host: { reason, score, since, state } }: { host: HostState }) 
         )}
       </>
     )
+}
+
+/** All that a tile has too little room for. */
+const titleOf = ({ maintenance = [], name, reason, state }: WatchedHost): string =>
+  [
+    `${name}: ${state}${reason === null ? "" : `, ${reason}`}`,
+    ...maintenance.map((each) => `${each.isOn ? "In maintenance" : "Maintenance"} ${describeMaintenance(each)}`)
+  ].join("\n")
 
 /** The geometry of the tiles, as the style sheet made it. */
 interface Shape {
@@ -177,10 +195,10 @@ export const Tiles = ({ place, tiles }: { tiles: ReadonlyArray<Tile>; place: Pla
       aria-setsize={tiles.length}
     >
       <a
-        class={`tile ${host.state}`}
+        class={`tile ${host.state}${maintainedUntil(host) === undefined ? "" : " maintained"}`}
         href={addressOfHost(host.id)}
         tabIndex={index === reached ? 0 : -1}
-        title={`${host.name}: ${host.state}${host.reason === null ? "" : `, ${host.reason}`}`}
+        title={titleOf(host)}
         onFocus={() => {
           place.hostId = host.id
           setReachedId(host.id)
@@ -190,7 +208,11 @@ export const Tiles = ({ place, tiles }: { tiles: ReadonlyArray<Tile>; place: Pla
         }}
       >
         <span class="name">
-          <span aria-hidden="true">{sign[host.state]}</span> {host.name}
+          <span aria-hidden="true">
+            {sign[host.state]}
+            {maintainedUntil(host) === undefined ? "" : maintenanceSign}
+          </span>{" "}
+          {host.name}
         </span>
         <span class="of">
           <Detail host={host} />

@@ -6,14 +6,16 @@
  * - `#/bus` is the bus.
  */
 import { useEffect, useState } from "preact/hooks"
-import type { HostState } from "./Live.ts"
 
 /** The states of a host, the worst first. */
 export const states = ["unreachable", "unjudged", "unknown", "reachable"] as const
 
+/** What hosts are found by: a state, or that they are in maintenance. */
+const conditions = [...states, "maintenance"] as const
+
 /** Which hosts are looked for. */
 export interface Filter {
-  readonly state: HostState["state"] | undefined
+  readonly state: (typeof conditions)[number] | undefined
   /** `key=value`, as the inventory has it. */
   readonly tag: string | undefined
   readonly text: string
@@ -63,7 +65,7 @@ export const viewOf = (hash: string): View => {
   const [, hostId] = /^\/hosts\/([^/]+)$/.exec(path) ?? []
   if (hostId !== undefined) return { name: "host", hostId: decoded(hostId) }
   const found = new URLSearchParams(query)
-  const state = states.find((state) => state === found.get("state"))
+  const state = conditions.find((state) => state === found.get("state"))
   return { name: "fleet", filter: { state, tag: found.get("tag") ?? undefined, text: found.get("text") ?? "" } }
 }
 

@@ -25,6 +25,9 @@ export const day = (when: string | number): string => date.format(new Date(when)
 export const clock = (when: string | number): string => time.format(new Date(when))
 /** Nov 23, 2026, 13:05, in the reader's time zone */
 export const moment = (when: string | number): string => dateTime.format(new Date(when))
+/** 13:05 where that is today, else Nov 23 */
+export const soon = (when: string | number): string =>
+  new Date(when).toDateString() === new Date().toDateString() ? clock(when).slice(0, 5) : day(when)
 /** Monday, November 23, 2026 at 13:05:09 GMT+1, in the reader's time zone */
 export const exact = (when: string | number): string => full.format(new Date(when))
 

@@ -198,6 +198,47 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unjudged", "unknown")) }))
       ))
 
+    it.effect("marks the hosts that are in maintenance, on tile, alert and in the host's view, with what is planned", () => {
+      const maintenance = (isOn: boolean, hostIds: ReadonlyArray<string>, who: string | null) => ({
+        subjects: ["site=berlin"],
+        hostIds,
+        isOn,
+        since: DateTime.makeUnsafe("2100-01-01T12:00:00Z"),
+        until: DateTime.makeUnsafe("2100-01-02T12:00:00Z"),
+        who,
+        why: "a new disk"
+      })
+      const fleet: FleetView["Service"] = {
+        ...fleetOf(hostsIn("unreachable", "unreachable", "reachable"), alertsOf(2)),
+        maintenance: Effect.succeed([
+          maintenance(true, ["host-0", "host-2"], "ada"),
+          maintenance(false, ["host-1"], null)
+        ])
+      }
+      return Effect.gen(function*() {
+        const { page, problems } = yield* open
+        yield* see(page, ".summary", "of 3 hosts; 2 in maintenance, of which 1 down")
+        // Those that nobody works on come first.
+        assert.deepStrictEqual(yield* texts(page, ".grid .name"), ["▲ web-1", "▲‖ web-0", "●‖ web-2"])
+        yield* see(page, ".tile.maintained.unreachable", /web-0.*in maintenance until Jan 2/s)
+        assert.match(
+          (yield* Effect.promise(() => page.locator(".tile.maintained").first().getAttribute("title")))!,
+          /^web-0: unreachable\nIn maintenance until Jan 2, 2100, .*, by ada: a new disk$/
+        )
+        yield* see(page, ".alerts li:first-of-type", "in maintenance until Jan 2,")
+        yield* see(page, ".maintenance li", /^site=berlin \(2 hosts\) until Jan 2, 2100, .*, by ada: a new disk$/)
+        yield* see(page, ".maintenance li", /from Jan 1, 2100, .* planned in the configuration: a new disk$/)
+        yield* Effect.promise(() => page.locator(".choice.maintenance").click())
+        yield* see(page, ".found", "2 of 3 hosts found")
+        assert.strictEqual(new URL(page.url()).hash, "#/?state=maintenance")
+        assert.deepStrictEqual(yield* violations(page), [])
+        yield* link(page, "web-0")
+        yield* see(page, ".condition", /Maintenance\s*until Jan 2, 2100, .*, by ada: a new disk/)
+        assert.deepStrictEqual(yield* violations(page), [])
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet })))
+    })
+
     it.effect("says how many of the alerts are not shown, and shows them", () =>
       Effect.gen(function*() {
         const { page } = yield* open

@@ -43,11 +43,36 @@ export interface Planned {
   readonly why: string
 }
 
-/** Whether a planned maintenance goes on at a time: from its beginning on, and not at its end any more. */
-export const isOn = ({ duration, starts }: Planned, at: DateTime.Utc): boolean =>
-  starts.some((start) => {
-    const now = DateTime.toEpochMillis(at)
-    // What begins now has begun: the last time before the next millisecond.
-    const begin = start._tag === "Once" ? DateTime.toEpochMillis(start.at) : Cron.prev(start.cron, now + 1).getTime()
-    return begin <= now && now < begin + Duration.toMillis(duration)
-  })
+/** A time of maintenance: from its beginning on, and not at its end any more. */
+export interface Window {
+  /** Whether it has begun. */
+  readonly isOn: boolean
+  readonly since: DateTime.Utc
+  readonly until: DateTime.Utc
+}
+
+/**
+ * When a planned maintenance goes on: the window that a time is in, of several the last one, or else the next. `undefined` where
+ * there is none any more.
+ */
+export const windowAt = ({ duration, starts }: Planned, at: DateTime.Utc): Window | undefined => {
+  const now = DateTime.toEpochMillis(at)
+  const length = Duration.toMillis(duration)
+  const begins = starts.flatMap((start) =>
+    start._tag === "Once"
+      ? [DateTime.toEpochMillis(start.at)]
+      // What begins now has begun: the last time before the next millisecond.
+      : [Cron.prev(start.cron, now + 1).getTime(), Cron.next(start.cron, now).getTime()]
+  ).filter((begin) => now < begin + length)
+  if (begins.length === 0) return undefined
+  const begun = begins.filter((begin) => begin <= now)
+  const begin = begun.length > 0 ? Math.max(...begun) : Math.min(...begins)
+  return {
+    isOn: begun.length > 0,
+    since: DateTime.makeUnsafe(begin),
+    until: DateTime.makeUnsafe(begin + length)
+  }
+}
+
+/** Whether a planned maintenance goes on at a time. */
+export const isOn = (planned: Planned, at: DateTime.Utc): boolean => windowAt(planned, at)?.isOn === true

@@ -106,15 +106,15 @@ const describe = (
 
 /** The live page, once its address is taken. */
 const livePage = Effect.fnUntraced(function*(fleet: Fleet, configuration: Configuration.Configuration) {
-  const { channels, http, interval, probesHosts } = configuration
+  const { channels, http, interval, maintenance, probesHosts } = configuration
   if (http === undefined) return Layer.empty
   const { layer } = yield* LivePage.listen(http)
   return layer.pipe(
     Layer.provide([
-      StoredFleet.layer(() => fleet.hosts),
+      StoredFleet.layer(() => fleet.hosts, maintenance),
       ProcessView.layer({ hosts: () => fleet.hosts, channels: channels.map(({ name }) => name), interval, probesHosts })
     ]),
-    Layer.provide([HostHistory.layer, HostStates.layer, Scans.layer, FleetCounts.layer])
+    Layer.provide([HostHistory.layer, HostStates.layer, Scans.layer, Maintenances.layer, FleetCounts.layer])
   )
 })
 

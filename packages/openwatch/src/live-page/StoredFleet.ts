@@ -2,11 +2,12 @@
  * What the live page shows of the fleet: the hosts of the inventory, with what is stored about them.
  */
 import { FleetView, InspectorApi } from "@openwatch/inspector"
-import { DateTime, Effect, Layer } from "effect"
+import { Array, DateTime, Effect, Layer, Order } from "effect"
 import * as SqlError from "effect/sql/SqlError"
 import * as AlertActions from "../alert-router/AlertActions.ts"
 import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
 import { openStates } from "../alert-router/Lifecycle.ts"
+import * as Maintenance from "../alert-router/Maintenance.ts"
 import { type AlertsRefused, AlertStore, type AlertStoreError, type StoredAlert } from "../alert-store/AlertStore.ts"
 import { describe as describeSeries } from "../events/Series.ts"
 import * as ResponseTimes from "../host-history/ResponseTimes.ts"
@@ -15,6 +16,7 @@ import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { type Day, HostHistory, type Past } from "../storage/HostHistory.ts"
 import { HostStates, type ProbeRecord, stateOf, type Verdict } from "../storage/HostStates.ts"
+import { Maintenances } from "../storage/Maintenances.ts"
 import * as Outage from "../storage/Outage.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
 
@@ -112,6 +114,29 @@ const pastOf = ({ alerts, now, past, scans }: {
   }))
 })
 
+/** A maintenance with the hosts that it is of. */
+const shownMaintenance = (
+  hosts: ReadonlyArray<Host>,
+  subjects: ReadonlyArray<Maintenance.Subject>,
+  { isOn, since, until }: Maintenance.Window,
+  { who, why }: { readonly who: string | null; readonly why: string }
+): typeof InspectorApi.Maintenance.Type => ({
+  subjects: subjects.map(Maintenance.formatSubject),
+  hostIds: hosts.flatMap(({ id, name, tags }) =>
+    subjects.some((subject) => Maintenance.isOf(subject, { hostId: id, tags: { ...tags, host: name } })) ? [id] : []
+  ),
+  isOn,
+  since,
+  until,
+  who,
+  why
+})
+
+/** What goes on, by its end, and then what begins next. */
+const byTime = Order.make<typeof InspectorApi.Maintenance.Type>((a, b) =>
+  a.isOn !== b.isOn ? (a.isOn ? -1 : 1) : a.isOn ? DateTime.Order(a.until, b.until) : DateTime.Order(a.since, b.since)
+)
+
 const refused = ({ message, problems }: AlertsRefused) =>
   Effect.fail(
     problems.some(({ isUnknown }) => isUnknown)
@@ -121,10 +146,14 @@ const refused = ({ message, problems }: AlertsRefused) =>
 
 const unavailable = ({ message }: AlertStoreError) => Effect.fail(new InspectorApi.AlertsUnavailable({ message }))
 
-/** The fleet of the hosts that are watched when it is looked at. While the database fails, so does looking. */
+/**
+ * The fleet of the hosts that are watched when it is looked at, with maintenance that is `planned` and that somebody has begun. While
+ * the database fails, so does looking.
+ */
 export const layer = (
-  hosts: () => ReadonlyArray<Host>
-): Layer.Layer<FleetView, never, HostHistory | HostStates | Scans | AlertStore | AlertOutbox> =>
+  hosts: () => ReadonlyArray<Host>,
+  planned: ReadonlyArray<Maintenance.Planned> = []
+): Layer.Layer<FleetView, never, HostHistory | HostStates | Scans | Maintenances | AlertStore | AlertOutbox> =>
   Layer.effect(
     FleetView,
     Effect.gen(function*() {
@@ -133,6 +162,7 @@ export const layer = (
       const alerts = yield* AlertStore
       const outbox = yield* AlertOutbox
       const history = yield* HostHistory
+      const { current } = yield* Maintenances
       const find = (hostId: string) => {
         const host = hosts().find(({ id }) => id === hostId)
         return host === undefined
@@ -152,19 +182,34 @@ export const layer = (
           )
         }).pipe(orDie),
 
-        openAlerts: Effect.map(alerts.list({ states: openStates, order: "worst" }), (open) =>
-          open.map(({ alert, silencedUntil, state }) =>
-            Object.assign(
-              {},
-              alert,
-              {
-                state: openStates.find((open) =>
-                  open === state
-                ) ?? "active"
-              },
-              silencedUntil === undefined ? {} : { silencedUntil }
+        openAlerts: Effect.map(
+          alerts.list({ states: openStates, order: "worst" }),
+          (open) =>
+            open.map(({ alert, silencedUntil, state }) =>
+              Object.assign(
+                {},
+                alert,
+                {
+                  state: openStates.find((open) => open === state) ?? "active"
+                },
+                silencedUntil === undefined ? {} : { silencedUntil }
+              )
             )
-          )).pipe(orDie),
+        ).pipe(orDie),
+
+        maintenance: Effect.gen(function*() {
+          const now = yield* DateTime.now
+          const begun = (yield* current).map(({ subject, ...begun }) =>
+            shownMaintenance(hosts(), [subject], { ...begun, isOn: true }, begun)
+          )
+          const windows = planned.flatMap((each) => {
+            const window = Maintenance.windowAt(each, now)
+            return window === undefined ?
+              [] :
+              [shownMaintenance(hosts(), each.subjects, window, { who: null, why: each.why })]
+          })
+          return Array.sort([...begun, ...windows], byTime)
+        }).pipe(orDie),
 
         changeAlerts: Effect.fnUntraced(function*({ action, ids, seconds, who, why }) {
           const now = yield* DateTime.now

@@ -61,6 +61,34 @@ describe("planned maintenance", () => {
     )
   })
 
+  it("has the window that a time is in, or else the next one, until there is none any more", () => {
+    const windowAt = (maintenance: string, ...times: ReadonlyArray<string>) =>
+      times.map((time) => {
+        const window = Maintenance.windowAt(planned(maintenance), DateTime.makeUnsafe(time))
+        return window === undefined
+          ? undefined
+          : [window.isOn, DateTime.formatIso(window.since), DateTime.formatIso(window.until)]
+      })
+    const once = "{ hosts: [web-1], once: 2026-12-01 22:00, for: 2h, time_zone: UTC }"
+    const first = ["2026-12-01T22:00:00.000Z", "2026-12-02T00:00:00.000Z"]
+    assert.deepStrictEqual(
+      windowAt(once, "2026-11-01T00:00Z", "2026-12-01T22:00Z", "2026-12-02T00:00Z"),
+      [[false, ...first], [true, ...first], undefined]
+    )
+    // Two that overlap go on until the end of the last.
+    const weekly = "{ hosts: [web-1], weekly: [sat 22:00, sun 01:00], for: 6h, time_zone: UTC }"
+    const saturday = ["2026-12-05T22:00:00.000Z", "2026-12-06T04:00:00.000Z"]
+    const sunday = ["2026-12-06T01:00:00.000Z", "2026-12-06T07:00:00.000Z"]
+    assert.deepStrictEqual(
+      windowAt(weekly, "2026-12-05T12:00Z", "2026-12-05T23:00Z", "2026-12-06T02:00Z", "2026-12-06T07:00Z"),
+      [[false, ...saturday], [true, ...saturday], [true, ...sunday], [
+        false,
+        "2026-12-12T22:00:00.000Z",
+        "2026-12-13T04:00:00.000Z"
+      ]]
+    )
+  })
+
   it("is refused with everything that is wrong", () => {
     assert.deepStrictEqual(
       problemsOf("{ for: 8d, time_zone: Berlin }, { tags: [berlin], once: 2026-13-01 22:00, for: 1h }"),

@@ -13,6 +13,8 @@ import {
   type HostId,
   hostIdFromName,
   HostStates,
+  Maintenance,
+  Maintenances,
   Outage,
   Scans,
   SqlAlertStore,
@@ -88,20 +90,28 @@ const raise = (event: HeartbeatPulse | DriftDetected, host: string) =>
   })
 
 /** The fleet of these hosts, which may change, in a database. */
-const fleet = (hosts: () => ReadonlyArray<Host>, location: Storage.Location) =>
-  StoredFleet.layer(hosts).pipe(
-    Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, HostHistory.layer, HostStates.layer, Scans.layer)),
+const fleet = (
+  hosts: () => ReadonlyArray<Host>,
+  location: Storage.Location,
+  planned: ReadonlyArray<Maintenance.Planned> = []
+) =>
+  StoredFleet.layer(hosts, planned).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(SqlAlertStore.layer, HostHistory.layer, HostStates.layer, Scans.layer, Maintenances.layer)
+    ),
     Layer.provideMerge(outboxes),
     Layer.provideMerge(Storage.layer(location)),
     Layer.fresh
   )
 
-const withFleet = (hosts: () => ReadonlyArray<Host>) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(
-    Database,
-    ({ empty }) =>
-      Effect.flatMap(empty, (location) => effect.pipe(Effect.provide(fleet(hosts, location)), Effect.scoped))
-  )
+const withFleet =
+  (hosts: () => ReadonlyArray<Host>, planned?: ReadonlyArray<Maintenance.Planned>) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(
+      Database,
+      ({ empty }) =>
+        Effect.flatMap(empty, (location) => effect.pipe(Effect.provide(fleet(hosts, location, planned)), Effect.scoped))
+    )
 
 for (const { isPostgres, isSkipped, layer, name } of databases) {
   describe.skipIf(isSkipped)(`the fleet on ${name}`, () => {
@@ -315,6 +325,56 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.strictEqual((yield* Effect.flip(change("ack", ["x"])))._tag, "AlertNotFound")
           assert.strictEqual((yield* Effect.flip(view.alertHistory!("x")))._tag, "AlertNotFound")
         }).pipe(withFleet(() => [web])))
+
+      it.effect("maintenance is what goes on, begun or planned, by its end, and then what is planned next, each with its hosts", () => {
+        const berlin = Maintenance.parseSubject("site=berlin")
+        const plan = (start: string, subject: Maintenance.Subject, why: string): Maintenance.Planned => ({
+          subjects: [subject],
+          starts: [{ _tag: "Once", at: DateTime.makeUnsafe(start) }],
+          duration: Duration.days(400 * 365),
+          why
+        })
+        return Effect.gen(function*() {
+          const maintenances = yield* Maintenances.Maintenances
+          const begun = yield* maintenances.begin(Maintenance.parseSubject("web"), {
+            duration: Duration.hours(2),
+            who: "ada",
+            why: "a new disk"
+          })
+          assert.deepStrictEqual(yield* (yield* FleetView).maintenance!, [
+            {
+              subjects: ["web"],
+              hostIds: [web.id],
+              isOn: true,
+              since: begun.since,
+              until: begun.until,
+              who: "ada",
+              why: "a new disk"
+            },
+            {
+              subjects: ["site=berlin"],
+              hostIds: [web.id, db.id],
+              isOn: true,
+              since: at(0),
+              until: at(400 * 365 * 86_400_000),
+              who: null,
+              why: "for long"
+            },
+            {
+              subjects: ["db"],
+              hostIds: [db.id],
+              isOn: false,
+              since: DateTime.makeUnsafe("2200-01-01T00:00Z"),
+              until: DateTime.addDuration(DateTime.makeUnsafe("2200-01-01T00:00Z"), Duration.days(400 * 365)),
+              who: null,
+              why: "later"
+            }
+          ])
+        }).pipe(withFleet(() => [web, db], [
+          plan("2200-01-01T00:00Z", Maintenance.parseSubject("db"), "later"),
+          plan("1970-01-01T00:00Z", berlin, "for long")
+        ]))
+      })
 
       it.effect("while the database fails, so does looking, and the log says why", () =>
         Effect.gen(function*() {
