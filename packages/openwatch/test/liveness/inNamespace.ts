@@ -12,7 +12,7 @@ const [bin, folder, descriptors, ...names] = process.argv.slice(2)
 const server = Net.createServer((socket) => {
   socket.on("error", () => {})
   // Slow enough that probes wait beside one another.
-  setTimeout(() => socket.end("SSH-2.0-test\r\n"), 50)
+  setTimeout(() => socket.end("SSH-2.0-test\r\n"), 500)
 })
 server.listen(0, "127.0.0.1", async () => {
   const { port } = server.address() as Net.AddressInfo
