@@ -6,7 +6,7 @@
 export * as Alert from "./alert-router/Alert.ts"
 export * as AlertActions from "./alert-router/AlertActions.ts"
 export { type AlertChannel, AlertChannels, ChannelError, type Routing } from "./alert-router/AlertChannel.ts"
-export { AlertBus, AlertEnded, AlertOutbox, AlertRaised } from "./alert-router/AlertOutbox.ts"
+export { AlertBus, AlertChanged, AlertEnded, AlertOutbox, AlertRaised } from "./alert-router/AlertOutbox.ts"
 export * as AlertRouter from "./alert-router/AlertRouter.ts"
 export { FailingChannels } from "./alert-router/FailingChannels.ts"
 export { HostLabel } from "./alert-router/HostLabel.ts"

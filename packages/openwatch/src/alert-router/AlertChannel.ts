@@ -5,7 +5,7 @@
  */
 import { Context, Data, type Duration, Effect, Layer } from "effect"
 import { type Alert, AllSeverities, type Severity } from "./Alert.ts"
-import type { AlertEnded, AlertRaised } from "./AlertOutbox.ts"
+import type { AlertChanged, AlertEnded, AlertRaised } from "./AlertOutbox.ts"
 
 /** An alert could not be sent. The message is stored and shown: it holds no secret. */
 export class ChannelError extends Data.TaggedError("ChannelError")<{
@@ -35,6 +35,8 @@ export interface AlertChannel extends Routing {
    * it does not tell.
    */
   readonly sendEnding?: (ending: AlertEnded) => Effect.Effect<void, ChannelError>
+  /** Sends once that somebody looks after an alert, or has silenced it. A channel without it does not tell. */
+  readonly sendChange?: (changed: AlertChanged) => Effect.Effect<void, ChannelError>
   /** Where what comes within a while is sent as one message. */
   readonly grouping?: Grouping | undefined
 }

@@ -41,13 +41,26 @@ export class AlertEnded extends Schema.TaggedClass<AlertEnded>()("AlertEnded", {
   occurredAt: Schema.DateTimeUtc
 }) {}
 
+/** Somebody looks after an alert that is not over, or wants to hear nothing of it for a while. */
+export class AlertChanged extends Schema.TaggedClass<AlertChanged>()("AlertChanged", {
+  alert: Alert,
+  to: Schema.Literals(["acknowledged", "silenced"]),
+  /** Those that have the alert, or were to have it. */
+  channels: Channels,
+  occurredAt: Schema.DateTimeUtc
+}) {}
+
 /** The bus of what becomes of alerts. */
 export class AlertBus extends EventBus.Service<AlertBus>()("@openwatch/AlertBus", {
-  events: [AlertRaised, AlertEnded]
+  events: [AlertRaised, AlertEnded, AlertChanged]
 }) {}
 
 /** What is stored for the events of `AlertBus`. Those of one host keep their order. */
 export class AlertOutbox extends Outbox.Service<AlertOutbox>()("@openwatch/AlertOutbox", {
   bus: AlertBus,
-  keys: { AlertRaised: ({ alert }) => alert.hostId, AlertEnded: ({ alert }) => alert.hostId }
+  keys: {
+    AlertRaised: ({ alert }) => alert.hostId,
+    AlertEnded: ({ alert }) => alert.hostId,
+    AlertChanged: ({ alert }) => alert.hostId
+  }
 }) {}

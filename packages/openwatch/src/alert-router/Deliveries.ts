@@ -3,10 +3,11 @@
  * between. `Sending` says what becomes of what fails, `Groups` what is sent together.
  */
 import { Outbox } from "@openwatch/event-bus-sql"
-import { Clock, Duration, Effect, References } from "effect"
+import { Clock, DateTime, Duration, Effect, References } from "effect"
 import { DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
+import type { Attempted } from "../alert-store/DeliveryStore.ts"
 import { type AlertChannel, ChannelError } from "./AlertChannel.ts"
-import { AlertOutbox } from "./AlertOutbox.ts"
+import { type AlertChanged, AlertOutbox } from "./AlertOutbox.ts"
 import * as Groups from "./Groups.ts"
 import * as Sending from "./Sending.ts"
 import { holds } from "./Suppression.ts"
@@ -37,21 +38,24 @@ export const serve = Effect.fnUntraced(function*(
   const sending = yield* Sending.make(name, options)
   const groups = grouping === undefined ? undefined : yield* Groups.make(name, grouping, sending)
 
+  const record = (told: Told, attempted: Attempted) => Sending.untilStored(store.recordAttempt([told], name, attempted))
+
   /** Tries once; fails as the consumer is to go on. */
   const send = Effect.fnUntraced(function*(
-    told: Told,
+    told: Sending.Told,
     dueSince: number,
     attempts: number,
     once: () => Effect.Effect<void, ChannelError>
   ) {
     const failure = yield* sending.attempt(once)
     if (failure === undefined) {
-      yield* Sending.untilStored(store.recordAttempt([told], name, { state: "delivered" }))
+      if (told._tag !== "AlertChanged") yield* record(told, { state: "delivered" })
       return yield* sending.succeeded
     }
     const isOver = sending.isOver(failure, dueSince, yield* Clock.currentTimeMillis)
-    const state = isOver ? "given_up" : "pending"
-    yield* Sending.untilStored(store.recordAttempt([told], name, { state, lastError: failure.message }))
+    if (told._tag !== "AlertChanged") {
+      yield* record(told, { state: isOver ? "given_up" : "pending", lastError: failure.message })
+    }
     yield* sending.failed({ failure, attempts, overdue: isOver ? [told] : [], others: isOver ? [] : [told] })
     return yield* isOver
       ? Outbox.giveUp(failure)
@@ -73,9 +77,16 @@ export const serve = Effect.fnUntraced(function*(
     yield* groups === undefined ? send(told, due.dueSince, attempt, once) : groups.add(told)
   })
 
-  yield* outbox.on(["AlertRaised", "AlertEnded"], (event, delivery) => {
+  const deliverChange = Effect.fnUntraced(function*(changed: AlertChanged, { attempt, publishedAt }: Outbox.Delivery) {
+    const once = channel.sendChange?.bind(channel, changed)
+    if (once === undefined || !(yield* Sending.untilStored(store.isStill(changed)))) return
+    yield* send(changed, DateTime.toEpochMillis(publishedAt), attempt, once)
+  })
+
+  yield* outbox.on(["AlertRaised", "AlertEnded", "AlertChanged"], (event, delivery) => {
     if (!event.channels.includes(name)) return Effect.void
-    return Effect.provideService(deliver(event, delivery), References.MinimumLogLevel, level)
+    const delivering = event._tag === "AlertChanged" ? deliverChange(event, delivery) : deliver(event, delivery)
+    return Effect.provideService(delivering, References.MinimumLogLevel, level)
   }, {
     consumer: consumerOf(name),
     // Who an event is for is part of it, so a channel that is new gets nothing that is old.

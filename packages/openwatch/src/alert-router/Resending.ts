@@ -19,7 +19,7 @@ export interface Resent {
   readonly refusal: string | undefined
 }
 
-const keyOf = ({ _tag, alert }: Told): string => `${_tag} ${alert.id}`
+const keyOf = ({ _tag, alert }: Pick<Told, "alert"> & { readonly _tag: string }): string => `${_tag} ${alert.id}`
 
 /**
  * Has what was given up of alerts, and of their ends, sent again: by all channels that have given it up, or by one. What is not

@@ -6,10 +6,11 @@
  * it as told, so it is sent once.
  */
 import { DateTime, Duration, Effect, Layer } from "effect"
-import { AlertStore, AlertStoreError } from "../alert-store/AlertStore.ts"
+import { AlertStore } from "../alert-store/AlertStore.ts"
 import * as Outage from "../storage/Outage.ts"
-import { AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
+import type { AlertOutbox } from "./AlertOutbox.ts"
 import { InMaintenance } from "./Suppression.ts"
+import { tell } from "./Telling.ts"
 
 /** What is told again beside what was held back. */
 export interface Options {
@@ -26,7 +27,6 @@ const lookInterval = Duration.seconds(10)
 /** Tells what is due now. */
 export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Options = {}) {
   const store = yield* AlertStore
-  const outbox = yield* AlertOutbox
   const inMaintenance = yield* InMaintenance
   const now = yield* DateTime.now
   const remindBefore = remindAfter === undefined ? undefined : DateTime.subtractDuration(now, remindAfter)
@@ -35,15 +35,7 @@ export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Optio
   const isInMaintenance = yield* inMaintenance
   for (const due of all) {
     if (due.why !== "silence" && isInMaintenance(due.alert)) continue
-    yield* store.tellAgain(
-      due,
-      (routed) =>
-        outbox.publish(new AlertRaised({ ...routed, occurredAt: now })).pipe(
-          Effect.mapError((cause) =>
-            new AlertStoreError({ message: cause.message, isRetryable: cause.isRetryable, cause })
-          )
-        )
-    )
+    yield* store.tellAgain(due, tell)
   }
 })
 

@@ -7,10 +7,11 @@
 import type { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Duration, Effect, Random } from "effect"
 import type { AlertStoreError } from "../alert-store/AlertStore.ts"
-import type { Told } from "../alert-store/DeliveryStore.ts"
+import type { Told as Delivered } from "../alert-store/DeliveryStore.ts"
 import { counted } from "../events/counted.ts"
 import * as Outage from "../storage/Outage.ts"
 import { ChannelError } from "./AlertChannel.ts"
+import type { AlertChanged } from "./AlertOutbox.ts"
 import { FailingChannels } from "./FailingChannels.ts"
 
 /** For how long a channel is tried for one alert where nothing else is said. */
@@ -24,6 +25,9 @@ const longestPause = 600_000
 
 /** However long a receiver asks for, it is tried again after this. */
 const longestRetryAfter = Duration.hours(1)
+
+/** What a channel is told. */
+export type Told = Delivered | AlertChanged
 
 /** What an attempt has failed for. */
 export interface Failed {
@@ -65,7 +69,9 @@ export const pauseAfter = (attempts: number, { retryAfter }: ChannelError): Effe
 const describe = (told: ReadonlyArray<Told>): string => {
   const [first, ...others] = told
   if (first === undefined || others.length > 0) return `${told.length} alerts are`
-  return `${first._tag === "AlertRaised" ? "Alert" : "The end of alert"} ${first.alert.id} is`
+  const { id } = first.alert
+  if (first._tag === "AlertChanged") return `That alert ${id} is ${first.to} is`
+  return `${first._tag === "AlertRaised" ? "Alert" : "The end of alert"} ${id} is`
 }
 
 const they = ({ length }: ReadonlyArray<Told>): string => length === 1 ? "it is" : "they are"

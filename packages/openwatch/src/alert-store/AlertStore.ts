@@ -49,6 +49,15 @@ export interface Ended extends Routed {
   readonly why: string
 }
 
+/** What channels are to be told of alerts that have been changed. */
+export interface Telling {
+  readonly ended: ReadonlyArray<Ended>
+  /** Those that are sent late, or again. */
+  readonly again: ReadonlyArray<Routed>
+  /** Those that somebody looks after, or has silenced. */
+  readonly changed: ReadonlyArray<Routed & { readonly to: "acknowledged" | "silenced" }>
+}
+
 /** What somebody does with alerts. */
 export interface Change {
   readonly action: Action
@@ -153,13 +162,12 @@ export class AlertStore extends Context.Service<AlertStore, {
   readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<StoredAlert>, AlertStoreError>
   /**
    * Changes the state of alerts: of all, or of none where one of them cannot be changed. An id may be the whole one, or its last
-   * 12 characters. `tell` is run in the same transaction. It gets the alerts that have ended, and those that are to be sent
-   * again because their silence has.
+   * 12 characters. `tell` is run in the same transaction.
    */
   readonly change: <E, R>(
     ids: ReadonlyArray<string>,
     change: Change,
-    tell: (ended: ReadonlyArray<Ended>, again: ReadonlyArray<Routed>) => Effect.Effect<void, E, R>
+    tell: (telling: Telling) => Effect.Effect<void, E, R>
   ) => Effect.Effect<ReadonlyArray<Changed>, AlertsRefused | AlertStoreError | E, R>
   /**
    * The open alerts whose silence is over, those that were held back for another reason, and those that are active and were told
@@ -167,12 +175,12 @@ export class AlertStore extends Context.Service<AlertStore, {
    */
   readonly dueAgain: (toldUntil: DateTime.Utc | undefined) => Effect.Effect<ReadonlyArray<DueAgain>, AlertStoreError>
   /**
-   * Ends the silence of an alert that is due again, makes its deliveries due, and runs `tell` in the same transaction with the
-   * alert as it is sent again, and their channels. Does nothing where the alert is no longer due.
+   * Ends the silence of an alert that is due again, makes its deliveries due, and runs `tell` in the same transaction. Does
+   * nothing where the alert is no longer due.
    */
   readonly tellAgain: <E, R>(
     due: DueAgain,
-    tell: (routed: Routed) => Effect.Effect<void, E, R>
+    tell: (telling: Telling) => Effect.Effect<void, E, R>
   ) => Effect.Effect<void, AlertStoreError | E, R>
   /** What has become of an alert, the oldest first; nothing where it is as it was raised. */
   readonly history: (id: string) => Effect.Effect<ReadonlyArray<Transition>, AlertsRefused | AlertStoreError>

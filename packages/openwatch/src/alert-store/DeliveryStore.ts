@@ -2,10 +2,10 @@
  * The delivery store: what each channel is to have, and what became of sending it.
  *
  * A delivery is made with its alert (see `AlertStore`). Where no other alert says that an alert ended, its end is a delivery
- * of its own, made when the channel comes to it.
+ * of its own, made when the channel comes to it. That somebody looks after an alert is none: it is sent while it is so.
  */
 import { Context, type DateTime, type Effect } from "effect"
-import type { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
+import type { AlertChanged, AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import type { AlertStoreError, DeliveryState } from "./AlertStore.ts"
 
 /** What a channel is told: an alert, or the end of one. */
@@ -59,6 +59,8 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
    * back is not told of its end either.
    */
   readonly hold: (told: Told, channel: string, isInMaintenance: boolean) => Effect.Effect<boolean, AlertStoreError>
+  /** Whether an alert is still what it has become. */
+  readonly isStill: (changed: AlertChanged) => Effect.Effect<boolean, AlertStoreError>
   /** Records one more attempt for each: all or none. */
   readonly recordAttempt: (
     told: ReadonlyArray<Told>,

@@ -13,7 +13,7 @@ import { describeSqlError } from "../storage/describeSqlError.ts"
 import { inTransaction } from "../storage/Outage.ts"
 import { AlertsRefused, AlertStore, AlertStoreError } from "./AlertStore.ts"
 import type { Change, Changed, DeliveryState, DueAgain, Ended, Filter, Routed, StoredAlert } from "./AlertStore.ts"
-import type { Submission, Submitted, Transition } from "./AlertStore.ts"
+import type { Submission, Submitted, Telling, Transition } from "./AlertStore.ts"
 
 /** PostgreSQL gives 64-bit numbers as `bigint`, SQLite as `number`. */
 export type Integer = number | bigint
@@ -284,14 +284,20 @@ const make = Effect.gen(function*() {
     reminder: ["delivered"]
   }
 
-  /** Has an alert due to its channels again, and returns those that it is due to. */
-  const makeDue = Effect.fnUntraced(function*(row: AlertRow, why: Again) {
+  /** Has an alert, which is in a state now, due to its channels again, and returns what those are told. */
+  const makeDue = Effect.fnUntraced(function*(row: AlertRow, state: AlertState, why: Again) {
     const now = yield* Clock.currentTimeMillis
     yield* sql`UPDATE alerts SET told_at = ${now} WHERE seq = ${row.seq}`
     const due = yield* sql<Pick<DeliveryRow, "channel">>`UPDATE deliveries
       SET state = 'pending', due_since = ${now}, gathered_at = NULL, again = ${why}, again_at = ${now}
       WHERE alert_seq = ${row.seq} AND ending = 0 AND ${sql.in("state", dueStates[why])} RETURNING channel`
-    return { alert: again(alertOf(row), why, utc(now)), channels: due.map(({ channel }) => channel).toSorted() }
+    const alert = alertOf(row)
+    const channels = due.map(({ channel }) => channel).toSorted()
+    return {
+      again: channels.length === 0 ? [] : [{ alert: again(alert, why, utc(now)), channels }],
+      // Somebody looks after it all the same.
+      changed: state !== "acknowledged" || channels.length === 0 ? [] : [{ alert, to: state, channels }]
+    }
   })
 
   /** The open alerts that are due again for a reason. */
@@ -312,24 +318,22 @@ const make = Effect.gen(function*() {
   const tellAgain = Effect.fnUntraced(function*<E, R>(
     { alert, why }: DueAgain,
     toldUntil: number,
-    tell: (routed: Routed) => Effect.Effect<void, E, R>
+    tell: (telling: Telling) => Effect.Effect<void, E, R>
   ) {
     const at = yield* DateTime.now
     const [row] = yield* sql<AlertRow>`SELECT * FROM alerts
       WHERE id = ${alert.id} AND ${isDueAgain(why, DateTime.toEpochMillis(at), toldUntil)} ${forUpdate}`
     if (row === undefined) return
-    if (why === "silence") {
-      const to = row.former_state ?? "active"
-      yield* move(row, { to, at, who: self, why: "the silence is over", until: undefined })
-    }
-    const routed = yield* makeDue(row, why)
-    if (routed.channels.length > 0) yield* tell(routed)
+    const to = why === "silence" ? row.former_state ?? "active" : row.state
+    if (why === "silence") yield* move(row, { to, at, who: self, why: "the silence is over", until: undefined })
+    const due = yield* makeDue(row, to, why)
+    if (due.again.length > 0) yield* tell({ ...due, ended: [] })
   })
 
   const change = Effect.fnUntraced(function*<E, R>(
     ids: ReadonlyArray<string>,
     { action, until, who, why }: Change,
-    tell: (ended: ReadonlyArray<Ended>, again: ReadonlyArray<Routed>) => Effect.Effect<void, E, R>
+    tell: (telling: Telling) => Effect.Effect<void, E, R>
   ) {
     const at = yield* DateTime.now
     const rows = yield* find(ids)
@@ -349,13 +353,26 @@ const make = Effect.gen(function*() {
     }
     const over = moves.filter(({ row, to }) => isOpen(row.state) && !isOpen(Result.getOrThrow(to)))
     const how: How = action === "dismiss" ? "dismissed" : "resolved"
-    const ended = yield* routed(over.map(({ row }) => row))
-    const dueAgain: Array<Routed> = []
-    if (action === "unsilence") { for (const { row } of moves) dueAgain.push(yield* makeDue(row, "silence")) }
-    yield* tell(
-      ended.map(({ alert, channels }): Ended => ({ alert, channels, how, who, why })),
-      dueAgain.filter(({ channels }) => channels.length > 0)
-    )
+    const ended = (yield* routed(over.map(({ row }) => row))).map(({ alert, channels }): Ended => ({
+      alert,
+      channels,
+      how,
+      who,
+      why
+    }))
+    const again: Array<Routed> = []
+    const quiet: Array<Telling["changed"][number]> = []
+    for (const { row, to } of moves) {
+      const state = Result.getOrThrow(to)
+      if (action === "unsilence") {
+        const due = yield* makeDue(row, state, "silence")
+        again.push(...due.again)
+        quiet.push(...due.changed)
+      } else if (state === "acknowledged" || state === "silenced") {
+        quiet.push(...(yield* routed([row])).map(({ alert, channels }) => ({ alert, channels, to: state })))
+      }
+    }
+    yield* tell({ ended, again, changed: quiet.filter(({ channels }) => channels.length > 0) })
     return changed
   })
 

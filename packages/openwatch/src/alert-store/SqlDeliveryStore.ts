@@ -158,6 +158,12 @@ const make = Effect.gen(function*() {
 
     due: (told, channel, options) => toStoreError(due(told, channel, options)),
 
+    isStill: ({ alert, to }) =>
+      sql`SELECT seq FROM alerts WHERE id = ${alert.id} AND state = ${to}`.pipe(
+        Effect.map((rows) => rows.length > 0),
+        toStoreError
+      ),
+
     recordAttempt: (told, channel, { lastError, state }) => {
       const recording = Effect.gen(function*() {
         const deliveredAt = state === "delivered" ? yield* Clock.currentTimeMillis : undefined

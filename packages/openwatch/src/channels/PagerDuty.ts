@@ -4,11 +4,16 @@
  *
  * Both find each other by the key of the problem, `unreachable|HOST` or `drift|HOST|SERIES`, which a deeper fall or flapping
  * shares: one problem is one incident. An improvement that ends nothing is not sent.
+ *
+ * That an alert is acknowledged acknowledges its incident. Incidents cannot be silenced by events. So a silence resolves the incident:
+ * it calls nobody. Where the alert is open when the silence is over, it is sent again, and opens a new one, which does.
  */
 import { DateTime, Effect, Redacted } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
+import { createHash } from "node:crypto"
 import type { Alert, Severity } from "../alert-router/Alert.ts"
 import type { Routing } from "../alert-router/AlertChannel.ts"
+import type { AlertChanged } from "../alert-router/AlertOutbox.ts"
 import { ask } from "./http.ts"
 import { factsOf, hostOf, keysOf, titleOf, type Told } from "./Message.ts"
 import type { TestableChannel } from "./TestAlert.ts"
@@ -26,17 +31,23 @@ const severities: { readonly [S in Severity]: string } = {
 const longestSummary = 1_024
 const longestKey = 255
 
-/** The problem that an alert is of. */
+/** The problem that an alert is of. A series whose name is too long for a key stands there as its SHA-256. */
 export const problemOf = ({ dedupKey, hostId, type }: Alert): string => {
-  const key = type.startsWith("host_")
-    ? `unreachable|${hostId}`
-    : `drift|${hostId}|${dedupKey.split("|").slice(2).join("|")}`
-  return key.length <= longestKey ? key : key.slice(0, longestKey)
+  if (type.startsWith("host_")) return `unreachable|${hostId}`
+  const series = dedupKey.split("|").slice(2).join("|")
+  const key = `drift|${hostId}|${series}`
+  return key.length <= longestKey ? key : `drift|${hostId}|${createHash("sha256").update(series).digest("hex")}`
 }
 
 /** What is to be sent, but for the key; nothing where it neither begins nor ends a problem. */
-export const eventOf = (told: Told): Record<string, unknown> | undefined => {
+export const eventOf = (told: Told | Pick<AlertChanged, "_tag" | "alert" | "to">):
+  | Record<string, unknown>
+  | undefined =>
+{
   const { alert } = told
+  if (told._tag === "AlertChanged") {
+    return { event_action: told.to === "silenced" ? "resolve" : "acknowledge", dedup_key: problemOf(alert) }
+  }
   const isOver = told._tag === "AlertEnded" || alert.type === "host_recovered" || alert.resolves !== undefined
   if (isOver) return { event_action: "resolve", dedup_key: problemOf(alert) }
   if (alert.type === "drift_improvement") return undefined
@@ -48,7 +59,7 @@ export const eventOf = (told: Told): Record<string, unknown> | undefined => {
       ? {}
       : { client_url: alert.link, links: [{ href: alert.link, text: "The host in OpenWatch" }] }),
     payload: {
-      summary: titleOf(told).slice(0, longestSummary),
+      summary: titleOf(told).slice(0, longestSummary).toWellFormed(),
       source: hostOf(alert),
       severity: severities[alert.severity],
       timestamp: DateTime.formatIso(alert.occurredAt),
@@ -67,7 +78,7 @@ export const make = (
       url: options.url,
       body: JSON.stringify({ routing_key: Redacted.value(options.routingKey), ...event })
     })
-    const deliver = (told: Told) => {
+    const deliver = (told: Told | AlertChanged) => {
       const event = eventOf(told)
       return event === undefined
         ? Effect.void
@@ -79,6 +90,7 @@ export const make = (
       minSeverity: options.minSeverity,
       send: (alert) => deliver({ _tag: "AlertRaised", alert }),
       sendEnding: deliver,
+      sendChange: deliver,
       // An incident of its own, which is over at once.
       test: ({ hostId, id, occurredAt, title }) => {
         const dedup_key = `test|${id}`

@@ -2,6 +2,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Alert,
+  AlertActions,
   type AlertChannel,
   AlertChannels,
   type AlertEnded,
@@ -1063,6 +1064,41 @@ describe("AlertRouter", () => {
         yield* publish(pulse(web, true))
         assert.deepStrictEqual(typesOf(sent.splice(0)), ["host_recovered"])
         assert.deepStrictEqual(yield* ask(up!), [["ops"], undefined])
+      }).pipe(running(router([broken])))
+    })
+
+    it.effect("that somebody looks after an alert is a dead letter, too, and sent again while it is so", () => {
+      const { channel } = recording("ops")
+      const state = { isMended: false }
+      const told: Array<string> = []
+      const broken: AlertChannel = {
+        ...channel,
+        sendChange: ({ to }) =>
+          Effect.suspend(() =>
+            state.isMended
+              ? Effect.sync(() => void told.push(to))
+              : Effect.fail(new ChannelError({ message: "refused", isRetryable: false }))
+          )
+      }
+      return Effect.gen(function*() {
+        yield* publish(pulse(web, false))
+        const [stored] = yield* list
+        const perform = (action: "ack" | "resolve") =>
+          AlertActions.perform([stored!.alert.id], { action, who: "ada", why: "" })
+        yield* perform("ack")
+        yield* publish()
+        const outbox = yield* AlertOutbox
+        const letters = yield* deadLetters
+        assert.deepStrictEqual(letters.map(({ event }) => event?._tag), ["AlertChanged"])
+        state.isMended = true
+        yield* outbox.requeue(letters)
+        yield* publish()
+        assert.deepStrictEqual(told.splice(0), ["acknowledged"])
+        yield* perform("resolve")
+        yield* outbox.publish(letters[0]!.event!)
+        yield* publish()
+        assert.deepStrictEqual(told, [])
+        assert.deepStrictEqual(yield* deadLetters, [])
       }).pipe(running(router([broken])))
     })
 

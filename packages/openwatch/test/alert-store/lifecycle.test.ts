@@ -339,7 +339,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             store.change(
               [id],
               { action: "resolve", who: "ada", why: "" },
-              (ended) =>
+              ({ ended }) =>
                 outbox.publishAll(ended.map((ended) => new AlertEnded({ ...ended, occurredAt }))).pipe(
                   Effect.andThen(Effect.fail("no power" as const))
                 )
@@ -350,6 +350,39 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(yield* historyOf(id), [])
           assert.deepStrictEqual(yield* ends, [])
         }).pipe(withRouter()))
+
+      // @spec system-alerts
+      // @ac AC-17
+      it.effect("[system-alerts/AC-17] a channel that can tell it further is told that what it has is acknowledged or silenced", () => {
+        const { channel, sent } = recording()
+        const others = recording("others", { site: "berlin" })
+        const telling = (channel: AlertChannel, sent: Array<string>): AlertChannel => ({
+          ...channel,
+          sendChange: ({ to }) => Effect.sync(() => void sent.push(to))
+        })
+        return Effect.gen(function*() {
+          yield* look(false, web, db)
+          const id = yield* idOf("host_unreachable")
+          sent.splice(0)
+          yield* Effect.andThen(perform("ack", id), awaitIdle)
+          assert.deepStrictEqual(sent.splice(0), ["acknowledged"])
+          yield* Effect.andThen(perform("silence", id), awaitIdle)
+          assert.deepStrictEqual(sent.splice(0), ["silenced"])
+          // It is what it was before: somebody looks after it.
+          yield* Effect.andThen(perform("unsilence", id), awaitIdle)
+          assert.deepStrictEqual(sent.splice(0), ["host_unreachable after silence", "acknowledged"])
+          yield* Effect.andThen(perform("silence", id, { until: past }), awaitIdle)
+          yield* retell()
+          assert.deepStrictEqual(sent.splice(0), ["silenced", "host_unreachable after silence", "acknowledged"])
+          // What follows at once on something else is not told: it is not so any more.
+          const other = (yield* stored).find(({ state }) => state === "active")!.alert.id
+          yield* Effect.all([perform("ack", other), perform("resolve", other)])
+          yield* awaitIdle
+          assert.notInclude(sent, "silenced")
+          assert.strictEqual(sent.at(-1), "host_unreachable resolved by ada: ")
+          assert.deepStrictEqual(others.sent, [])
+        }).pipe(withRouter([telling(channel, sent), telling(others.channel, others.sent)]))
+      })
 
       // @spec system-alerts
       // @ac AC-10

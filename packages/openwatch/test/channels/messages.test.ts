@@ -217,6 +217,32 @@ describe("pagerduty", () => {
     })
   })
 
+  it("is told that an alert is acknowledged, and closes the incident of one that is silenced", () => {
+    const fall = alert("web", "drift_major", "", { rule: "os/cis", drift })
+    const events = (["acknowledged", "silenced"] as const).map((to) =>
+      PagerDutyChannel.eventOf({ _tag: "AlertChanged", alert: fall, to })
+    )
+    const dedup_key = `drift|${hostIdFromName("web")}|os/cis`
+    assert.deepStrictEqual(events, [
+      { event_action: "acknowledge", dedup_key },
+      { event_action: "resolve", dedup_key }
+    ])
+  })
+
+  it("keys of series that are the same for 300 characters are not, and no longer than PagerDuty takes", () => {
+    const keys = ["a", "b"].map((end) =>
+      PagerDutyChannel.problemOf(alert("web", "drift_major", "", { rule: `${"ä".repeat(300)}${end}` }))
+    )
+    assert.notStrictEqual(keys[0], keys[1])
+    for (const key of keys) assert.match(key, /^[\x21-\x7e]{1,255}$/)
+  })
+
+  it("a title is cut between characters", () => {
+    const event = PagerDutyChannel.eventOf(down(`x${"😀".repeat(600)}`))
+    assert.isTrue(JSON.stringify(event).isWellFormed())
+    assert.notMatch(JSON.stringify(event), /\\ud/)
+  })
+
   it("one problem is one incident: flapping, a deeper fall and the end have its key", () => {
     const keyOf = (told: Message.Told) => {
       const event = PagerDutyChannel.eventOf(told)
