@@ -52,7 +52,7 @@ export const tableReport = (table: Table): string => {
     "",
     ...(table.rows.some(({ isFloor }) => isFloor)
       ? [
-        `\\* only calls what listens: no buffer, no isolation, no back-pressure. It is the floor, not the same thing.`
+        `\\* only calls its listeners. It has no buffer, no isolation and no backpressure, so it shows the least that is possible.`
       ]
       : []),
     ...(table.note === undefined ? [] : [table.note])

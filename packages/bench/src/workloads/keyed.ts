@@ -109,7 +109,8 @@ export const keyed: Workload = {
           { name: "the same, hosts far apart in memory", isFloor: false, values: [one, scattered] },
           { name: "one event in 10,000 for the one subscription", isFloor: false, values: [rarely, inTurn] }
         ],
-        note: "What 10,000 subscriptions cost is memory that no cache holds: it shows what else the machine does."
+        note:
+          "10,000 subscriptions need more memory than a cache holds. So their figure depends on what else the machine does."
       },
       {
         id: "keyed/idle-heap",

@@ -11,10 +11,11 @@ import { quantile } from "../singleCalls.ts"
 const modes: ReadonlyArray<Mode> = ["core", "jetstream"]
 
 const note =
-  `Both ends are in one process, the server is another. The bare client sends the same CloudEvents in the same ` +
-  `windows of 512, and awaits a flush (core) or every acknowledgement (JetStream) before the next. It takes in by ` +
-  `callback, 512 messages ahead, and acknowledges each. Streams are on disk. "bare client" reads the attributes and ` +
-  `encodes and decodes with the Schema, as the bridge does; "unchecked" has JSON.stringify and JSON.parse and reads none.`
+  `One process has both ends, another is the server. The bare client sends the same CloudEvents, 512 at a time. ` +
+  `Before the next 512 it awaits a flush (core), or every acknowledgement (JetStream). It receives by a callback, ` +
+  `asks for 512 messages ahead, and acknowledges each. Streams are on disk. "bare client" reads the attributes, ` +
+  `and encodes and decodes with the Schema, as the bridge does. "unchecked" reads no attributes, and uses ` +
+  `JSON.stringify and JSON.parse.`
 
 /** Events of one round where they are sent one by one. */
 const singles = 200

@@ -2,10 +2,10 @@
  * The storage of a bus: what is kept between `publish` and `take`.
  *
  * Subscriptions to the same set of kinds (and with the same `where`) share a `Lane`: an append-only log, a linked list of
- * chunks. Publishing appends one reference to each lane that carries the kind, however many subscriptions stand behind
- * it. A subscription is a `Cursor`: a position in the log. Of the events behind its position it accepts what its buffer and its overflow policy
- * allow, and it decides that late, when somebody looks (*settling*). Between two takes the number of waiting events only
- * grows, so deciding late decides exactly what deciding at every publish would have.
+ * chunks. Publishing appends one reference to each lane that carries the kind, however many subscriptions read it. A
+ * subscription is a `Cursor`: a position in the log. Its overflow policy decides which of the events behind that position
+ * its buffer accepts. It decides late, when somebody looks (*settling*). Between two takes the number of waiting events
+ * only grows, so the decision is the same as one at every publish.
  *
  * ```text
  *          chunk 0              chunk 1              chunk 2
@@ -28,7 +28,7 @@ import { asList, type Found, Index, type Key, keyOf, matches } from "./keys.ts"
 /** What `poll` returns when nothing is waiting: what Effect's `PubSub` expects then. */
 export { Empty }
 
-/** Told that something was lost since the losses were last collected, once until they are collected. */
+/** Told that something was lost. It is told again only after the losses have been collected. */
 export interface LossListener {
   readonly onLoss: () => void
 }
@@ -110,7 +110,7 @@ class Lane<A> {
   readonly host: Host<A>
   private isWakeScheduled = false
   private nextToSettle = 0
-  /** What `calmUntil` will be, as far as the cursors know that were settled since all of them were. */
+  /** What `calmUntil` will be once all are settled: the least `fullAt` of those that were settled in this round. */
   private nextCalmUntil = 0
   private wake: (() => void) | undefined = undefined
 

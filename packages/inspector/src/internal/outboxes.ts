@@ -5,7 +5,7 @@ import { DateTime, Duration, Effect, Stream } from "effect"
 import { type DeadLetterState, OutboxNotFound, type OutboxState, OutboxUnavailable } from "../InspectorApi.ts"
 import type { OutboxLetterKey, OutboxView } from "../OutboxView.ts"
 
-/** How long an answer is good for others who ask. */
+/** How long what was read is good for others who ask. */
 const goodFor = "2 seconds"
 
 /** How long a database may take. */
@@ -136,7 +136,10 @@ export const make = Effect.fnUntraced(function*(views: ReadonlyArray<OutboxView>
         : change([{ consumer, ...letter }])
       const count = yield* Effect.mapError(changing, unavailable)
       yield* isStale
-      yield* Effect.logInfo(`${count} dead letters of ${consumer} were ${what}ed`, { outbox })
+      yield* Effect.logInfo(
+        `${count} dead letters of ${consumer} were ${what === "requeue" ? "requeued" : "discarded"}`,
+        { outbox }
+      )
       return count
     })
   }
