@@ -138,14 +138,15 @@ describe.skipIf(isMissing || isWithoutTools)("the site", () => {
 
     for (
       const [words, path] of [
-        ["install", "/getting-started.html"],
-        ["what is lost", "/delivery.html"],
-        ["shut down", "/shutdown.html"],
-        ["testing", "/testing.html"],
-        ["survive crash", "/durable-events.html"],
-        ["slow subscriber", "/buffers.html"],
-        ["write bridge", "/bridges.html"],
-        ["version promises", "/stability.html"],
+        ["how to install", "/getting-started.html"],
+        ["what is lost when", "/delivery.html"],
+        ["how to shut down", "/shutdown.html"],
+        ["how to test", "/testing.html"],
+        ["how to make an event survive", "/durable-events.html"],
+        ["how to see a slow subscriber", "/buffers.html"],
+        ["how to write a bridge", "/bridges.html"],
+        ["what a version promises", "/stability.html"],
+        ["backpressure", "/buffers.html"],
         ["takeBetween", "/reference/event-bus/"]
       ] as const
     ) {
