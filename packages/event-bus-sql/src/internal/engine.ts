@@ -77,7 +77,10 @@ export class Engine implements ConsumerEngine {
   private readonly beats = new Map<string, { readonly beat: number; readonly since: number }>()
   private warnedAt = -Infinity
   private idleWaiters: Array<() => void> = []
-  /** One look at who owns what at a time. */
+  /**
+   * One look at who owns what, or one giving up, at a time. What is given up is forgotten first, and is this process's own in
+   * the database until that is written: whoever looked in between would take it back.
+   */
   private readonly turn = Semaphore.makeUnsafe(1)
 
   constructor(
@@ -381,20 +384,21 @@ export class Engine implements ConsumerEngine {
 
   /** Gives up the partitions that are being left, once nothing of them is left to be done. */
   private giveUp(consumer: Consumer): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const leaving = Array.from(consumer.partitions.values()).filter((partition) =>
-        partition.leavesNow() && partition.withdraw()
-      )
-      if (leaving.length === 0) return Effect.void
-      for (const partition of leaving) {
+    const leaving = (): ReadonlyArray<Partition> =>
+      Array.from(consumer.partitions.values()).filter((partition) => partition.leavesNow() && partition.withdraw())
+    const release = Effect.suspend(() => {
+      const left = leaving()
+      if (left.length === 0) return Effect.void
+      for (const partition of left) {
         if (partition.blockedAt !== undefined) consumer.blocked.set(partition.part, partition.storedPos)
         consumer.drop(partition)
       }
-      const parts = leaving.map(({ part }) => part)
+      const parts = left.map(({ part }) => part)
       return Effect.map(this.persist(this.database.release(this.id, consumer.settings.name, parts)), () => {
         this.tellChange()
       })
     })
+    return Effect.suspend(() => leaving().length === 0 ? Effect.void : this.turn.withPermit(release))
   }
 
   // ---------------------------------------------------------------------------
