@@ -39,6 +39,8 @@ class Host {
   readonly port: number
   isUp = true
   wasEverDown = false
+  private changes: Array<number> = []
+  private flaps = false
 
   constructor(name: string, server: Net.Server) {
     this.name = name
@@ -55,6 +57,15 @@ class Host {
   set(isUp: boolean): void {
     this.isUp = isUp
     this.wasEverDown ||= !isUp
+    const wasFlapping = this.isFlapping
+    const now = Date.now()
+    this.changes = this.changes.filter((at) => now - at < 3_600_000).concat(now)
+    this.flaps = wasFlapping || this.changes.length > 4
+  }
+
+  /** Of more than four changes in an hour one alert tells, which is open until the host has kept its state for half an hour. */
+  get isFlapping(): boolean {
+    return this.flaps && Date.now() - this.changes.at(-1)! < 1_800_000
   }
 }
 
@@ -152,7 +163,7 @@ const problems = async (): Promise<ReadonlyArray<string>> => {
   const all = await alerts()
   const open = (await alerts("--state", "open")).map(({ host, type }) => `${type} ${host?.name}`).toSorted()
   const expected = [
-    ...hosts.filter(({ isUp }) => !isUp).map(({ name }) => `host_unreachable ${name}`),
+    ...hosts.filter(({ isFlapping, isUp }) => !isUp || isFlapping).map(({ name }) => `host_unreachable ${name}`),
     ...[...fallen].map((name) => `drift_major ${name}`)
   ].toSorted()
   const alwaysUp = new Set(hosts.filter(({ wasEverDown }) => !wasEverDown).map(({ name }) => name))
