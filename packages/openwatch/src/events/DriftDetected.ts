@@ -29,7 +29,10 @@ export const ChangedRule = Schema.Struct({
 /** A rule that changed. */
 export type ChangedRule = typeof ChangedRule.Type
 
-/** The rules that changed, the most severe first: at most 100 of both together. Their numbers are of all. */
+/**
+ * The rules that changed, the most severe first. At most 100 of them are named, both lists together. The counts are of
+ * all.
+ */
 export const ChangedRules = Schema.Struct({
   becameFailing: Schema.Array(ChangedRule),
   becamePassing: Schema.Array(ChangedRule)
@@ -41,10 +44,11 @@ export type ChangedRules = typeof ChangedRules.Type
 const Score = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 100 }))
 
 /**
- * The score of a host's scans has moved, and by enough to be told.
+ * The score of a host's scans has moved far enough to be reported.
  *
- * It is compared with the highest and the lowest since the last that was told, so that many small steps are told, too, and
- * nothing is told twice. What may be missing is missing in events that an earlier version has stored or sent.
+ * It is compared with the highest and the lowest score since the last report. So many small steps are reported once
+ * they add up, and nothing is reported twice. Optional fields are absent in events that an earlier version has stored
+ * or sent.
  */
 export class DriftDetected extends Schema.TaggedClass<DriftDetected>()("DriftDetected", {
   hostId: HostId,
@@ -61,13 +65,13 @@ export class DriftDetected extends Schema.TaggedClass<DriftDetected>()("DriftDet
   currentScore: Score,
   /** `currentScore - priorScore`, in percentage points: negative when worse. */
   scoreDelta: Schema.Finite.check(Schema.isBetween({ minimum: -100, maximum: 100 })),
-  /** What the score first fell from and has not come back to since; missing where it has not fallen. */
+  /** The score from which it first fell, and to which it has not come back. Absent if it has not fallen. */
   fellFrom: Schema.optionalKey(Score),
-  /** Whether, with this improvement, the score is back where it fell from: what was told of the fall is over. */
+  /** Whether this improvement brings the score back to where it fell from. If so, the alert of the fall is over. */
   isBack: Schema.optionalKey(Schema.Boolean),
-  /** How many rules passed when the score was last told and fail now. */
+  /** How many rules passed at the last report and fail now. */
   becameFailing: SeverityCounts,
-  /** How many rules failed when the score was last told and pass now. */
+  /** How many rules failed at the last report and pass now. */
   becamePassing: SeverityCounts,
   /** Which rules these are. */
   rules: Schema.optionalKey(ChangedRules),

@@ -1,6 +1,6 @@
 /**
- * What tells one event from another: its content. The same event has the same id when it is published again after a crash,
- * and in every process that a bridge brings it to.
+ * The id of an event is made of its content. So an event has the same id when it is published again after a crash, and
+ * in every process that a bridge brings it to.
  */
 import { Schema } from "effect"
 import { v5 } from "uuid"

@@ -37,7 +37,9 @@ export const describeDrift = (event: DriftDetected): string => {
   ].join("")
 }
 
-/** An event in a sentence. The host of an event of an earlier version, which does not name it, is called by its id. */
+/**
+ * An event in a sentence. An event of an earlier version does not name its host. There the sentence has the host's id.
+ */
 export const sentenceOf = (event: typeof SystemEventBus.Event.Type): string =>
   `${event.host === undefined ? event.hostId : describeHost(event.host)} ${
     event._tag === "HeartbeatPulse" ? describePulse(event) : describeDrift(event)

@@ -1,6 +1,6 @@
 /**
- * A host's identity: a UUID, always in lower case, so that two ids are the same host exactly when they are the same
- * string (RFC 9562 section 4 lets UUIDs be written in either case).
+ * A host's identity: a UUID, always in lower case. RFC 9562 section 4 allows both cases. With one of them, two ids mean
+ * the same host exactly if they are the same string.
  */
 import { Schema } from "effect"
 

@@ -4,7 +4,7 @@ import { PlainText } from "./PlainText.ts"
 /** A host as people know it. Events carry it, so that whoever reads one needs no inventory. */
 export const NamedHost = Schema.Struct({
   name: PlainText,
-  /** Where it is probed, `address:port`; not there for a host that is known from scans alone. */
+  /** Where it is probed, `address:port`. Absent for a host that is known from scans alone. */
   address: Schema.optionalKey(PlainText)
 })
 

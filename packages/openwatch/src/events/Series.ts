@@ -1,16 +1,15 @@
 /**
- * Scans that can be compared: those of one host, by one benchmark, with one profile.
- *
- * Two profiles ask for different things, and so do two benchmarks; a score of one says nothing about that of the other.
+ * A series: the scans of one host, by one benchmark, with one profile. Only these can be compared. Two profiles check
+ * different things, and so do two benchmarks.
  */
 import { Schema } from "effect"
 import { PlainText } from "./PlainText.ts"
 
 /** What a host was scanned for. */
 export const Series = Schema.Struct({
-  /** The benchmark's id, or where it came from; empty where the result does not say. */
+  /** The benchmark's id, or where it came from. Empty if the result does not say. */
   benchmark: PlainText,
-  /** The profile's id; empty where none was chosen. */
+  /** The profile's id. Empty if none was chosen. */
   profile: PlainText
 })
 

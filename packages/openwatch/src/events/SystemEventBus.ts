@@ -1,8 +1,8 @@
 /**
- * The one bus of OpenWatch. What notices something publishes here, what reacts subscribes here, and neither knows the
- * other.
+ * The bus of OpenWatch. Parts that notice something publish here, and parts that react subscribe here. Neither knows
+ * the other.
  *
- * The bus is dispatch to who listens now. It is no audit trail: an event that nobody subscribed to is gone.
+ * An event reaches those who are subscribed at that moment. What must not be lost is published through `SystemOutbox`.
  */
 import { EventBus } from "@openwatch/event-bus"
 import { DriftDetected } from "./DriftDetected.ts"

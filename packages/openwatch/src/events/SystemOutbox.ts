@@ -1,7 +1,7 @@
 /**
- * The events of OpenWatch that must not be lost: each is stored in the transaction of the fact that it tells of. Once that has
- * committed, it is on the `SystemEventBus` of every process of this database, and the alert router handles it, whatever is
- * killed in between.
+ * The events of OpenWatch that must not be lost. Each is stored in the transaction of the fact that it tells of. Once
+ * that has committed, the event is published on the `SystemEventBus` of every process of this database. The alert
+ * router handles it, whatever is killed in between.
  */
 import { Outbox } from "@openwatch/event-bus-sql"
 import { Effect } from "effect"
@@ -9,21 +9,21 @@ import * as SqlError from "effect/sql/SqlError"
 import { eventIdOf } from "./EventId.ts"
 import { SystemEventBus } from "./SystemEventBus.ts"
 
-/** What is stored for the events of `SystemEventBus`. Those of one host keep their order. */
+/** The outbox of the events of `SystemEventBus`. Events of one host keep their order. */
 export class SystemOutbox extends Outbox.Service<SystemOutbox>()("@openwatch/SystemOutbox", {
   bus: SystemEventBus,
   keys: { HeartbeatPulse: ({ hostId }) => hostId, DriftDetected: ({ hostId }) => hostId }
 }) {}
 
-/** Before the id of an event that another process has noticed. It is not sent on. */
+/** The prefix of the id of an event that another process has noticed. Such an event is not sent on. */
 const foreign = "from/"
 
-/** Whether an event was noticed by another process, by the id of its delivery. */
+/** Whether the event with this id in the outbox was noticed by another process. */
 export const isForeignId = (id: string): boolean => id.startsWith(foreign)
 
 /**
- * Stores events, each in the transaction around it. One that is stored again, as after a commit whose answer was lost, is
- * stored once.
+ * Returns the function that stores an event in the transaction around it. If an event is stored again, for example
+ * because the reply to a COMMIT was lost, it is there once.
  */
 export const storeIn = (outbox: SystemOutbox["Service"]) =>
 (

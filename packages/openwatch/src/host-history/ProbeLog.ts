@@ -1,21 +1,22 @@
 /**
- * Probes of a host as a text that grows at its end: a dozen characters for each.
- *
- * Such a text is appended to where it is stored, by both databases alike, and nobody has to read it first.
+ * The probes of a host as a text: a dozen characters for each, appended at its end. Both databases can append to a text
+ * that is stored, without reading it first.
  */
 
 /** What a probe has found. */
 export interface ProbeSample {
   /** When it began, in milliseconds since 1970. */
   readonly at: number
-  /** How long the host took to answer, in milliseconds; `undefined` where it did not. */
+  /** How long the host took to answer, in milliseconds. `undefined` if it did not. */
   readonly responseTimeMs: number | undefined
 }
 
-/** How many characters one has at most: until the year 2059, and up to a quarter of an hour for an answer. */
+/**
+ * How many characters a probe takes at most, until the year 2059 and for response times of up to a quarter of an hour.
+ */
 export const longest = 8 + 1 + 6 + 1
 
-/** As text. Times of answers are kept to a hundredth of a millisecond. */
+/** Encodes probes as text. Response times are kept to a hundredth of a millisecond. */
 export const encode = (samples: ReadonlyArray<ProbeSample>): string =>
   samples.map(({ at, responseTimeMs }) =>
     `${Math.round(at).toString(36)}${
@@ -23,7 +24,10 @@ export const encode = (samples: ReadonlyArray<ProbeSample>): string =>
     },`
   ).join("")
 
-/** From text, in the order of the text. What was stored twice, since nobody knew that it was stored, is there once. */
+/**
+ * Decodes a text, in its order. A probe that was stored twice, since it was not known that it was stored, is there
+ * once.
+ */
 export const decode = (text: string): ReadonlyArray<ProbeSample> => {
   const samples = new Map<number, ProbeSample>()
   for (const entry of text.split(",")) {

@@ -1,21 +1,21 @@
 /**
- * How long a host took to answer, as a histogram: small enough to be kept for each day, and to be added to others.
- *
- * The buckets grow by a fifth each, so what is read from one is within about a tenth of what was measured.
+ * The response times of a host, as a histogram. It is small enough to be kept for each day, and can be added to others.
+ * Each bucket is a fifth wider than the one before. So a value that is read from it is within about a tenth of the
+ * measured one.
  */
 
-/** How many answers there were in each bucket. */
+/** How many response times are in each bucket. */
 export type Histogram = Map<number, number>
 
 const growth = Math.log(1.2)
-/** In the middle of bucket 0, in milliseconds. Whatever is quicker is in it, too. */
+/** The middle of bucket 0, in milliseconds. Anything quicker is in it, too. */
 const smallest = 0.01
 
 const bucketOf = (millis: number): number => Math.max(0, Math.round(Math.log(millis / smallest) / growth))
 
 const millisOf = (bucket: number): number => Number((smallest * Math.exp(bucket * growth)).toPrecision(3))
 
-/** Adds answers, each so many milliseconds long. */
+/** Adds response times, in milliseconds. */
 export const add = (histogram: Histogram, millis: Iterable<number>): void => {
   for (const time of millis) {
     const bucket = bucketOf(time)
@@ -23,7 +23,7 @@ export const add = (histogram: Histogram, millis: Iterable<number>): void => {
   }
 }
 
-/** All of them together. */
+/** Returns the sum of histograms. */
 export const sum = (histograms: Iterable<Histogram>): Histogram => {
   const all: Histogram = new Map()
   for (const histogram of histograms) {
@@ -32,14 +32,17 @@ export const sum = (histograms: Iterable<Histogram>): Histogram => {
   return all
 }
 
-/** How many answers there were. */
+/** How many response times it has. */
 export const count = (histogram: Histogram): number => {
   let answers = 0
   for (const count of histogram.values()) answers += count
   return answers
 }
 
-/** So many percent of the answers took no longer than this, in milliseconds (nearest rank); none where there were none. */
+/**
+ * Returns the percentile, in milliseconds (nearest rank): so many percent of the response times are no longer.
+ * `undefined` if there are none.
+ */
 export const percentile = (histogram: Histogram, percent: number): number | undefined => {
   const rank = Math.max(1, Math.ceil(count(histogram) * percent / 100))
   let below = 0
@@ -50,7 +53,7 @@ export const percentile = (histogram: Histogram, percent: number): number | unde
   return undefined
 }
 
-/** As text: the first bucket, then how many there were in it and in each one after it. */
+/** Encodes it as text: the first bucket, then the counts of that and of each later one. */
 export const encode = (histogram: Histogram): string => {
   const first = Math.min(...histogram.keys())
   const counts: Array<string> = []
@@ -60,7 +63,7 @@ export const encode = (histogram: Histogram): string => {
   return histogram.size === 0 ? "" : `${first.toString(36)}:${counts.join()}`
 }
 
-/** From text. */
+/** Decodes a text. */
 export const decode = (text: string): Histogram => {
   const [first = "", counts = ""] = text.split(":")
   const histogram: Histogram = new Map()

@@ -1,9 +1,9 @@
 /**
- * For how much of some time a host was reachable. Time in which nobody could judge it (OpenWatch did not run, or its machine
- * had no network) is no part of it.
+ * For how much of some time a host was reachable. Time in which nobody could judge it does not count: OpenWatch did not
+ * run, or its machine had no network.
  */
 
-/** For how long a host was judged without a gap, and was in one state. */
+/** A time in which a host was judged without a gap, and was in one state. */
 export interface Span {
   /** In milliseconds since 1970. */
   readonly since: number
@@ -27,6 +27,6 @@ export const within = (spans: ReadonlyArray<Span>, now: number, last: number): U
   return uptime
 }
 
-/** In percent of the time in which it was judged; none where it was not. */
+/** In percent of the time in which it was judged. `undefined` if it was not judged. */
 export const percent = ({ reachable, unreachable }: Uptime): number | undefined =>
   reachable + unreachable === 0 ? undefined : reachable * 100 / (reachable + unreachable)

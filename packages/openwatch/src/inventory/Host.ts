@@ -6,14 +6,14 @@ import { v5 } from "uuid"
 import { HostId } from "../events/HostId.ts"
 
 /**
- * The namespace (RFC 9562 section 6.6) of host ids that are derived from a name. It never changes: with another one every
- * host without an id of its own would become a stranger to what is stored about it.
+ * The namespace (RFC 9562 section 6.6) of host ids that are derived from a name. It never changes. With another one,
+ * all that is stored about a host without an id of its own would belong to nobody.
  */
 export const hostNamespace = "f7d4d34f-5820-486b-8051-6d6e505abe0a"
 
 /**
- * The id of a host that was given none: the UUIDv5 (RFC 9562 section 5.5) of its name in `hostNamespace`. The same name
- * is the same host, on any machine and in any file.
+ * Returns the id of a host that has none in the inventory: the UUIDv5 (RFC 9562 section 5.5) of its name in
+ * `hostNamespace`. The same name gives the same id on any machine and in any file.
  */
 export const hostIdFromName = (name: string): HostId => HostId.make(v5(name, hostNamespace))
 
@@ -26,7 +26,7 @@ export class Host extends Schema.Class<Host>("Host")({
   address: Schema.String,
   /** The TCP port of its SSH server. */
   port: Schema.Int,
-  /** What it is beside its name, like `site: berlin`. */
+  /** What else is known of it, such as `site: berlin`. */
   tags: Schema.Record(Schema.String, Schema.String).pipe(Schema.withConstructorDefault(Effect.succeed({})))
 }) {
   /** `address:port`, with an IPv6 address in brackets. */

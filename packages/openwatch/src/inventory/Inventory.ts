@@ -24,7 +24,7 @@ import * as YamlFile from "../configuration/YamlFile.ts"
 import { HostId } from "../events/HostId.ts"
 import { Host, hostIdFromName } from "./Host.ts"
 
-/** The hosts that one file names, in its order: at least one, no two with the same name or the same id. */
+/** The hosts that a file names, in the order of the file. There is at least one. No two have the same name or id. */
 export interface Inventory {
   /** The file, as it was given. */
   readonly file: string
@@ -40,7 +40,9 @@ export class InventoryError extends Schema.TaggedError<InventoryError>()("Invent
   file: Schema.String,
   /** What is wrong, each with its place in the file where it has one: never empty. */
   problems: Schema.NonEmptyArray(Schema.String),
-  /** Whether the same file may be read later: this machine, not the file, is what is wrong. */
+  /**
+   * Whether the same file may be readable later. If so, something is wrong with this machine, and not with the file.
+   */
   isForNow: Schema.Boolean
 }) {
   override get message(): string {
@@ -170,11 +172,13 @@ const signatureOf = Effect.fnUntraced(function*(file: string) {
 })
 
 /**
- * The inventory in a file, now and after each change of it, for ever. What an edit has broken is logged; nothing comes then
- * until it is mended. A file that cannot be read for now is said once, and read once it can.
+ * Returns a stream of the inventory in a file: as it is now, and after each change of the file. The stream never ends.
  *
- * The file is looked at every two seconds, which sees also one that is replaced, linked or mounted, and is read once two
- * looks found it the same, so that it is not read half written.
+ * If an edit has broken the file, the error is logged, and nothing comes until the file is mended. If the file cannot
+ * be read for now, that is logged once, and it is read as soon as it can be.
+ *
+ * The file is looked at every two seconds. So a file that is replaced, linked or mounted is noticed as well. It is read
+ * when two looks have found it the same, so that it is not read half written.
  */
 export const follow = Effect.fnUntraced(function*(file: string) {
   const fs = yield* FileSystem.FileSystem

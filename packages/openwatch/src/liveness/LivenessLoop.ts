@@ -1,13 +1,16 @@
 /**
- * The liveness loop: probes every host of the inventory again and again, and publishes a `HeartbeatPulse` when a host's
- * reachability changes.
+ * The liveness loop: probes every host of the inventory again and again, and publishes a `HeartbeatPulse` when the
+ * reachability of a host changes.
  *
- * A probe that changes nothing publishes nothing. One host is never probed twice at once, and no more than `maxInFlight`
- * probes run at a time (see `Places` for the order). A host that has failed is looked at again after `retryInterval`, until
- * there is a verdict. A probe that fails for want of something on this machine (see `Probe.LocalFault`) says nothing about
- * its host: the host keeps its state and is probed again soon, one line tells of the fault and one of its end. All time is
- * read from `Clock`, pauses are measured by the one that cannot be set back, and an interruption closes every connection at
- * once.
+ * A probe that changes nothing publishes nothing. A host is never probed twice at the same time. At most `maxInFlight`
+ * probes run at a time (`Places` says in which order). A host that has failed is probed again after `retryInterval`,
+ * until there is a verdict.
+ *
+ * A probe that fails because this machine lacks something (`Probe.LocalFault`) says nothing about its host. The host
+ * keeps its state, and is probed again soon. One line of the log tells of the fault, and one of its end.
+ *
+ * All time is read from `Clock`. Pauses are measured by the clock that cannot be set back. An interruption closes every
+ * connection at once.
  */
 import { Clock, DateTime, Duration, Effect, FiberMap, Random, Result, Schema, Stream } from "effect"
 import * as CliError from "effect/cli/CliError"
@@ -27,7 +30,7 @@ import { Probe } from "./Probe.ts"
 import { localFaultEndsAfter } from "./ProbeActivity.ts"
 import * as Reachability from "./Reachability.ts"
 
-/** How the loop judges and how much it does at a time. */
+/** How the loop judges hosts, and how much it does at a time. */
 export interface Options {
   /** How many failed probes in a row make a host unreachable: 2 by default. */
   readonly failureThreshold?: number | undefined
@@ -36,42 +39,42 @@ export interface Options {
   /** How many probes may run at a time: 64 by default. */
   readonly maxInFlight?: number | undefined
   /**
-   * Where verdicts and the schedule outlast the process: the loop goes on from what is stored there, and stores each
-   * transition there, which publishes it. Without it every host is unknown at first, and probed at once.
+   * Where verdicts and the schedule are stored. The loop begins with what is stored there. It stores each transition
+   * there, which also publishes it. Without it every host is unknown at first, and is probed at once.
    */
   readonly hostStates?: HostStates["Service"] | undefined
 }
 
-/** How often a host is probed where nothing else is said. */
+/** How often a host is probed by default. */
 export const defaultInterval: Duration.Duration = Duration.minutes(5)
 
-/** How often a host can be probed at most and at least. */
+/** The shortest and the longest interval. */
 export const intervalRange = { minimum: Duration.minutes(1), maximum: Duration.hours(1) }
 
-/** How soon a host that has failed is looked at again where nothing else is said. */
+/** How soon a host that has failed is probed again by default. */
 export const defaultRetryInterval: Duration.Duration = Duration.seconds(30)
 
 /** What `settle` waits before it probes a host again. */
 const retryDelay = Duration.seconds(1)
 
-/** How soon a host is probed again after this machine could not. */
+/** How soon a host is probed again after a fault of this machine. */
 const localFaultDelay = Duration.seconds(10)
 
 /** How often `settle` probes a host in vain before it gives up. */
 const maxLocalFaults = 10
 
-/** A host that could not be judged for so many intervals is shown as unjudged, and that time is no part of its uptime. */
+/** A host that could not be judged for so many intervals is shown as unjudged. That time is no part of its uptime. */
 const unjudgedAfter = 3
 
 /** Milliseconds of the clock that cannot be set back. */
 const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
-/** How often the times of probes are stored: one that a crash loses costs a probe that comes early. */
+/** How often the times of probes are stored. If a crash loses one, its host is probed too early, once. */
 const flushInterval = Duration.seconds(5)
 
 /**
- * How long after the start of a host's nth probe the next one is due: the interval, up to a fifth more or less. It is
- * always the same for one host and n, and differs between hosts, so that a fleet is not probed in step.
+ * Returns how long after the start of a host's nth probe the next one is due: the interval, up to a fifth more or less.
+ * It is always the same for the same host and n. It differs between hosts, so that they are not all probed at once.
  */
 export const jittered = (interval: Duration.Duration, hostId: HostId, n: number): Effect.Effect<Duration.Duration> =>
   Random.nextBetween(0.8, 1.2).pipe(
@@ -95,17 +98,17 @@ const inRange = (interval: Duration.Duration): Effect.Effect<Duration.Duration, 
       })
     )
 
-/** To a hundredth of a millisecond: what is finer is noise. */
+/** Rounds to a hundredth of a millisecond. Smaller differences are noise. */
 const roundedMillis = (duration: Duration.Duration): number => Math.round(Duration.toMillis(duration) * 100) / 100
 
-/** Goes on trying: what is not stored is not published either, but it is not forgotten. */
+/** Tries until it is stored. Until then it is not published either. */
 const untilStored = <A>(store: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
   Effect.orDie(Outage.untilItPasses(store, describeSqlError))
 
 /** Some hosts could not be judged, since this machine could not probe them. */
 export class HostsNotProbed extends Schema.TaggedError<HostsNotProbed>()("HostsNotProbed", {
   names: Schema.NonEmptyArray(Schema.String),
-  /** Why the last of them was not. */
+  /** Why the last of them could not be probed. */
   problem: Schema.String
 }) {
   override get message(): string {
@@ -123,11 +126,11 @@ interface Checked {
   readonly reachability: Reachability.Reachability
   /** How long the probe took. */
   readonly elapsed: Duration.Duration
-  /** Why this machine could not probe; then `reachability` is what it was. */
+  /** Why this machine could not probe. If it is given, `reachability` is as before. */
   readonly localFault: string | undefined
 }
 
-/** Says once that this machine cannot probe, and once that it can again: all hosts meet the same fault. */
+/** Logs once that this machine cannot probe, and once that it can again, since all hosts meet the same fault. */
 const makeFaultLog = () => {
   let isFaulty = false
   let faults = 0
@@ -153,8 +156,8 @@ const makeFaultLog = () => {
 }
 
 /**
- * Makes the effect that probes a host once, as soon as it has a place among the probes in flight, and publishes the change
- * of verdict if there is one.
+ * Makes the effect that probes a host once, as soon as there is a place for the probe. If the verdict changes, it
+ * publishes that.
  */
 const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
   const bus = yield* SystemEventBus
@@ -227,10 +230,10 @@ interface Watched {
   probedAt: number
   /** When the next one is due, in milliseconds of a clock that cannot be set back. */
   dueAt: number
-  /** When the last one began that was not void, by the same clock. */
+  /** When the last probe began that was not void, by the same clock. */
   judgedAt: number
   isJudged: boolean
-  /** Since when it was judged again and again, in milliseconds since 1970. */
+  /** Since when it was judged without a gap, in milliseconds since 1970. */
   judgedSince: number | undefined
   /** The probes that are not stored yet. */
   samples: Array<ProbeSample>
@@ -290,12 +293,12 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
 })
 
 /**
- * Probes every host every interval, for ever.
+ * Probes every host once in each interval, for ever.
  *
- * The interval is 5 minutes by default; one outside 1 minute to 1 hour is an error. `changes` are later
- * inventories: hosts that come are probed at once, those that go no more, and one whose address or port changes is probed
- * there at once, with the verdict that it had. A host is the same as long as its id is; with `hostStates`, also where it has
- * been renamed (see `HostStates.takeInventory`).
+ * The interval is 5 minutes by default. One outside 1 minute to 1 hour is an error. `changes` are later inventories. A
+ * new host is probed at once, and one that is gone is probed no more. If the address or port of a host changes, it
+ * keeps its verdict and is probed there at once. A host with the same id is the same host. With `hostStates`, a renamed
+ * host is recognized too (see `HostStates.takeInventory`).
  */
 export const watch = Effect.fnUntraced(function*(
   hosts: ReadonlyArray<Host>,
@@ -314,7 +317,7 @@ export const watch = Effect.fnUntraced(function*(
   const longestUnjudged = unjudgedAfter * Duration.toMillis(interval)
   const hostStates = options?.hostStates
 
-  /** Those that have another id now, by their former one. */
+  /** The hosts that have another id now, by the id that they had. */
   const renamedIn = (hosts: ReadonlyArray<Host>) =>
     hostStates === undefined
       ? Effect.succeed<ReadonlyMap<HostId, HostId>>(new Map())
@@ -462,14 +465,14 @@ export const watch = Effect.fnUntraced(function*(
 }, Effect.scoped)
 
 /**
- * Probes every host until its verdict is settled: once where it answers, and again a second later, until the failures
- * are enough to call it unreachable, where it does not. Returns the unreachable ones. Fails, when the others are settled, with
- * the hosts that this machine could not probe.
+ * Probes every host until its verdict is settled. A host that answers is probed once. One that does not is probed again
+ * after a second, until it has failed often enough to be unreachable. Returns the unreachable hosts. If this machine
+ * could not probe some hosts, it fails with these, once the others are settled.
  */
 export const settle = Effect.fnUntraced(function*(
   hosts: ReadonlyArray<Host>,
   options?: Options & {
-    /** Is told how many hosts have a verdict, after each. */
+    /** Called after each verdict, with how many hosts have one. */
     readonly onProgress?: ((settled: number) => void) | undefined
   }
 ) {

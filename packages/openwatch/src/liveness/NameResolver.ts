@@ -1,13 +1,13 @@
 /**
- * Finds the addresses of a name as `getent` does: through `/etc/hosts`, search domains and whatever else the system is set up
- * with.
+ * Finds the addresses of a name as `getent` does: through `/etc/hosts`, search domains and all else that the system is
+ * set up with.
  *
- * The system's resolver keeps a thread of the process busy for as long as it takes, and Node has two for all names. So a
- * name that has no answer after a quarter of a second is asked for in a process of its own as well, and one that was slow
- * before, in that alone: slow names take neither time nor threads from others.
+ * The system's resolver keeps a thread of the process busy while it waits, and Node has two for all names. So if a name
+ * is not resolved within a quarter of a second, a process of its own asks for it as well. A name that was slow before
+ * is asked for in such a process alone. So slow names take neither time nor threads from others.
  *
- * That a name has no address is a matter of its host. That nobody can be asked is a fault of this machine: then the last
- * known addresses are used.
+ * If a name has no address, that is a matter of its host. If nobody can be asked, that is a fault of this machine. Then
+ * the last known addresses are used.
  */
 import { Clock, Context, Data, Duration, Effect, Layer, Semaphore } from "effect"
 import { execFile } from "node:child_process"
@@ -27,7 +27,10 @@ export class ResolverFault extends Data.TaggedError("ResolverFault")<{ readonly 
 
 /** Finds addresses. */
 export class NameResolver extends Context.Service<NameResolver, {
-  /** The addresses of a name, the one to be tried first first: at least one. An address is its own. */
+  /**
+   * The addresses of a name, at least one, in the order in which they are to be tried. For an address it is that
+   * address.
+   */
   readonly resolve: (name: string) => Effect.Effect<ReadonlyArray<string>, NameNotResolved | ResolverFault>
 }>()("@openwatch/openwatch/liveness/NameResolver") {}
 
@@ -40,7 +43,7 @@ const longestWait = Duration.seconds(15)
 /** How many processes ask at a time. */
 const processesAtMost = 32
 
-/** What another name gave is evidence that names can be resolved for so long, in milliseconds. */
+/** For so long, in milliseconds, another name that was resolved is evidence that names can be resolved. */
 const evidenceLasts = 60_000
 
 /** So many addresses of a name are tried. */
@@ -53,7 +56,7 @@ interface LookupError {
 /** The codes that say that there is no such name, or none with an address. All others say that nobody could tell. */
 const notFound = new Set(["ENOTFOUND", "ENODATA", "EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY"])
 
-/** The addresses of a name; none where there is no such name. */
+/** The addresses of a name. None if there is no such name. */
 const lookup = (name: string): Effect.Effect<ReadonlyArray<string>, LookupError> =>
   Effect.callback((resume) => {
     Dns.lookup(name, { all: true }, (error, found) => {
@@ -63,7 +66,7 @@ const lookup = (name: string): Effect.Effect<ReadonlyArray<string>, LookupError>
     })
   })
 
-/** `getent` does not tell names that there are not from those that could not be asked for: neither is an answer here. */
+/** `getent` does not distinguish a name that does not exist from one that it could not ask for. So both fail here. */
 const getent = (name: string): Effect.Effect<ReadonlyArray<string>, LookupError> =>
   Effect.callback((resume) => {
     const child = execFile("getent", ["ahosts", "--", name], (error, stdout) => {
@@ -77,7 +80,7 @@ const getent = (name: string): Effect.Effect<ReadonlyArray<string>, LookupError>
     return Effect.sync(() => child.kill("SIGKILL"))
   })
 
-/** Names of `/etc/hosts` are found without anybody being asked: they are no evidence. */
+/** Names in `/etc/hosts` are found without asking anybody. So they are no evidence. */
 const isInHostsFile = (name: string): boolean => {
   try {
     return readFileSync("/etc/hosts", "utf8").toLowerCase().split(/\s+/).includes(name.toLowerCase())
@@ -97,7 +100,7 @@ export const layer: Layer.Layer<NameResolver> = Layer.effect(
     const resolvedAt = new Map<string, number>()
     const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
-    /** A name that takes its time here, where it waits for no other, is slow. */
+    /** Here a name waits for no other. So one that takes long is slow. */
     const inProcess = (name: string) =>
       processes.withPermit(Effect.suspend(() => {
         slow.add(name)

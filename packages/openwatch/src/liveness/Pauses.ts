@@ -1,6 +1,6 @@
 /**
- * Notices that this process was paused: stopped by a signal, starved, or on a machine that slept. What ran out of time
- * meanwhile says nothing about anybody else.
+ * Notices that this process was paused: stopped by a signal, starved of processor time, or on a machine that slept. A
+ * probe that runs out of time meanwhile says nothing about its host.
  */
 import { Clock, Duration, Effect, type Scope } from "effect"
 
@@ -12,7 +12,7 @@ const longestTick = 1_250
 
 /** Knows of pauses. */
 export interface Pauses {
-  /** Whether the process was paused since then, in milliseconds of `now`. */
+  /** Whether the process was paused since a time, in milliseconds of `now`. */
   readonly since: (time: number) => Effect.Effect<boolean>
   /** Now, in milliseconds of a clock that cannot be set back. */
   readonly now: Effect.Effect<number>

@@ -1,9 +1,10 @@
 /**
- * The places for probes: only so many run at a time, and who waits gets a place in this order.
+ * The places for probes. Only so many probes run at a time. Those that wait get a place in this order:
  *
- * Second looks, at hosts that have just failed, go first: a host that dies is known soon, also where thousands are probed.
- * Hosts that are known to be unreachable take their time, which is the whole time-out; so they get at most half of the places,
- * and what is left is for those that answer.
+ * - Second looks, at hosts that have just failed, go first. So a host that dies is known soon, even if thousands are
+ *   probed.
+ * - Then come first looks.
+ * - Hosts that are known to be unreachable take the whole time-out each. So they get at most half of the places.
  */
 import { Effect } from "effect"
 

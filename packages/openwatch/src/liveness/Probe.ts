@@ -1,13 +1,13 @@
 /**
  * One look at one host: does an SSH server answer there?
  *
- * A TCP connection is opened, at most 8 KiB are read, and the connection is closed again. Nothing is sent, and no
- * credentials are needed. An SSH server says so in a line that begins with its identification string (RFC 4253 section 4.2):
- * `SSH-2.0-` or, where it also speaks the old protocol, `SSH-1.99-` (section 5.1). Other lines may come first. One that
- * refuses to talk for now, as OpenSSH does when too many connections are waiting to log in, is there as well.
+ * A TCP connection is opened, at most 8 KiB are read, and the connection is closed. Nothing is sent, and no credentials
+ * are needed. An SSH server sends a line that begins with its identification string (RFC 4253 section 4.2): `SSH-2.0-`
+ * or, if it also speaks the old protocol, `SSH-1.99-` (section 5.1). Other lines may come first. A server that refuses
+ * to talk for now counts as there. OpenSSH does so when too many connections are waiting to log in.
  *
- * The addresses of a name are tried a quarter of a second after one another (RFC 8305 section 5), and the first that answers
- * decides.
+ * The addresses of a name are tried a quarter of a second after one another (RFC 8305 section 5). The first that
+ * answers decides.
  */
 import { Context, Data, Duration, Effect, Layer, Match } from "effect"
 import * as Dgram from "node:dgram"
@@ -19,7 +19,7 @@ import * as Pauses from "./Pauses.ts"
 
 /** Where a host is probed. */
 export interface Target {
-  /** IPv4 or IPv6 addresses, the one to be tried first first: at least one. */
+  /** IPv4 or IPv6 addresses, at least one, in the order in which they are to be tried. */
   readonly addresses: ReadonlyArray<string>
   readonly port: number
 }
@@ -52,8 +52,8 @@ export class NotSsh extends Data.TaggedClass("NotSsh")<{
 }> {}
 
 /**
- * This machine could not probe: it has no file descriptor, memory, port, network or resolver, forbids it, or was paused
- * meanwhile. That says nothing about the host.
+ * This machine could not probe. It has no file descriptor, memory, port, network or resolver, does not allow it, or was
+ * paused meanwhile. This says nothing about the host.
  */
 export class LocalFault extends Data.TaggedClass("LocalFault")<{ readonly code: string }> {}
 
@@ -101,17 +101,17 @@ export class ProbeError extends Data.TaggedError("ProbeError")<{ readonly reason
 
 /** A server answered. */
 export interface Answer {
-  /** What it said where it would not talk: then it lives, and may have trouble. */
+  /** What it said, if it refused to talk. Then the host is up, and may have trouble. */
   readonly note: string | undefined
 }
 
 /** Looks whether a host answers. */
 export class Probe extends Context.Service<Probe, {
-  /** The addresses at which a host is to be probed: at least one. Names may take longer than a probe. */
+  /** The addresses at which a host is to be probed, at least one. Resolving a name may take longer than a probe. */
   readonly resolve: (name: string) => Effect.Effect<ReadonlyArray<string>, ProbeError>
   /**
-   * Succeeds when an SSH server answers at one of the addresses. When interrupted, its connections are closed before the
-   * interruption ends.
+   * Succeeds if an SSH server answers at one of the addresses. If it is interrupted, its connections are closed before
+   * the interruption ends.
    */
   readonly probe: (target: Target) => Effect.Effect<Answer, ProbeError>
 }>()("@openwatch/openwatch/liveness/Probe") {
@@ -137,7 +137,7 @@ export class Probe extends Context.Service<Probe, {
     ).pipe(Layer.provide(NameResolver.layer))
 }
 
-/** What fails while this process was paused did not have its time. */
+/** A look that fails because this process was paused says nothing about its host. */
 const voidWhenPaused = <A>(look: Effect.Effect<A, ProbeError>, pauses: Pauses.Pauses) =>
   Effect.flatMap(
     pauses.now,
@@ -160,7 +160,7 @@ const isBeginning = (said: string): boolean => "SSH-2.0-".startsWith(said) || "S
 /** What only an SSH server says: OpenSSH's `sshd`, with too many connections, or with one that it wants to calm down. */
 const refusals = /^(Exceeded MaxStartups|Not allowed at this time)\r?$/m
 
-/** This machine has no way to such an address at all; another one of the same name may do. */
+/** This machine has no route to such an address. Another address of the same name may do. */
 const noWayCodes = new Set(["ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"])
 
 const reasonOf = (error: NodeJS.ErrnoException): Reason => {
@@ -182,8 +182,8 @@ const reasonOf = (error: NodeJS.ErrnoException): Reason => {
 }
 
 /**
- * Whether this machine itself has no way to an address: connecting by UDP sends nothing, and fails only for want of a
- * route here. By TCP a router on the way may have said so, of that one network.
+ * Whether this machine itself has no route to an address. Connecting by UDP sends nothing, and fails only if there is
+ * no route here. With TCP, a router on the way may have said so of its own network.
  */
 const hasNoWay = (address: string): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
@@ -196,7 +196,7 @@ const hasNoWay = (address: string): Effect.Effect<boolean> =>
     socket.connect(9, address, (error?: Error) => end(error !== undefined))
   })
 
-/** How much a reason tells of a host, of those that its addresses gave: the more, the lower. */
+/** Which of the reasons that the addresses of a host gave says most about the host: the one with the lowest rank. */
 const rank = (reason: Reason): number => {
   switch (reason._tag) {
     case "ConnectionRefused":

@@ -1,17 +1,19 @@
 /**
- * What this process's probes have been doing: how long they took, for metrics, and whether they go on, for those who ask
- * whether it works.
+ * What the probes of this process do: how long they took, for metrics, and whether they go on, for `/ready`.
  */
 import { Clock, Context, Duration, Effect, Layer, Metric, Result } from "effect"
 import { Probe, type ProbeError } from "./Probe.ts"
 
 /** What probes have been doing. */
 export class ProbeActivity extends Context.Service<ProbeActivity, {
-  /** Why hosts are not judged now; `undefined` where they are. Silence for longer than `patience` is a reason. */
+  /**
+   * Why hosts are not judged now. `undefined` if they are. If no probe has ended for longer than `patience`, that is a
+   * reason.
+   */
   readonly problem: (patience: Duration.Duration) => Effect.Effect<string | undefined>
 }>()("@openwatch/openwatch/liveness/ProbeActivity") {}
 
-/** A fault of this machine is over when there was none for so long, in milliseconds. */
+/** A fault of this machine is over once there was none for so long, in milliseconds. */
 export const localFaultEndsAfter = 60_000
 
 const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
@@ -26,7 +28,7 @@ const seconds = (outcome: (typeof outcomes)[number]) =>
     boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
   })
 
-/** The same probe, whose activity is known. */
+/** Provides the same probe, and follows what it does. */
 export const layer: Layer.Layer<Probe | ProbeActivity, never, Probe> = Layer.effectContext(Effect.gen(function*() {
   const { probe, resolve } = yield* Probe
   const durations = { answered: seconds("answered"), failed: seconds("failed"), void: seconds("void") }

@@ -2,8 +2,8 @@
  * What is known of a host's reachability, and how one more probe changes it.
  *
  * The first success makes a host reachable at once. It becomes unreachable only after several failures in a row, so
- * that one lost packet is no alarm. One that changes too often is flapping: its single changes are not told until it has kept
- * its state for half an hour.
+ * that one lost packet raises no alarm. A host that changes too often is flapping. Its single changes are not reported
+ * until it has kept its state for half an hour.
  *
  * Times are in milliseconds of a clock that cannot be set back.
  */
@@ -32,28 +32,28 @@ export interface Judgement {
   readonly changesPerHour: number
 }
 
-/** How probes are judged where nothing else is said. */
+/** How probes are judged by default. */
 export const defaultJudgement: Judgement = { failureThreshold: 2, changesPerHour: 4 }
 
-/** A change of verdict, or of how it is told. */
+/** A change of verdict, or of whether changes are reported. */
 export interface Transition {
   readonly change: Exclude<Change, "removed">
   readonly reachable: boolean
-  /** The verdict that was left; `null` for a first sighting. */
+  /** The verdict before. `null` if there was none. */
   readonly priorReachable: boolean | null
-  /** Whether it is to be told; the single changes of a host that is flapping are only stored. */
+  /** Whether it is to be reported. The single changes of a host that is flapping are only stored. */
   readonly isTold: boolean
 }
 
 const hour = 3_600_000
 
-/** For so long a host that was flapping has to keep its state. */
+/** A host that is flapping has to keep its state for so long, before its changes are reported again. */
 const steadyAfter = hour / 2
 
-/** Before the first probe. */
+/** What is known before the first probe. */
 export const unknown: Reachability = { verdict: "unknown", failures: 0, changes: [], since: 0, isFlapping: false }
 
-/** What is known of a host whose last verdict, if it has one, was stored. */
+/** Returns what is known of a host from what is stored of it. */
 export const fromStored = (
   stored: { readonly reachable: boolean; readonly since: number; readonly isFlapping: boolean } | undefined,
   failures: number
@@ -66,7 +66,7 @@ export const fromStored = (
     isFlapping: stored.isFlapping
   }
 
-/** What is known after one more probe, and what has changed, if anything has. */
+/** Returns what is known after one more probe, and the transition, if there is one. */
 export const afterProbe = (
   prior: Reachability,
   answered: boolean,
@@ -97,6 +97,6 @@ export const afterProbe = (
   ]
 }
 
-/** Whether the last probes agree with the verdict: another one now would only confirm it. */
+/** Whether the last probes agree with the verdict. If so, another probe now would only confirm it. */
 export const isSettled = ({ failures, verdict }: Reachability): boolean =>
   verdict === "unreachable" || (verdict === "reachable" && failures === 0)
