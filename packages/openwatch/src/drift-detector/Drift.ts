@@ -1,16 +1,16 @@
 /**
- * How far the score of a series of scans has moved since it was last told, and which way.
+ * How far the score of a series of scans has moved since the last report, and which way.
  *
- * A score is compared with the highest and the lowest since the last that was told. So a fall in small steps is told once it
- * adds up to a threshold, each further fall is told again, and nothing is told twice.
+ * A score is compared with the highest and the lowest since the last report. So a fall in small steps is reported once
+ * the steps add up to a threshold, and each further fall is reported again. Nothing is reported twice.
  *
- * A fall is over when the score is back where it fell from, or less than `minor` below that, however it got there.
+ * A fall is over when the score is less than `minor` below the score from which it fell, however it got there.
  */
 import { Data, Result } from "effect"
 import type { ChangedRule, ChangedRules, DriftType, SeverityCounts } from "../events/DriftDetected.ts"
 import { type Outcome, outcomeOf, type Scan, score, severities } from "./Scan.ts"
 
-/** From how many percentage points on a score has moved. A move of exactly that much counts. */
+/** How many percentage points make a drift. A change of exactly that much counts. */
 export interface Thresholds {
   /** How much worse is a major drift; at least `minor`. */
   readonly major: number
@@ -20,13 +20,16 @@ export interface Thresholds {
   readonly improvement: number
 }
 
-/** From where on a score has moved where nothing else is said. */
+/** The thresholds by default. */
 export const defaultThresholds: Thresholds = { major: 10, minor: 5, improvement: 5 }
 
 /** A threshold is out of range, or they contradict one another. */
 export class InvalidThresholds extends Data.TaggedError("InvalidThresholds")<{ readonly message: string }> {}
 
-/** Thresholds where each is in (0, 100], and `major` at least `minor`; what is left out has its default. */
+/**
+ * Checks thresholds: each must be above 0 and at most 100, and `major` at least `minor`. One that is left out has its
+ * default.
+ */
 export const makeThresholds = (
   options: { readonly [Key in keyof Thresholds]?: number | undefined }
 ): Result.Result<Thresholds, InvalidThresholds> => {
@@ -56,17 +59,17 @@ export const makeThresholds = (
 
 /** What is known of a series when its next scan comes. */
 export interface Known {
-  /** The scan that was told last; the first counts as told. */
+  /** The scan that was reported last. The first scan counts as reported. */
   readonly told: Outcome
   /** The highest score since then, in percent. */
   readonly highest: number
   /** The lowest score since then, in percent. */
   readonly lowest: number
-  /** What the score first fell from, as long as it has not come back. */
+  /** The score from which it first fell, as long as it has not come back. */
   readonly fellFrom: number | undefined
 }
 
-/** What one more scan of a series came to. */
+/** What one more scan of a series shows. */
 export interface Drift {
   readonly type: DriftType | "stable"
   /** The score that this one is compared with. */
@@ -74,13 +77,13 @@ export interface Drift {
   readonly currentScore: number
   /** `currentScore - priorScore`, in percentage points. */
   readonly scoreDelta: number
-  /** What the score first fell from: where it has fallen, or now comes back. */
+  /** The score from which it first fell, if it has fallen or now comes back. */
   readonly fellFrom: number | undefined
   /** Whether the score is back where it fell from. */
   readonly isBack: boolean
-  /** How many rules passed when the score was last told and fail now, by their severity now. */
+  /** How many rules passed at the last report and fail now, by their present severity. */
   readonly becameFailing: SeverityCounts
-  /** How many rules failed when the score was last told and pass now, by their severity now. */
+  /** How many rules failed at the last report and pass now, by their present severity. */
   readonly becamePassing: SeverityCounts
   /** Which rules these are: at most 100. */
   readonly rules: ChangedRules
@@ -106,8 +109,8 @@ const countBySeverity = (rules: ReadonlyArray<ChangedRule>): SeverityCounts => {
 }
 
 /**
- * Scores are fractions, and so are the points between them: what is exactly ten points in arithmetic may be a hair less
- * in floating point. The nearest two scores that differ are further apart than this.
+ * Scores are fractions. What is exactly ten points in arithmetic may be a little less in floating point. Two scores
+ * that differ are always further apart than this.
  */
 const tolerance = 1e-9
 
@@ -119,15 +122,15 @@ const typeOf = (known: Known, current: number, isBack: boolean, thresholds: Thre
   return current - known.lowest >= thresholds.improvement - tolerance ? "improvement" : "stable"
 }
 
-/** What is known of a series after its first scan. */
+/** Returns what is known of a series after its first scan. */
 export const first = (scan: Scan): Known => {
   const told = outcomeOf(scan)
   return { told, highest: score(told), lowest: score(told), fellFrom: undefined }
 }
 
 /**
- * What one more scan of a series came to, and what is known of the series after it. Rules that only one of the scans has
- * counted move the score, and are otherwise not compared.
+ * Returns what one more scan of a series shows, and what is known of the series after it. Rules that count in only one
+ * of the two scans change the score, but are not listed as changed.
  */
 export const next = (known: Known, scan: Scan, thresholds: Thresholds): readonly [Drift, Known] => {
   const outcome = outcomeOf(scan)

@@ -1,11 +1,11 @@
 /**
- * The drift detector: takes in the results of scans, compares each with what was told of its series (host, benchmark and
- * profile), and tells of it with a `DriftDetected` when the score has moved far enough: see `Drift`.
+ * The drift detector: imports the results of scans, compares each with the last report of its series (host, benchmark
+ * and profile), and publishes a `DriftDetected` if the score has moved far enough (see `Drift`).
  *
- * Scans count by when they ended, not by when they come. One that is older than the newest of its series is kept for the
- * history, and changes nothing else.
+ * Scans count in the order in which they ended, not in which they arrive. One that ended before the newest of its
+ * series is kept for the history, and changes nothing else.
  *
- * A scan and its event are stored in one step: there is none without the other.
+ * A scan and its event are stored in one step. Neither is there without the other.
  */
 import { DateTime, Effect, Option } from "effect"
 import { DriftDetected } from "../events/DriftDetected.ts"
@@ -25,9 +25,9 @@ import * as Xccdf from "./Xccdf.ts"
 export interface Options {
   /** Which host a scan is of, see `TargetHosts`. */
   readonly hostOf: (target: ScanTarget) => TargetHost
-  /** From where on a score has moved; `Drift.defaultThresholds` by default. */
+  /** What makes a drift. Default: `Drift.defaultThresholds`. */
   readonly thresholds?: Drift.Thresholds | undefined
-  /** Whether scans are kept for the history alone: nothing is compared, nothing published. */
+  /** Whether scans only enter the history: nothing is compared, and nothing published. */
   readonly isHistory?: boolean | undefined
 }
 
@@ -39,13 +39,13 @@ export interface Import {
   /** In percent. */
   readonly score: number
   /**
-   * `"known"` when this scan was stored already: then nothing was stored, nothing told; `"history"` when it was stored
-   * and not compared.
+   * `"known"` if this scan was stored already: nothing was done. `"history"` if it was stored and not compared.
+   * `"first"` if it is the first of its series. Else its drift.
    */
   readonly outcome: "known" | "history" | "first" | Drift.Drift
 }
 
-/** Takes in a scan that was read. */
+/** Imports a scan that was read. */
 export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, options: Options) {
   const scans = yield* Scans
   const thresholds = options.thresholds ?? Drift.defaultThresholds
@@ -90,12 +90,12 @@ export const take = Effect.fn("DriftDetector.take")(function*(scan: Scan, option
   return imported
 })
 
-/** Reads the scans in a file, and takes them in, in the order of their end. */
+/** Reads the scans in a file, and imports them in the order in which they ended. */
 export const importFile = Effect.fn("DriftDetector.importFile")(function*(file: string, options: Options) {
   return yield* Effect.forEach(yield* Xccdf.readFile(file), (scan) => take(scan, options))
 })
 
-/** In words: the host, the series, the score, and how it moved. */
+/** Returns it in words: the host, the series, the score, and how the score moved. */
 export const describe = ({ host, outcome, scan, score }: Import): string => {
   const scored = `${host.name}, ${describeSeries(scan.series)}: score ${score.toFixed(2)}`
   if (outcome === "known") return `${scored}, known already`
@@ -106,9 +106,10 @@ export const describe = ({ host, outcome, scan, score }: Import): string => {
 }
 
 /**
- * Takes in what is in a folder, and what comes into it, for ever: see `ScanFolder` for when a file is ready. A file that is
- * wrong is logged and left alone until it changes; one that could not be read for now is logged and tried again. While the
- * database fails, the file is tried again.
+ * Imports what is in a folder, and what comes into it, for ever. `ScanFolder` says when a file is ready.
+ *
+ * If a file is wrong, that is logged, and the file is left alone until it changes. If a file cannot be read for now,
+ * that is logged, and the file is tried again. So it is while the database fails.
  */
 export const watch = Effect.fn("DriftDetector.watch")(function*(folder: string, options: Options) {
   const scanFolder = yield* ScanFolder.make(folder)

@@ -1,9 +1,10 @@
 /**
- * A result file in plain UTF-8, however it was packed and encoded: gzip and bzip2 are known by their first bytes, whatever the
- * file is called; UTF-16 by its byte order mark or its zeros, other encodings by the XML declaration (XML 1.0 section 4.3.3
- * and appendix F).
+ * A result file as plain UTF-8, however it was packed and encoded.
  *
- * Files are untrusted: what they unpack to is bounded, so that a small file cannot fill the memory.
+ * gzip and bzip2 are recognized by their first bytes, whatever the name of the file. UTF-16 is recognized by its byte
+ * order mark or its zeros, other encodings by the XML declaration (XML 1.0 section 4.3.3 and appendix F).
+ *
+ * Files are untrusted. What they unpack to is bounded, so that a small file cannot fill the memory.
  */
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Data, Effect, Stream } from "effect"
@@ -51,7 +52,7 @@ const unpacked = <E, R>(bytes: Bytes<E, R>, start: Uint8Array, sizeLimit: number
   return start[0] === 0x42 && start[1] === 0x5a && start[2] === 0x68 ? bunzip2(bytes, sizeLimit) : bytes
 }
 
-/** The encodings that are read, by the names that declarations have for them; `TextDecoder` knows them by the latter. */
+/** The encodings that can be read. Each has its name in declarations, and its name for `TextDecoder`. */
 const encodings: ReadonlyMap<string, string> = new Map([
   // A declaration that can be read byte by byte is not in UTF-16, whatever it says.
   ["utf-16", "utf-8"],
@@ -66,7 +67,10 @@ const utf8 = new Set(["utf-8", "utf8", "us-ascii"])
 
 const declaration = /^(<\?xml\s[^>]*?\bencoding\s*=\s*)(["'])([^"']*)\2/
 
-/** What the decoder for a text that begins like this is called; none for what is UTF-8, a `NotReadable` where there is none. */
+/**
+ * Returns the name of the decoder for a text that begins like this. `undefined` for UTF-8. A `NotReadable` if there is
+ * no such decoder.
+ */
 const encodingOf = ([a, b, c, d]: Uint8Array, start: string): string | undefined | NotReadable => {
   if ((a === 0xff && b === 0xfe) || (a === 0x3c && b === 0 && c === 0x3f && d === 0)) return "utf-16le"
   if ((a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c && c === 0 && d === 0x3f)) return "utf-16be"
@@ -104,9 +108,7 @@ const inUtf8 = <E, R>(bytes: Bytes<E, R>): Bytes<E | NotReadable, R> =>
     )
   })
 
-/**
- * What a file with these bytes says, in UTF-8. It begins with `start`, and unpacks to at most `sizeLimit` bytes.
- */
+/** Decodes the bytes of a file, which begin with `start`, to UTF-8. They may unpack to at most `sizeLimit` bytes. */
 export const decode = <E, R>(
   bytes: Bytes<E, R>,
   options: { readonly start: Uint8Array; readonly sizeLimit: number }

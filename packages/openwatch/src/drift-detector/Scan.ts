@@ -1,8 +1,8 @@
 /**
- * A scan: which rules of a profile a host passed and which it failed, and the score that this gives.
+ * A scan: which rules of a profile a host passed, which it failed, and the score.
  *
- * The words are those of XCCDF 1.2 (NISTIR 7275 revision 4). A rule that did not apply, was not checked, not selected or
- * only informs is no part of a scan.
+ * The words are those of XCCDF 1.2 (NISTIR 7275 revision 4). A rule that did not apply, was not checked, was not
+ * selected or only informs is no part of a scan.
  */
 import { DateTime, Option, Schema } from "effect"
 import { v5 } from "uuid"
@@ -20,7 +20,7 @@ export type Severity = (typeof severities)[number]
 export interface Rule {
   readonly severity: Severity
   readonly passed: boolean
-  /** Missing where the file has none: a `TestResult` alone names rules by their ids. */
+  /** Absent if the file has none. A `TestResult` by itself names rules only by their ids. */
   readonly title?: string
 }
 
@@ -34,13 +34,13 @@ export interface ScanTarget {
 
 /** A scan as it was read. */
 export interface Scan {
-  /** The id of the `TestResult`: the scanner derives it from the profile, so it is the same for each of a host's scans. */
+  /** The id of the `TestResult`. The scanner derives it from the profile, so all scans of a host have the same. */
   readonly testResultId: string
   readonly target: ScanTarget
   readonly series: Series
-  /** When the scan started, as it is written; empty where it is not. */
+  /** When the scan started, as the file has it. Empty if the file does not say. */
   readonly startTime: string
-  /** When the scan ended, as it is written. */
+  /** When the scan ended, as the file has it. */
   readonly endTime: string
   /** The rules that counted, by id: never empty. */
   readonly rules: ReadonlyMap<string, Rule>
@@ -49,8 +49,9 @@ export interface Scan {
 const scanNamespace = "5f0c9f2e-3a77-4a0c-9d53-0c7b7a5b7d0e"
 
 /**
- * The id of one host's scan: the UUIDv5 (RFC 9562 section 5.5) of its content. The same scan has the same id wherever its
- * file lies and however it is written, and another one has another, whatever ids and times they share.
+ * Returns the id of a scan of a host: the UUIDv5 (RFC 9562 section 5.5) of its content. The same scan has the same id,
+ * wherever its file is and however it is written. Two scans have different ids, even if they share the id in the file
+ * and the times.
  */
 export const scanIdOf = (hostId: HostId, { endTime, rules, series, startTime }: Scan): string => {
   const states = [...rules].map(([id, { passed, severity }]) => [id, severity, passed])
@@ -58,14 +59,17 @@ export const scanIdOf = (hostId: HostId, { endTime, rules, series, startTime }: 
   return v5(JSON.stringify([hostId, series.benchmark, series.profile, startTime, endTime, states]), scanNamespace)
 }
 
-/** The id that an earlier version has given the scan, by which it is known again. */
+/** Returns the id that an earlier version has given to the scan, so that it is recognized. */
 export const formerScanIdOf = (hostId: HostId, { endTime, series, startTime, testResultId }: Scan): string =>
   v5(JSON.stringify([hostId, series.profile, testResultId, startTime, endTime]), scanNamespace)
 
 // Of other texts `DateTime` makes something too, of "7" the July of 2001.
 const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/
 
-/** When the scan ended, if what is written is a time (XML Schema's `dateTime`); one without a zone is taken for UTC. */
+/**
+ * Returns when the scan ended, if the file has a time there (XML Schema's `dateTime`). A time without a zone is taken
+ * for UTC.
+ */
 export const scannedAt = ({ endTime }: Scan): Option.Option<DateTime.Utc> =>
   time.test(endTime.trim()) ? Option.map(DateTime.make(endTime.trim()), DateTime.toUtc) : Option.none()
 

@@ -1,17 +1,18 @@
 /**
  * A folder into which result files are put: which of them are complete?
  *
- * Nothing tells that a writer has finished, so a file is complete once its size and its time of change have been the same
- * for two seconds. One that is written elsewhere on the same file system and renamed into the folder is never seen half;
- * one that stalls while it is written is, but it changes again, and a file that changes is complete anew two seconds later.
+ * Nothing says that a writer has finished. So a file counts as complete once its size and its time of change have been
+ * the same for two seconds. A file that is written elsewhere on the same file system and then renamed into the folder
+ * is never read half written. One whose writer pauses may be. But when it changes again, it counts as complete again
+ * two seconds later, and is read again.
  *
- * Files are those whose name ends with `.xml`, `.xml.gz` or `.xml.bz2` and does not begin with a dot; folders in the folder
- * are not looked into. The folder is only read. It is looked at every second, which works on every file system; a file that
- * was complete is looked at again every half minute.
+ * Files are those whose name ends with `.xml`, `.xml.gz` or `.xml.bz2` and does not begin with a dot. Folders inside
+ * the folder are ignored. The folder is only read. It is looked at every second, which works on every file system. A
+ * file that was complete is looked at only every half minute.
  */
 import { Clock, Duration, Effect, FileSystem, Option, Path } from "effect"
 
-/** How long a file has to stay as it is. */
+/** How long a file has to stay the same. */
 export const settleTime: Duration.Duration = Duration.seconds(2)
 
 /** How often to look. */
@@ -25,7 +26,7 @@ interface Seen {
   /** When it was first seen so, in nanoseconds of a clock that cannot be set back. */
   readonly since: bigint
   readonly isTaken: boolean
-  /** Whether it was given back since it last changed. */
+  /** Whether it was given back since its last change. */
   readonly isGivenBack: boolean
 }
 
@@ -34,15 +35,18 @@ const nanos = (duration: Duration.Duration): bigint => Option.getOrElse(Duration
 /** A folder that is looked at. */
 export interface ScanFolder {
   /**
-   * Gives the files, oldest first, that are complete and that no look has given since they last changed. A folder that
-   * cannot be read is logged, once, and is empty until it can.
+   * Returns the files that are complete and that no look has returned since their last change, oldest first. If the
+   * folder cannot be read, that is logged once, and there are no files until it can be read.
    */
   readonly look: Effect.Effect<ReadonlyArray<string>>
-  /** Has the next look give a file again. Returns false where that was asked before, and the file has not changed since. */
+  /**
+   * Makes the next look return a file again. Returns false if that was asked before, and the file has not changed
+   * since.
+   */
   readonly tryAgain: (file: string) => boolean
 }
 
-/** Makes a folder to be looked at. */
+/** Makes what looks at a folder. */
 export const make = Effect.fnUntraced(function*(folder: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path

@@ -32,7 +32,7 @@ export interface TargetHost {
 const isEverywhere = (address: NetAddress.IpAddress): boolean =>
   NetAddress.isLoopback(address) || NetAddress.isLinkLocal(address) || NetAddress.isUnspecified(address)
 
-/** One key for all ways to write an address; `undefined` for what does not tell hosts apart. */
+/** Returns one key for all ways to write an address. `undefined` if the address does not distinguish hosts. */
 const keyOf = (address: string): string | undefined => {
   const parsed = NetHost.hostFromString(address)
   if (Result.isFailure(parsed)) return undefined
@@ -42,7 +42,7 @@ const keyOf = (address: string): string | undefined => {
   return NetAddress.formatIp(host)
 }
 
-/** Makes the function that finds a target's host among these. */
+/** Makes the function that finds the host of a target among these hosts. */
 export const make = (hosts: ReadonlyArray<Host>): (target: ScanTarget) => TargetHost => {
   const byName = new Map<string, Host>()
   const byAddress = new Map<string, Host | "shared">()

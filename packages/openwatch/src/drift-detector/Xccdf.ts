@@ -22,7 +22,9 @@ export class ScanFileError extends Schema.TaggedError<ScanFileError>()("ScanFile
   /** The file, as it was given. */
   file: Schema.String,
   problem: Schema.String,
-  /** Whether the same file may be read later: this machine, not the file, is what is wrong. */
+  /**
+   * Whether the same file may be readable later. If so, something is wrong with this machine, and not with the file.
+   */
   isForNow: Schema.Boolean
 }) {
   override get message(): string {
@@ -34,13 +36,16 @@ export class ScanFileError extends Schema.TaggedError<ScanFileError>()("ScanFile
   }
 }
 
-/** A file may be so large, in bytes, packed and unpacked: 64 MiB. The largest that OpenSCAP is known to write are a fifth of it. */
+/**
+ * How large a file may be, in bytes, packed and unpacked: 64 MiB. The largest files that OpenSCAP is known to write are
+ * a fifth of it.
+ */
 export const sizeLimit = 64 * 1024 * 1024
 
-/** A scan may have so many rules: the largest benchmarks have a few thousand. */
+/** How many rules a scan may have. The largest benchmarks have a few thousand. */
 export const ruleLimit = 50_000
 
-/** A file may have so many scans: a remediation has two. */
+/** How many scans a file may have. A remediation has two. */
 export const scanLimit = 100
 
 const addressLimit = 1_000
@@ -85,7 +90,7 @@ const localName = (name: string): string => name.slice(name.indexOf(":") + 1)
 
 const list = (values: Iterable<string>): string => [...values].join(", ")
 
-/** Of a text that a stranger wrote, what can be shown. */
+/** What can be shown of a text that a stranger wrote. */
 const quoted = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
 
 /**
@@ -293,10 +298,10 @@ const describeReadError = (error: PlatformError.PlatformError): string => {
 
 const inMiB = (bytes: number): string => `${(bytes / (1024 * 1024)).toFixed(1)} MiB`
 
-/** So far ahead of now may a scan end, for clocks that differ; where its zone is not written, by the most that zones differ. */
+/** How far ahead of now a scan may end, since clocks differ. Without a zone: as much as zones differ. */
 const aheadAtMost = { withZone: 3_600_000, withoutZone: 15 * 3_600_000 }
 
-/** Reads the scans in a file, in the order of their end: at least one. */
+/** Reads the scans in a file, in the order in which they ended. There is at least one. */
 export const readFile = Effect.fn("Xccdf.readFile")(function*(file: string) {
   const fs = yield* FileSystem.FileSystem
   const fail = (problem: string) => new ScanFileError({ file, problem, isForNow: false })
