@@ -4,11 +4,13 @@
  * Everything here is pure.
  */
 import { Cron, DateTime, Duration } from "effect"
+import type { HostId } from "../events/HostId.ts"
 import type { Alert } from "./Alert.ts"
 
 /** What is in maintenance: a host, by its name or id, or the hosts that have a tag. */
 export type Subject =
-  | { readonly _tag: "Host"; readonly host: string }
+  // Where its id is known that counts: the alerts of a host that was renamed have its former name.
+  | { readonly _tag: "Host"; readonly host: string; readonly id?: HostId }
   | { readonly _tag: "Tag"; readonly name: string; readonly value: string }
 
 /** Reads a subject as people write it: `web-1`, or `site=berlin`. */
@@ -24,7 +26,7 @@ export const formatSubject = (subject: Subject): string =>
 /** Whether an alert is of a host that the subject means. */
 export const isOf = (subject: Subject, { hostId, tags }: Pick<Alert, "hostId" | "tags">): boolean =>
   subject._tag === "Host"
-    ? hostId === subject.host.toLowerCase() || tags["host"] === subject.host
+    ? hostId === (subject.id ?? subject.host.toLowerCase()) || subject.id === undefined && tags["host"] === subject.host
     : Object.hasOwn(tags, subject.name) && tags[subject.name] === subject.value
 
 /** When a maintenance that is planned begins, each time. */

@@ -1,14 +1,16 @@
 /**
  * `openwatch maintenance`: have nothing sent of some hosts for a while.
  */
-import { Console, DateTime, Duration, Effect, Layer, Option, Schema } from "effect"
+import { Console, DateTime, Duration, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import type * as SqlError from "effect/sql/SqlError"
 import { formatSubject, parseSubject } from "../alert-router/Maintenance.ts"
+import * as Configuration from "../configuration/Configuration.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
+import { clean } from "../events/PlainText.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Maintenances from "../storage/Maintenances.ts"
 import * as StorageOptions from "./storageOptions.ts"
@@ -25,6 +27,7 @@ export class MaintenanceRefused extends Schema.TaggedError<MaintenanceRefused>()
 }
 
 const subjects = Argument.String("HOST|TAG").pipe(
+  Argument.filter((text) => clean(text) === text && text !== "", () => "a text without control characters"),
   Argument.withDescription("The name or id of a host, or a tag like site=berlin for the hosts that have it"),
   Argument.variadic({ min: 1 })
 )
@@ -46,9 +49,17 @@ const why = Flag.String("why").pipe(
   Flag.withDefault("")
 )
 
-const describe = ({ since, subject, until, who, why }: Maintenances.Begun, zone: DateTime.TimeZone): string =>
-  `${formatSubject(subject)} is in maintenance from ${formatTime(since, zone)} until ${formatTime(until, zone)}, ` +
-  `by ${who}${why === "" ? "" : `: ${why}`}`
+const describe = (
+  { isOn, since, subjects, until, who, why }: Maintenances.Scheduled,
+  zone: DateTime.TimeZone,
+  file = "the configuration"
+): string => {
+  const verb = !isOn ? "will be" : subjects.length === 1 ? "is" : "are"
+  return `${subjects.map(formatSubject).join(", ")} ${verb} in maintenance from ${formatTime(since, zone)} ` +
+    `until ${formatTime(until, zone)}, ${who === undefined ? `planned in ${file}` : `by ${who}`}${
+      why === "" ? "" : `: ${why}`
+    }`
+}
 
 const withStore = (data: string) =>
 <A>(
@@ -84,7 +95,8 @@ const add = Command.make(
       }
       if (problems.length > 0) yield* new MaintenanceRefused({ message: problems.join("\n") })
       for (const subject of wanted) {
-        yield* Console.log(describe(yield* maintenances.begin(subject, { duration, who, why }), zone))
+        const begun = yield* maintenances.begin(subject, { duration, who, why })
+        yield* Console.log(describe({ ...begun, subjects: [begun.subject], isOn: true }, zone))
       }
     }).pipe(withStore(data))
 ).pipe(
@@ -99,22 +111,44 @@ const add = Command.make(
   ])
 )
 
+const configuration = Flag.String("config").pipe(
+  Flag.withMetavar("CONFIG.yaml"),
+  Flag.withDescription(
+    "The configuration whose planned maintenance is listed, too (default: openwatch.yaml, if it is there)"
+  ),
+  Flag.optional
+)
+
+const usualFile = "openwatch.yaml"
+
+/** The configuration that is named, or else the one that is in the current folder. */
+const fileOf = Effect.fnUntraced(function*(given: Option.Option<string>) {
+  if (Option.isSome(given)) return given.value
+  return (yield* (yield* FileSystem.FileSystem).exists(usualFile)) ? usualFile : undefined
+})
+
 const list = Command.make(
   "list",
-  { data: StorageOptions.data },
-  ({ data }) =>
-    Effect.gen(function*() {
+  { configuration, data: StorageOptions.data },
+  Effect.fnUntraced(function*({ configuration, data }) {
+    const file = yield* fileOf(configuration)
+    const planned = file === undefined ? [] : yield* Configuration.loadMaintenance(file)
+    yield* Effect.gen(function*() {
       const zone = yield* DateTime.CurrentTimeZone
-      const current = yield* (yield* Maintenances.Maintenances).current
+      const scheduled = yield* (yield* Maintenances.Maintenances).schedule(planned)
       yield* Console.log(
-        current.length === 0 ? "No maintenance" : current.map((each) => describe(each, zone)).join("\n")
+        scheduled.length === 0 ? "No maintenance" : scheduled.map((each) => describe(each, zone, file)).join("\n")
       )
     }).pipe(withStore(data))
+    if (file === undefined) {
+      yield* Console.error("What is planned is listed with --config CONFIG.yaml")
+    }
+  })
 ).pipe(
   Command.withDescription(
-    "List the maintenance that goes on and was begun by a command; what is planned is in the configuration."
+    "List the maintenance that goes on, begun by a command or planned in the configuration, and when what is planned begins next."
   ),
-  Command.withShortDescription("List the maintenance that goes on")
+  Command.withShortDescription("List the maintenance that goes on, and what is planned")
 )
 
 const end = Command.make(

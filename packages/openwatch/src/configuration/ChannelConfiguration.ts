@@ -123,7 +123,7 @@ const Entry = Schema.Struct({
   type: Schema.Literals(types),
   name: Schema.optionalKey(
     Schema.String.check(
-      Schema.isPattern(/^[^\s\p{C}](?:[^\p{C}]*[^\s\p{C}])?$/u, {
+      Schema.isPattern(/^[^\s\p{C}](?:[^\p{C}\p{Zl}\p{Zp}]*[^\s\p{C}])?$/u, {
         expected: "a name without control characters or blanks around it"
       })
     )

@@ -274,13 +274,30 @@ export const parse = (
   })
 }
 
-/** What those need of a configuration who take in scans. Nothing is taken from the environment: they need no secrets. */
-export const loadForScans = Effect.fn("Configuration.loadForScans")(function*(file: string) {
+/** Reads a configuration as the file has it: nothing is taken from the environment, so no secrets are needed. */
+const loadEntries = Effect.fnUntraced(function*(file: string) {
   const text = yield* YamlFile.readText(file).pipe(
     Effect.mapError(({ problem }) => new ConfigurationError({ file, problems: [problem] }))
   )
+  return yield* Effect.mapError(
+    Effect.fromResult(decodeFile(text)),
+    (problems) => new ConfigurationError({ file, problems })
+  )
+})
+
+/** The maintenance that a configuration plans. */
+export const loadMaintenance = Effect.fn("Configuration.loadMaintenance")(function*(file: string) {
+  const problems: Array<string> = []
+  const planned = MaintenanceConfiguration.read((yield* loadEntries(file)).maintenance ?? [], problems)
+  const [problem, ...others] = problems
+  if (problem !== undefined) yield* new ConfigurationError({ file, problems: [problem, ...others] })
+  return planned
+})
+
+/** What those need of a configuration who take in scans. */
+export const loadForScans = Effect.fn("Configuration.loadForScans")(function*(file: string) {
   const fail = (problems: ConfigurationError["problems"]) => new ConfigurationError({ file, problems })
-  const { drift, inventory } = yield* Effect.mapError(Effect.fromResult(decodeFile(text)), fail)
+  const { drift, inventory } = yield* loadEntries(file)
   const driftThresholds = yield* Effect.mapError(
     Effect.fromResult(Drift.makeThresholds(drift ?? {})),
     ({ message }) => fail([`drift: ${message}`])

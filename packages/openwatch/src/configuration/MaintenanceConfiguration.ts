@@ -15,6 +15,7 @@
  */
 import { Cron, DateTime, Duration, Option, Result, Schema } from "effect"
 import { parseSubject, type Planned, type Start, type Subject } from "../alert-router/Maintenance.ts"
+import { PlainText } from "../events/PlainText.ts"
 import type { Host } from "../inventory/Host.ts"
 import * as TimeSpan from "./TimeSpan.ts"
 
@@ -45,7 +46,7 @@ const Entry = Schema.Struct({
   ),
   for: TimeSpan.Text,
   time_zone: Schema.optionalKey(Schema.String),
-  why: Schema.optionalKey(Schema.String)
+  why: Schema.optionalKey(PlainText)
 }).annotate({
   message: "Expected a mapping with keys like `hosts`, `weekly` and `for`",
   messageUnexpectedKey: "Unknown key: a maintenance has `hosts`, `tags`, `once`, `weekly`, `for`, `time_zone` and `why`"

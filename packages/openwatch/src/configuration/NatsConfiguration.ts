@@ -27,6 +27,7 @@
  * All but `servers`, `source`, and one of `export` and `import`, may be left out.
  */
 import { type Duration, Option, type Redacted, Schema } from "effect"
+import { PlainText } from "../events/PlainText.ts"
 import { AllEventKinds, type EventKind } from "../events/SystemEventBus.ts"
 import * as Secret from "./Secret.ts"
 import * as TimeSpan from "./TimeSpan.ts"
@@ -114,7 +115,7 @@ export const NatsEntry = Schema.Struct({
   servers: Schema.Array(Server).annotate({ message: "Expected a list of addresses" }).check(
     Schema.isNonEmpty({ message: "Expected at least one address" })
   ),
-  source: Schema.NonEmptyString,
+  source: PlainText.check(Schema.isNonEmpty()),
   subject: Schema.optionalKey(
     Schema.String.check(
       Schema.isPattern(/^(?!\$)[^\s.*>]+(?:\.[^\s.*>]+)*$/, {

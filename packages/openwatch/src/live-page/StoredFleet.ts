@@ -2,7 +2,7 @@
  * What the live page shows of the fleet: the hosts of the inventory, with what is stored about them.
  */
 import { FleetView, InspectorApi } from "@openwatch/inspector"
-import { Array, DateTime, Effect, Layer, Order } from "effect"
+import { DateTime, Effect, Layer } from "effect"
 import * as SqlError from "effect/sql/SqlError"
 import * as AlertActions from "../alert-router/AlertActions.ts"
 import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
@@ -16,7 +16,7 @@ import type { Host } from "../inventory/Host.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { type Day, HostHistory, type Past } from "../storage/HostHistory.ts"
 import { HostStates, type ProbeRecord, stateOf, type Verdict } from "../storage/HostStates.ts"
-import { Maintenances } from "../storage/Maintenances.ts"
+import { Maintenances, type Scheduled } from "../storage/Maintenances.ts"
 import * as Outage from "../storage/Outage.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
 
@@ -117,9 +117,7 @@ const pastOf = ({ alerts, now, past, scans }: {
 /** A maintenance with the hosts that it is of. */
 const shownMaintenance = (
   hosts: ReadonlyArray<Host>,
-  subjects: ReadonlyArray<Maintenance.Subject>,
-  { isOn, since, until }: Maintenance.Window,
-  { who, why }: { readonly who: string | null; readonly why: string }
+  { isOn, since, subjects, until, who, why }: Scheduled
 ): typeof InspectorApi.Maintenance.Type => ({
   subjects: subjects.map(Maintenance.formatSubject),
   hostIds: hosts.flatMap(({ id, name, tags }) =>
@@ -128,14 +126,9 @@ const shownMaintenance = (
   isOn,
   since,
   until,
-  who,
+  who: who ?? null,
   why
 })
-
-/** What goes on, by its end, and then what begins next. */
-const byTime = Order.make<typeof InspectorApi.Maintenance.Type>((a, b) =>
-  a.isOn !== b.isOn ? (a.isOn ? -1 : 1) : a.isOn ? DateTime.Order(a.until, b.until) : DateTime.Order(a.since, b.since)
-)
 
 const refused = ({ message, problems }: AlertsRefused) =>
   Effect.fail(
@@ -162,7 +155,7 @@ export const layer = (
       const alerts = yield* AlertStore
       const outbox = yield* AlertOutbox
       const history = yield* HostHistory
-      const { current } = yield* Maintenances
+      const { schedule } = yield* Maintenances
       const find = (hostId: string) => {
         const host = hosts().find(({ id }) => id === hostId)
         return host === undefined
@@ -197,19 +190,10 @@ export const layer = (
             )
         ).pipe(orDie),
 
-        maintenance: Effect.gen(function*() {
-          const now = yield* DateTime.now
-          const begun = (yield* current).map(({ subject, ...begun }) =>
-            shownMaintenance(hosts(), [subject], { ...begun, isOn: true }, begun)
-          )
-          const windows = planned.flatMap((each) => {
-            const window = Maintenance.windowAt(each, now)
-            return window === undefined ?
-              [] :
-              [shownMaintenance(hosts(), each.subjects, window, { who: null, why: each.why })]
-          })
-          return Array.sort([...begun, ...windows], byTime)
-        }).pipe(orDie),
+        maintenance: schedule(planned).pipe(
+          Effect.map((scheduled) => scheduled.map((each) => shownMaintenance(hosts(), each))),
+          orDie
+        ),
 
         changeAlerts: Effect.fnUntraced(function*({ action, ids, seconds, who, why }) {
           const now = yield* DateTime.now

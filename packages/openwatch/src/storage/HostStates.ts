@@ -136,6 +136,8 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
       yield* sql`UPDATE series SET host_id = ${to} WHERE host_id = ${from} AND NOT EXISTS (
         SELECT 1 FROM series AS own WHERE own.host_id = ${to} AND own.benchmark = series.benchmark
           AND own.profile = series.profile)`
+      yield* sql`DELETE FROM maintenance WHERE subject = ${to}`
+      yield* sql`UPDATE maintenance SET subject = ${to} WHERE subject = ${from}`
       yield* sql`UPDATE alerts SET host_id = ${to}, dedup_key = REPLACE(dedup_key, ${from}, ${to})
         WHERE host_id = ${from}`
     })

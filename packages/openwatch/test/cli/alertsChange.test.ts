@@ -112,6 +112,29 @@ describe("maintenance", () => {
         stderr: "error: web is in no maintenance that was begun by a command\n",
         exitCode: 1
       })
+      const fs = yield* FileSystem.FileSystem
+      const file = `${folder}/openwatch.yaml`
+      yield* fs.writeFileString(
+        file,
+        [
+          "inventory: hosts.yaml",
+          "channels: [{ type: slack, url_env: NOT_SET_HERE }]",
+          "maintenance:",
+          "  - { hosts: [web, db], once: 2999-12-01 22:00, for: 2h, time_zone: UTC, why: new switches }"
+        ].join("\n")
+      )
+      const listed = yield* maintenance(folder, "list", "--config", file)
+      assert.match(
+        listed.stdout,
+        new RegExp(
+          `^site=berlin is in maintenance ${times}, ${by}\n` +
+            `web, db will be in maintenance ${times}, planned in ${file}: new switches\n$`
+        )
+      )
+      assert.strictEqual(listed.stderr, "")
+      const forged = yield* maintenance(folder, "add", "web\nall is well", "--for", "2h")
+      assert.include(forged.stderr, "a text without control characters")
+      assert.strictEqual(forged.exitCode, 2)
       const wrong = yield* maintenance(folder, "add", "web", "--for", "40d")
       assert.include(wrong.stderr, "a time span from 1m to 30d")
       assert.strictEqual(wrong.exitCode, 2)

@@ -80,6 +80,76 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           ])
         }).pipe(withStore))
 
+      it.effect("moves with a host that is renamed, whether it keeps its id or its address", () =>
+        Effect.gen(function*() {
+          const maintenances = yield* Maintenances.Maintenances
+          const { takeInventory } = yield* HostStates.HostStates
+          const host = (id: string, name: string, port: number) =>
+            new Host({ id: hostIdFromName(id), name, address: "a", port })
+          // Before there is an inventory only the name is known.
+          yield* maintenances.begin(subject("early"), hour)
+          yield* takeInventory([host("web-1", "web-1", 22), host("db", "db", 23), host("early", "early", 24)])
+          yield* maintenances.begin(subject("web-1"), { ...hour, duration: Duration.hours(2) })
+          yield* maintenances.begin(subject(hostIdFromName("db")), { ...hour, duration: Duration.hours(3) })
+          yield* takeInventory([host("www", "www", 22), host("db", "postgres", 23), host("early", "early", 24)])
+          assert.deepStrictEqual(
+            (yield* maintenances.current).map(({ subject }) => Maintenance.formatSubject(subject)),
+            ["early", "www", "postgres"]
+          )
+          const isIn = yield* Effect.flatten(InMaintenance).pipe(
+            Effect.provide(Maintenances.suppressing([{
+              subjects: [subject("postgres")],
+              starts: [{ _tag: "Once", at: yield* DateTime.now }],
+              duration: Duration.hours(1),
+              why: ""
+            }]))
+          )
+          // Alerts from before have the former name.
+          const suppressed = [["www", "web-1"], ["db", "db"], ["web-1", "web-1"], ["early", "early"]].map((
+            [id, name]
+          ) => isIn({ hostId: hostIdFromName(id!), tags: { host: name! } }))
+          assert.deepStrictEqual(suppressed, [true, true, false, true])
+          assert.deepStrictEqual(yield* maintenances.end([subject("www"), subject("early"), subject("web-1")]), [
+            subject("web-1")
+          ])
+          assert.deepStrictEqual(yield* maintenances.end([subject("www"), subject("early"), subject("postgres")]), [])
+          assert.deepStrictEqual(yield* maintenances.current, [])
+        }).pipe(withStore))
+
+      it.effect("is scheduled with what is planned: what goes on by its end, then what begins next", () =>
+        Effect.gen(function*() {
+          const { begin, schedule } = yield* Maintenances.Maintenances
+          const now = yield* DateTime.now
+          const planned = (host: string, hours: number): Maintenance.Planned => ({
+            subjects: [subject(host)],
+            starts: [{ _tag: "Once", at: DateTime.add(now, { hours }) }],
+            duration: Duration.hours(3),
+            why: ""
+          })
+          yield* begin(subject("begun"), hour)
+          const scheduled = yield* schedule([
+            planned("later", 5),
+            planned("past", -4),
+            planned("soon", 1),
+            planned("on", -1)
+          ])
+          assert.deepStrictEqual(
+            scheduled.map(({ isOn, subjects, who }) => [subjects.map(Maintenance.formatSubject), isOn, who]),
+            [[["begun"], true, "ada"], [["on"], true, undefined], [["soon"], false, undefined], [
+              ["later"],
+              false,
+              undefined
+            ]]
+          )
+        }).pipe(withStore))
+
+      it.effect("keeps no character that could forge a line", () =>
+        Effect.gen(function*() {
+          const { begin } = yield* Maintenances.Maintenances
+          const { why } = yield* begin(subject("web-1"), { ...hour, why: "new\n\u001b[2Jdisk" })
+          assert.strictEqual(why, "new\ufffd[2Jdisk")
+        }).pipe(withStore))
+
       // @spec system-alerts
       // @ac AC-16
       it.effect("[system-alerts/AC-16] suppresses the alerts of its hosts, begun and planned", () =>
