@@ -176,14 +176,19 @@ export const AlertTransition = Schema.Struct({
   until: Schema.NullOr(Time)
 })
 
+/** Which of the alerts that were named are the reason for a refusal. The others could have been changed. */
+const refusedIds = { ids: Schema.optionalKey(Schema.Array(Schema.String)) }
+
 /** No alert has this id. */
 export class AlertNotFound extends Schema.TaggedError<AlertNotFound>()("AlertNotFound", {
-  message: Schema.String
+  message: Schema.String,
+  ...refusedIds
 }, { httpApiStatus: 404 }) {}
 
 /** The alerts are not in a state in which this can be done with them. Nothing was changed. */
 export class AlertsNotChanged extends Schema.TaggedError<AlertsNotChanged>()("AlertsNotChanged", {
-  message: Schema.String
+  message: Schema.String,
+  ...refusedIds
 }, { httpApiStatus: 409 }) {}
 
 /** The alerts cannot be read or changed now. */

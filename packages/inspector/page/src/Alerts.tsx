@@ -1,11 +1,13 @@
 import { useContext, useEffect, useRef, useState } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
-import { AlertChanges, ChangeAlert } from "./ChangeAlert.tsx"
+import { AlertChanges, ChangeAlerts } from "./ChangeAlerts.tsx"
 import { count, moment } from "./format.ts"
+import { tagsOf } from "./Hosts.tsx"
 import type { OpenAlert } from "./Live.ts"
 import { Maintained, maintainedUntil, type WatchedHost } from "./Maintenance.tsx"
 import { More } from "./More.tsx"
-import { addressOfHost } from "./View.ts"
+import { Found, hasWords, Search } from "./Search.tsx"
+import { addressOfFleet, addressOfHost, type Filter, replaceAddress } from "./View.ts"
 
 /** More than that are a wall, not a view: the rest is counted, and shown when asked for. */
 const shownAtMost = 60
@@ -62,18 +64,21 @@ const AlertItem = (
 }
 
 /** Open alerts, each with its host, its reason and its age. */
-export const AlertList = ({ alerts, hosts, isOfOneHost = false }: {
+export const AlertList = ({ alerts, hosts, isNarrowed = false, isOfOneHost = false }: {
   readonly alerts: ReadonlyArray<OpenAlert>
   readonly hosts: HostsById
+  /** There are others, which are not looked for. */
+  readonly isNarrowed?: boolean
   /** Then nobody need be told which, nor led to it. */
   readonly isOfOneHost?: boolean
 }) => {
   const [isAll, setIsAll] = useState(false)
   const live = useContext(AlertChanges)
-  const [asked, setAsked] = useState<OpenAlert>()
+  const [asked, setAsked] = useState<readonly [OpenAlert, ...ReadonlyArray<OpenAlert>]>()
   const [outcome, setOutcome] = useState("")
-  const onAsk = live === undefined ? undefined : setAsked
-  // The dialog gives the focus back to its button, which is about to go with an alert that is over.
+  const onAsk = live === undefined ? undefined : (alert: OpenAlert) => setAsked([alert])
+  const [first, ...others] = alerts
+  // The dialog gives the focus back to its button, which is about to go with alerts that are over.
   const leavesButton = useRef(false)
   useEffect(() => {
     if (asked !== undefined || !leavesButton.current) return
@@ -82,15 +87,24 @@ export const AlertList = ({ alerts, hosts, isOfOneHost = false }: {
   }, [asked])
   return (
     <>
+      {live === undefined || first === undefined || others.length === 0 ? null : (
+        <p class="all">
+          <button type="button" onClick={() => setAsked([first, ...others])}>
+            {isNarrowed ? `Change these ${count(alerts.length)}…` : `Change all ${count(alerts.length)}…`}
+          </button>
+        </p>
+      )}
       <p class="outcome" role="status">{outcome}</p>
-      <ul class="scroll" tabIndex={0} aria-labelledby="alerts">
-        {(isAll ? alerts : alerts.slice(0, shownAtMost)).map((alert) => (
-          <AlertItem key={alert.id} alert={alert} hosts={hosts} isOfOneHost={isOfOneHost} onAsk={onAsk} />
-        ))}
-      </ul>
+      {first === undefined ? null : (
+        <ul class="scroll" tabIndex={0} aria-labelledby="alerts">
+          {(isAll ? alerts : alerts.slice(0, shownAtMost)).map((alert) => (
+            <AlertItem key={alert.id} alert={alert} hosts={hosts} isOfOneHost={isOfOneHost} onAsk={onAsk} />
+          ))}
+        </ul>
+      )}
       {asked === undefined || live === undefined ? null : (
-        <ChangeAlert
-          alert={asked}
+        <ChangeAlerts
+          alerts={asked}
           live={live}
           onClose={() => setAsked(undefined)}
           onDone={(text, isOver) => {
@@ -105,16 +119,52 @@ export const AlertList = ({ alerts, hosts, isOfOneHost = false }: {
   )
 }
 
-/** The open alerts of the fleet. */
-export const Alerts = (
-  { alerts, hosts, isAllWell }: { alerts: ReadonlyArray<OpenAlert>; hosts: HostsById; isAllWell: boolean }
-) => (
-  <section class="panel alerts" aria-labelledby="alerts">
-    <h2 id="alerts" tabIndex={-1}>
-      Open alerts <span class="muted">{count(alerts.length)}</span>
-    </h2>
-    {alerts.length === 0
-      ? <p class="muted">None.{isAllWell ? " All is as it should be." : ""}</p>
-      : <AlertList alerts={alerts} hosts={hosts} />}
-  </section>
-)
+/** What an alert is found by: what it says, its kind, severity and state, and its host with its tags. */
+const searchedOf = (alert: OpenAlert, hosts: HostsById): string => {
+  const host = hosts.get(alert.hostId)
+  return [
+    alert.title,
+    alert.type,
+    alert.severity,
+    alert.state ?? "active",
+    nameOf(alert, hosts),
+    ...(host === undefined ? [] : [...tagsOf(host), maintainedUntil(host) === undefined ? "" : "maintenance"])
+  ].join(" ")
+}
+
+/** The open alerts of the fleet, and what narrows them down. */
+export const Alerts = ({ alerts, filter, hosts, isAllWell }: {
+  readonly alerts: ReadonlyArray<OpenAlert>
+  readonly hosts: HostsById
+  readonly filter: Filter
+  readonly isAllWell: boolean
+}) => {
+  const isNarrowed = filter.alerts.trim() !== ""
+  const found = isNarrowed ? alerts.filter((alert) => hasWords(filter.alerts, searchedOf(alert, hosts))) : alerts
+  return (
+    <section class="panel alerts" aria-labelledby="alerts">
+      <div class="bar">
+        <h2 id="alerts" tabIndex={-1}>
+          Open alerts <span class="muted">{count(alerts.length)}</span>
+        </h2>
+        {alerts.length < 2 && !isNarrowed ? null : (
+          <Search
+            label="Find alerts"
+            placeholder="host, tag, kind or state"
+            text={filter.alerts}
+            onChange={(text) => replaceAddress(addressOfFleet({ ...filter, alerts: text }))}
+          />
+        )}
+      </div>
+      <Found
+        isNarrowed={isNarrowed}
+        found={found.length}
+        of={alerts.length}
+        one="alert"
+        all={addressOfFleet({ ...filter, alerts: "" })}
+      />
+      {alerts.length === 0 ? <p class="muted">None.{isAllWell ? " All is as it should be." : ""}</p> : null}
+      <AlertList alerts={found} hosts={hosts} isNarrowed={isNarrowed} />
+    </section>
+  )
+}

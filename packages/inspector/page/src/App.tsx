@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks"
 import { Bus } from "./Bus.tsx"
-import { AlertChanges } from "./ChangeAlert.tsx"
+import { AlertChanges } from "./ChangeAlerts.tsx"
 import { Events } from "./Events.tsx"
 import { Fleet } from "./Fleet.tsx"
 import { clock, count, counted } from "./format.ts"

@@ -22,8 +22,8 @@ export const Fleet = ({ alerts, byId, filter, hosts, isRead, isUnread, maintenan
   const isKnown = isRead || !isUnread
   const summary = useMemo(() => <Summary hosts={hosts} alerts={alerts} isRead={isRead} />, [hosts, alerts, isRead])
   const open = useMemo(
-    () => <Alerts alerts={alerts} hosts={byId} isAllWell={isAllWell} />,
-    [alerts, byId, isAllWell]
+    () => <Alerts alerts={alerts} hosts={byId} filter={filter} isAllWell={isAllWell} />,
+    [alerts, byId, filter, isAllWell]
   )
   return (
     <>

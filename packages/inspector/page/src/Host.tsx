@@ -74,7 +74,8 @@ const HostAlerts = ({ alerts, hosts }: { alerts: ReadonlyArray<OpenAlert>; hosts
     <h3 id="alerts" tabIndex={-1}>
       Open alerts <span class="muted">{count(alerts.length)}</span>
     </h3>
-    {alerts.length === 0 ? <p class="muted">None.</p> : <AlertList alerts={alerts} hosts={hosts} isOfOneHost />}
+    {alerts.length === 0 ? <p class="muted">None.</p> : null}
+    <AlertList alerts={alerts} hosts={hosts} isOfOneHost />
   </section>
 )
 

@@ -1,7 +1,8 @@
 import { useMemo } from "preact/hooks"
-import { count, counted } from "./format.ts"
+import { count } from "./format.ts"
 import type { OpenAlert } from "./Live.ts"
 import { maintainedUntil, maintenanceSign, type WatchedHost } from "./Maintenance.tsx"
+import { Found, hasWords, Search } from "./Search.tsx"
 import { type Place, sign, type Tile, Tiles } from "./Tiles.tsx"
 import { addressOfFleet, type Filter, isFiltered, noFilter, replaceAddress, states } from "./View.ts"
 
@@ -31,7 +32,8 @@ export const tilesOf = (
     )
 }
 
-const tagsOf = ({ tags }: WatchedHost): ReadonlyArray<string> =>
+/** The tags of a host, as `key=value`. */
+export const tagsOf = ({ tags }: WatchedHost): ReadonlyArray<string> =>
   Object.entries(tags ?? {}).map(([key, value]) => `${key}=${value}`)
 
 const isFound = (host: WatchedHost, { state, tag, text }: Filter): boolean => {
@@ -42,11 +44,8 @@ const isFound = (host: WatchedHost, { state, tag, text }: Filter): boolean => {
   const searched = `${host.name} ${host.endpoint} ${tags.join(" ")} ${host.reason ?? ""} ${
     isMaintained ? "maintenance" : ""
   }`
-    .toLowerCase()
-  return text.toLowerCase().split(/\s+/).every((word) =>
-    // "unreachable" holds "reachable", and who looks for the one does not mean the other.
-    word === "" || host.state.startsWith(word) || searched.includes(word)
-  )
+  // "unreachable" holds "reachable", and who looks for the one does not mean the other.
+  return hasWords(text, searched, (word) => host.state.startsWith(word))
 }
 
 const inWords = ({ state, tag, text }: Filter): string =>
@@ -136,21 +135,21 @@ export const Hosts = ({ alerts, filter, hosts, isRead, place }: {
         </ul>
         <div class="filters">
           <Tags hosts={hosts} filter={filter} />
-          <label class="search">
-            Find a host
-            <input
-              type="search"
-              value={filter.text}
-              placeholder="name, address or state"
-              onInput={(event) => replaceAddress(addressOfFleet({ ...filter, text: event.currentTarget.value }))}
-            />
-          </label>
+          <Search
+            label="Find a host"
+            placeholder="name, address or state"
+            text={filter.text}
+            onChange={(text) => replaceAddress(addressOfFleet({ ...filter, text }))}
+          />
         </div>
       </div>
-      <p class={isNarrowed ? "found muted" : "said"} role="status">
-        {isNarrowed ? `${count(found.length)} of ${counted(hosts.length, "host")} found. ` : ""}
-        {isNarrowed ? <a href={addressOfFleet(noFilter)}>Show all</a> : null}
-      </p>
+      <Found
+        isNarrowed={isNarrowed}
+        found={found.length}
+        of={hosts.length}
+        one="host"
+        all={addressOfFleet({ ...noFilter, alerts: filter.alerts })}
+      />
       {!isRead
         ? <p class="muted">Reading the hosts…</p>
         : hosts.length === 0

@@ -10,7 +10,6 @@
  */
 import type {
   AlertChange,
-  AlertsChanged,
   AlertTransition as AlertTransitionSchema,
   BusState as BusStateSchema,
   Changed,
@@ -28,6 +27,8 @@ import type {
   Score as ScoreSchema,
   SubscriptionState as SubscriptionStateSchema
 } from "../../src/InspectorApi.ts"
+import { type AlertsOutcome, type AlertsToBe, changeAlerts } from "./changeAlerts.ts"
+import { get, getJson, NotFound, post, reasonOf, Unauthorized } from "./requests.ts"
 import type { View } from "./View.ts"
 
 export type BusState = typeof BusStateSchema.Encoded
@@ -115,20 +116,6 @@ interface Watched {
   droppedAt: number
 }
 
-class Unauthorized extends Error {}
-class NotFound extends Error {}
-
-/** A response that has what was asked for, or says that it has not changed. */
-const get = async (path: string, headers: Record<string, string> = {}): Promise<Response> => {
-  const response = await fetch(path, { signal: AbortSignal.timeout(5_000), cache: "no-store", headers })
-  if (response.status === 401) throw new Unauthorized()
-  if (response.status === 404) throw new NotFound(`${path} is not there`)
-  if (!response.ok && response.status !== 304) throw new Error(`${path} answered ${response.status}`)
-  return response
-}
-
-const getJson = async <A>(path: string): Promise<A> => (await get(path)).json() as Promise<A>
-
 /** What was read of a path, and by which the server knows that it is the same still. */
 interface Known {
   readonly etag: string
@@ -143,13 +130,6 @@ const getChanged = async <A>(path: string, known: Map<string, Known>): Promise<A
   const value = await response.json() as A
   known.set(path, { etag: response.headers.get("etag") ?? "", value })
   return value
-}
-
-/** The server says why: as an error of its API, or in one line. */
-const reasonOf = async (answer: Response): Promise<string> => {
-  const text = await answer.text().catch(() => "")
-  const why = text.startsWith("{") ? (JSON.parse(text) as { readonly message?: string }).message ?? "" : text.trim()
-  return why === "" ? "" : `: ${why.slice(0, 500)}`
 }
 
 const restarted = "The server was restarted: what happened meanwhile is not known here"
@@ -226,11 +206,7 @@ export class Live {
 
   /** Trades the token for a cookie. Answers what was wrong, if anything was. */
   async login(token: string): Promise<string | undefined> {
-    const answer = await fetch("api/session", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ token })
-    }).catch(() => undefined)
+    const answer = await post("api/session", { token })
     if (answer === undefined) return "The server does not answer. Try again."
     if (answer.ok) {
       this.set({ status: "connecting" })
@@ -274,11 +250,7 @@ export class Live {
       ...(letter === undefined ? {} : { letter: { kind: letter.kind, id: letter.id } }),
       diedUntil: this.lettersReadAt.get(outbox)!
     }
-    const answer = await fetch(`api/dead-letters/${what}`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(choice)
-    }).catch(() => undefined)
+    const answer = await post(`api/dead-letters/${what}`, choice)
     const done = what === "requeue" ? "requeued" : "discarded"
     if (answer === undefined) {
       return { isGood: false, text: `The server does not answer: nothing is known to be ${done}.` }
@@ -299,29 +271,20 @@ export class Live {
     return getJson(`api/fleet/alerts/${encodeURIComponent(id)}/history`)
   }
 
-  /** Changes an alert. Says what came of it. */
-  async changeAlert(
-    id: string,
-    action: AlertAction,
-    why: string,
-    seconds: number | undefined
-  ): Promise<{ readonly isGood: boolean; readonly text: string }> {
-    const change: typeof AlertChange.Encoded = { ids: [id], action, why, ...(seconds === undefined ? {} : { seconds }) }
-    const answer = await fetch("api/fleet/alerts/change", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(change)
-    }).catch(() => undefined)
-    if (answer === undefined) return { isGood: false, text: "The server does not answer: it may be changed, or not." }
-    if (!answer.ok) {
-      if (answer.status === 401) this.leave()
-      return { isGood: false, text: `Not changed (${answer.status}${await reasonOf(answer)}).` }
+  /** Changes alerts. Says what came of it, and how many are changed. */
+  async changeAlerts(
+    ids: ReadonlyArray<string>,
+    change: AlertsToBe,
+    onChanged: (count: number) => void
+  ): Promise<AlertsOutcome> {
+    const outcome = await changeAlerts(ids, change, onChanged)
+    if (outcome.isUnauthorized) this.leave()
+    else if (outcome.changed > 0) {
+      this.fleetIsStale = true
+      this.fleetReadAt = 0
+      this.schedule(0)
     }
-    const [changed] = await answer.json() as typeof AlertsChanged.Encoded
-    this.fleetIsStale = true
-    this.fleetReadAt = 0
-    this.schedule(0)
-    return { isGood: true, text: `The alert is ${changed?.to ?? "changed"}.` }
+    return outcome
   }
 
   private set(change: Partial<State>): void {

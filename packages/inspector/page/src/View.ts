@@ -1,7 +1,7 @@
 /**
  * What of the page is looked at, and the address of it: back, forward, reload and a link sent to somebody lead to the same.
  *
- * - `#/` is the fleet, `#/?state=unreachable&tag=site=berlin&text=web` those of its hosts.
+ * - `#/` is the fleet, `#/?state=unreachable&tag=site=berlin&text=web` those of its hosts, `#/?alerts=web` those of its alerts.
  * - `#/hosts/ID` is one host.
  * - `#/bus` is the bus.
  */
@@ -13,12 +13,14 @@ export const states = ["unreachable", "unjudged", "unknown", "reachable"] as con
 /** What hosts are found by: a state, or that they are in maintenance. */
 const conditions = [...states, "maintenance"] as const
 
-/** Which hosts are looked for. */
+/** Which hosts and alerts are looked for. */
 export interface Filter {
   readonly state: (typeof conditions)[number] | undefined
   /** `key=value`, as the inventory has it. */
   readonly tag: string | undefined
   readonly text: string
+  /** Words of alerts. */
+  readonly alerts: string
 }
 
 /** What is looked at. */
@@ -27,19 +29,20 @@ export type View =
   | { readonly name: "host"; readonly hostId: string }
   | { readonly name: "bus" }
 
-/** All hosts. */
-export const noFilter: Filter = { state: undefined, tag: undefined, text: "" }
+/** All hosts and alerts. */
+export const noFilter: Filter = { state: undefined, tag: undefined, text: "", alerts: "" }
 
 /** Whether hosts are looked for. */
 export const isFiltered = ({ state, tag, text }: Filter): boolean =>
   state !== undefined || tag !== undefined || text.trim() !== ""
 
-/** The address of the hosts that are looked for. */
-export const addressOfFleet = ({ state, tag, text }: Filter): string => {
+/** The address of what is looked for. */
+export const addressOfFleet = ({ alerts, state, tag, text }: Filter): string => {
   const query = new URLSearchParams()
   if (state !== undefined) query.set("state", state)
   if (tag !== undefined) query.set("tag", tag)
   if (text !== "") query.set("text", text)
+  if (alerts !== "") query.set("alerts", alerts)
   return query.size === 0 ? "#/" : `#/?${query}`
 }
 
@@ -66,7 +69,11 @@ export const viewOf = (hash: string): View => {
   if (hostId !== undefined) return { name: "host", hostId: decoded(hostId) }
   const found = new URLSearchParams(query)
   const state = conditions.find((state) => state === found.get("state"))
-  return { name: "fleet", filter: { state, tag: found.get("tag") ?? undefined, text: found.get("text") ?? "" } }
+  const text = (name: string) => found.get(name) ?? ""
+  return {
+    name: "fleet",
+    filter: { state, tag: found.get("tag") ?? undefined, text: text("text"), alerts: text("alerts") }
+  }
 }
 
 /** Changes the address without a step to go back by: one does not go back letter by letter. */

@@ -177,6 +177,76 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
       }).pipe(Effect.scoped, Effect.provide(server({ fleet })))
     })
 
+    it.effect("has many alerts changed at once, by the keyboard alone: those that are found, and says which are not", () => {
+      let alerts: ReadonlyArray<Effect.Success<FleetView["Service"]["openAlerts"]>[number]> = alertsOf(130).map(
+        (alert, n) => Object.assign(alert, { type: n < 10 ? "drift_minor" : "host_unreachable" })
+      )
+      const sizes: Array<number> = []
+      let isAway = false
+      const fleet: FleetView["Service"] = {
+        hosts: Effect.succeed(hostsIn(...Array.from({ length: 130 }, () => "unreachable" as const))),
+        openAlerts: Effect.sync(() => alerts),
+        scores: () => Effect.succeed([]),
+        changeAlerts: Effect.fnUntraced(function*({ ids }) {
+          sizes.push(ids.length)
+          if (ids.includes("70") && !isAway) {
+            return yield* new InspectorApi.AlertsNotChanged({ message: "alert 70 is resolved already", ids: ["70"] })
+          }
+          if (isAway && sizes.length > 1) {
+            return yield* new InspectorApi.AlertsUnavailable({ message: "the database is away" })
+          }
+          alerts = alerts.map((alert) =>
+            ids.includes(alert.id) ? Object.assign({}, alert, { state: "acknowledged" as const }) : alert
+          )
+          return ids.map((id) => ({ id, from: "active", to: "acknowledged" }))
+        })
+      }
+      return Effect.gen(function*() {
+        const { page, problems } = yield* open
+        const ask = (name: string) => Effect.promise(() => page.getByRole("button", { name }).press("Enter"))
+        const look = (words: string) => Effect.promise(() => page.getByLabel("Find alerts").fill(words))
+        const confirm = (name: string) =>
+          Effect.promise(async () => {
+            await page.getByRole("button", { name, exact: true }).focus()
+            await page.keyboard.press("Enter")
+          })
+
+        yield* look("host_unreachable")
+        yield* see(page, ".found", "120 of 130 alerts found.")
+        assert.strictEqual(new URL(page.url()).hash, "#/?alerts=host_unreachable")
+        assert.deepStrictEqual(yield* violations(page), [])
+        yield* ask("Change these 120…")
+        yield* see(page, "dialog", "What becomes of these 120 alerts?")
+        yield* see(page, "dialog", "and 115 more")
+        assert.deepStrictEqual(yield* violations(page), [])
+        yield* confirm("Acknowledge 120 alerts")
+        yield* see(
+          page,
+          ".alerts .outcome",
+          "119 alerts are acknowledged. Not changed: 1, as alert 70 is resolved already."
+        )
+        assert.deepStrictEqual(sizes, [50, 50, 50, 19])
+
+        // What only some of them can become is said before it is done.
+        yield* look("")
+        yield* see(page, ".alerts li", "acknowledged")
+        yield* ask("Change all 130…")
+        yield* see(page, "dialog", "Acknowledge 11 of them: you look after them")
+        sizes.length = 0
+        isAway = true
+        yield* Effect.promise(() => page.getByRole("radio", { name: /^Silence/ }).press(" "))
+        yield* confirm("Silence 130 alerts")
+        // Of 130 that were there when it was asked, the first 50 are done.
+        yield* see(
+          page,
+          ".alerts .outcome",
+          /^50 alerts are acknowledged\. Not changed: 80 \(503: the database is away\)\.$/
+        )
+        // The browser notes the statuses 409 and 503 itself.
+        assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped, Effect.provide(server({ fleet })))
+    })
+
     it.effect("has no buttons where alerts cannot be changed", () =>
       Effect.gen(function*() {
         const { page } = yield* open
@@ -260,7 +330,7 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
       Effect.gen(function*() {
         const { page } = yield* open
         yield* see(page, ".alerts", "None.")
-        assert.deepStrictEqual(yield* texts(page, ".alerts p"), ["None."])
+        assert.deepStrictEqual(yield* texts(page, ".alerts p.muted"), ["None."])
       }).pipe(Effect.scoped, Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unreachable")) }))))
 
     it.effect("says that all is well where every host is reachable", () =>

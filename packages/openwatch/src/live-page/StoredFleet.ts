@@ -130,12 +130,14 @@ const shownMaintenance = (
   why
 })
 
-const refused = ({ message, problems }: AlertsRefused) =>
-  Effect.fail(
+const refused = ({ message, problems }: AlertsRefused) => {
+  const reason = { message, ids: problems.map(({ id }) => id) }
+  return Effect.fail(
     problems.some(({ isUnknown }) => isUnknown)
-      ? new InspectorApi.AlertNotFound({ message })
-      : new InspectorApi.AlertsNotChanged({ message })
+      ? new InspectorApi.AlertNotFound(reason)
+      : new InspectorApi.AlertsNotChanged(reason)
   )
+}
 
 const unavailable = ({ message }: AlertStoreError) => Effect.fail(new InspectorApi.AlertsUnavailable({ message }))
 
