@@ -17,10 +17,16 @@
  * import * as Conformance from "@openwatch/event-bus-sql/Conformance"
  * import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
  * import { Effect, Layer } from "effect"
- * import { mkdtempSync } from "node:fs"
+ * import { mkdtempSync, rmSync } from "node:fs"
  *
  * const harness: Conformance.Harness = {
- *   database: Effect.sync(() => Layer.fresh(NodeSqlite.layer(`${mkdtempSync("/tmp/outbox-")}/db`, { busyTimeout: 0 })))
+ *   database: Effect.map(
+ *     Effect.acquireRelease(
+ *       Effect.sync(() => mkdtempSync("/tmp/outbox-")),
+ *       (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+ *     ),
+ *     (folder) => Layer.fresh(NodeSqlite.layer(`${folder}/db`, { busyTimeout: 0 }))
+ *   )
  * }
  *
  * // In a test file: one `it.live(name, () => run(harness))` for each situation.

@@ -150,6 +150,12 @@ writeFileSync(
 const run = spawn(process.execPath, [bin, "run", `${folder}/openwatch.yaml`, "--data", data], { stdio: "ignore" })
 let hasEnded = false
 run.on("exit", () => hasEnded = true)
+process.on("exit", () => {
+  run.kill("SIGCONT")
+  run.kill("SIGKILL")
+  rmSync(folder, { recursive: true, force: true })
+})
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1))
 
 // Not synchronously: the hosts are in this process.
 const alerts = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<Alert>> => {
@@ -206,24 +212,18 @@ const round = async (n: number) => {
   }
 }
 
-try {
-  for (const host of hosts) scan(host, 95)
-  await sleep(15_000)
-  const end = Date.now() + minutes * 60_000 - 15_000
-  for (let n = 0; n === 0 || Date.now() + settles < end; n++) await round(n)
-  // What failed is tried again for a while.
-  const areNotSent = async () => (await alerts()).filter(({ id }) => !received.has(id))
-  let notSent = await areNotSent()
-  for (let waited = 0; waited < 60 && notSent.length > 0; waited++) {
-    await sleep(1_000)
-    notSent = await areNotSent()
-  }
-  for (const { host, type } of notSent) log(`not sent: ${type} ${host?.name}`)
-  wrong += notSent.length
-  log(`${(await alerts()).length} alerts, ${received.size} received, ${wrong} wrong`)
-} finally {
-  run.kill("SIGCONT")
-  run.kill("SIGKILL")
-  rmSync(folder, { recursive: true, force: true })
+for (const host of hosts) scan(host, 95)
+await sleep(15_000)
+const end = Date.now() + minutes * 60_000 - 15_000
+for (let n = 0; n === 0 || Date.now() + settles < end; n++) await round(n)
+// What failed is tried again for a while.
+const areNotSent = async () => (await alerts()).filter(({ id }) => !received.has(id))
+let notSent = await areNotSent()
+for (let waited = 0; waited < 60 && notSent.length > 0; waited++) {
+  await sleep(1_000)
+  notSent = await areNotSent()
 }
+for (const { host, type } of notSent) log(`not sent: ${type} ${host?.name}`)
+wrong += notSent.length
+log(`${(await alerts()).length} alerts, ${received.size} received, ${wrong} wrong`)
 process.exit(wrong === 0 ? 0 : 1)
