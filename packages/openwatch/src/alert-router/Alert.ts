@@ -1,7 +1,7 @@
 /**
  * An alert: what an event means to the people who run the fleet, and how urgent it is.
  *
- * Everything here is pure: which event gives which alert, which alerts it resolves, and what makes two alerts the same.
+ * Everything here is pure: which event raises which alert, which alerts it ends, and when two alerts are the same.
  */
 import { DateTime, Schema } from "effect"
 import { ChangedRules, type DriftDetected, SeverityCounts } from "../events/DriftDetected.ts"
@@ -48,12 +48,12 @@ export const severityOf: { readonly [T in AlertType]: Severity } = {
   drift_improvement: "info"
 }
 
-/** The tags that alerts have by themselves, beside those of their host: a drift alone has `score_delta`. */
+/** The tags that every alert has, beside those of its host. Only drift alerts have `score_delta`. */
 export const AllAlertTags = ["severity", "alert_type", "host_id", "host", "score_delta"] as const
 
 /**
- * The state in which an alert of a severity begins. One of severity `info` asks nobody to do anything: it is never open, and
- * is stored as resolved.
+ * Returns the state in which an alert of a severity begins. An alert of severity `info` asks nobody to do anything. So
+ * it is never open, and is stored as resolved.
  */
 export const initialState = (severity: Severity): AlertState => severity === "info" ? "resolved" : "active"
 
@@ -65,7 +65,7 @@ export const AlertDrift = Schema.Struct({
   currentScore: Schema.Finite,
   /** In percentage points. */
   scoreDelta: Schema.Finite,
-  /** What the score first fell from and has not come back to since. */
+  /** The score from which it first fell, and to which it has not come back. */
   fellFrom: Schema.optionalKey(Schema.Finite),
   becameFailing: SeverityCounts,
   becamePassing: SeverityCounts,
@@ -73,8 +73,8 @@ export const AlertDrift = Schema.Struct({
 })
 
 /**
- * Why an alert that is still open is sent late, or again: its silence is over, or the maintenance of its host; or nobody has
- * looked after it for long.
+ * Why an alert that is still open is sent late, or again: its silence is over, the maintenance of its host is over, or
+ * nobody has looked after it for long.
  */
 export const Again = Schema.Literals(["silence", "maintenance", "reminder"])
 
@@ -92,7 +92,10 @@ export class Alert extends Schema.Class<Alert>("Alert")({
   host: Schema.optionalKey(NamedHost),
   /** One line that tells people what happened, to which host, and why. */
   title: Schema.String,
-  /** `type|host|rule`: two alerts with one key tell of the same thing. The rule is the series of a drift, or `flapping`. */
+  /**
+   * The key, `type` + bar + `host` + bar + `rule`. Two alerts with the same key tell of the same thing. The rule is the
+   * series of a drift, or `flapping`.
+   */
   dedupKey: Schema.String,
   /** Why the host does not answer. */
   reason: Schema.optionalKey(Reason),
@@ -100,18 +103,18 @@ export class Alert extends Schema.Class<Alert>("Alert")({
   drift: Schema.optionalKey(AlertDrift),
   /** The id of the alert that this one ends. */
   resolves: Schema.optionalKey(Schema.String),
-  /** The id of the alert whose place this one takes: of the same problem, which has become worse. */
+  /** The id of the alert whose place this one takes. It is of the same problem, which has become worse. */
   supersedes: Schema.optionalKey(Schema.String),
-  /** The page that shows its host, where it is known. */
+  /** The page that shows its host, if that is known. */
   link: Schema.optionalKey(Schema.String),
   /**
-   * What channels are chosen by: the host's own of the inventory, `severity`, `alert_type`, `host_id`, `host`, and for drift
-   * `score_delta`, in points.
+   * The tags by which channels are chosen: those of the host in the inventory, `severity`, `alert_type`, `host_id`,
+   * `host`, and for drift `score_delta`, in points.
    */
   tags: Schema.Record(Schema.String, Schema.String),
   /** Why it is sent late, or again: see `Again`. */
   again: Schema.optionalKey(Again),
-  /** Since when it is to be sent late, or again: tells one reminder from the next. */
+  /** Since when it is to be sent late, or again. By this, reminders of one alert differ. */
   againAt: Schema.optionalKey(Schema.DateTimeUtc),
   /** When what it tells of happened, by the event. */
   occurredAt: Schema.DateTimeUtc
@@ -124,14 +127,14 @@ export const stillOpen: { readonly [A in Again]: string } = {
   reminder: "Still open"
 }
 
-/** The alert as it is sent late, or again, from a time on. */
+/** Returns the alert as it is sent late, or again, since a time. */
 export const again = (alert: Alert, why: Again, at: DateTime.Utc): Alert =>
   new Alert(Object.assign({}, alert, { again: why, againAt: at, title: `${stillOpen[why]}: ${alert.title}` }))
 
-/** Open alerts, of one host, that an event ends. */
+/** The open alerts of one host that an event ends. */
 export interface Ending {
   readonly types: ReadonlyArray<AlertType>
-  /** Only those with this third part of the key; all where it is `undefined`. */
+  /** Only those with this third part of the key. Default: all. */
   readonly rule?: string | undefined
 }
 
@@ -143,20 +146,23 @@ export interface Consequence {
   readonly rule: string
   /** The alerts that are over. */
   readonly ends: Ending | undefined
-  /** Whether the alert is of the same problem as those that it ends, which goes on: then it takes their place. */
+  /**
+   * Whether the alert is of the same problem as those that it ends. If so, the problem goes on, and the alert takes
+   * their place.
+   */
   readonly isWorse: boolean
-  /** The types of alerts that could be ended by one like this: once such a one was raised, this is news again. */
+  /** The alerts that could be ended by one like this. If such an alert was raised meanwhile, this one is no repeat. */
   readonly couldEnd: Ending | undefined
 }
 
-/** The third part of the key of an alert that tells of a host which keeps changing. */
+/** The third part of the key of an alert about a host that is flapping. */
 export const flappingRule = "flapping"
 
 const drifts: ReadonlyArray<AlertType> = ["drift_major", "drift_minor"]
 
 const rounded = (points: number): string => String(Math.round(points * 100) / 100)
 
-/** What is told of an event: nothing where there is no type. */
+/** What is told of an event. Nothing, if there is no type. */
 interface Told extends Omit<Consequence, "alert"> {
   readonly type: AlertType | undefined
   readonly title: string
@@ -226,9 +232,8 @@ const tellDrift = (event: DriftDetected, host: string): Told => {
 }
 
 /**
- * What follows from an event. `hostLabel` is what people call its host where the event, of an earlier version, does not
- * say; `hostTags` are the tags of its host, and `link` is the page that
- * shows it.
+ * Returns what follows from an event. `hostLabel` is the name of its host, for events of an earlier version, which do
+ * not have it. `hostTags` are the tags of its host. `link` is the page that shows it.
  */
 export const fromEvent = (
   event: Event,
@@ -291,11 +296,11 @@ export interface Previous {
 }
 
 /**
- * Whether an alert that ends nothing only repeats the previous one: it follows within the time to live, in milliseconds, and
- * what the previous one told of has not ended since.
+ * Whether an alert that ends nothing only repeats the previous one. It does if it follows within the time to live, in
+ * milliseconds, and the problem of the previous one has not ended since.
  *
- * A clock that was set back gives an alert that is older than the previous one. As distance is what counts, it mutes
- * repeats for no longer than the time to live.
+ * If a clock was set back, an alert may be older than the previous one. Only the distance between the two counts. So
+ * repeats are muted for no longer than the time to live.
  */
 export const isRepeat = (alert: Alert, previous: Previous, timeToLive: number): boolean => {
   const distance = Math.abs(DateTime.toEpochMillis(alert.occurredAt) - DateTime.toEpochMillis(previous.occurredAt))

@@ -1,6 +1,6 @@
 /**
- * What people do with alerts: see `Lifecycle`. What they end is told to the channels that have it, like any other end. That
- * somebody looks after an alert, or silences it, is told to those that can tell it further.
+ * What people do with alerts (see `Lifecycle`). If somebody ends an alert, the channels that have it are told, as of
+ * any other end. If somebody acknowledges or silences it, the channels that can pass this on are told.
  */
 import { Effect } from "effect"
 import {
@@ -15,8 +15,8 @@ import type { AlertOutbox } from "./AlertOutbox.ts"
 import { tell } from "./Telling.ts"
 
 /**
- * Does something with alerts: with all of them or, where that cannot be, with none. Returns what they were and are. An id may be
- * the whole one, or the last 12 characters of it.
+ * Changes alerts: all of them or, if one cannot be changed, none. Returns what they were and are. An id may be the
+ * whole id, or its last 12 characters.
  */
 export const perform = (
   ids: ReadonlyArray<string>,

@@ -1,5 +1,5 @@
 /**
- * What becomes of alerts, as events that must not be lost: each is stored in the transaction that raises or ends an alert.
+ * What becomes of alerts, as events that must not be lost. Each is stored in the transaction that changes the alert.
  * Every channel is a consumer of them.
  */
 import { EventBus } from "@openwatch/event-bus"
@@ -7,7 +7,7 @@ import { Outbox } from "@openwatch/event-bus-sql"
 import { Schema } from "effect"
 import { Alert } from "./Alert.ts"
 
-/** The names of the channels that an event is for: decided when it is stored. */
+/** The names of the channels that an event is for. This is decided when it is stored. */
 const Channels = Schema.Array(Schema.String)
 
 /** An alert was raised. */
@@ -18,8 +18,8 @@ export class AlertRaised extends Schema.TaggedClass<AlertRaised>()("AlertRaised"
 }) {}
 
 /**
- * How an alert ended: the host, or the score, recovered; another alert of the same problem has taken its place; its host is
- * no longer watched; or somebody has resolved or dismissed it.
+ * How an alert ended: the host or the score has recovered, another alert of the same problem has taken its place, its
+ * host is no longer watched, or somebody has resolved or dismissed it.
  */
 export const How = Schema.Literals(["recovered", "superseded", "removed", "resolved", "dismissed"])
 
@@ -34,18 +34,18 @@ export class AlertEnded extends Schema.TaggedClass<AlertEnded>()("AlertEnded", {
   who: Schema.String,
   /** In words. */
   why: Schema.String,
-  /** The id of the alert that tells of it, if there is one. */
+  /** The id of the alert that tells of the end, if there is one. */
   toldBy: Schema.optionalKey(Schema.String),
-  /** Those that have the alert, or were to have it; none where another alert tells them. */
+  /** The channels that have the alert, or were to have it. None if another alert tells them. */
   channels: Channels,
   occurredAt: Schema.DateTimeUtc
 }) {}
 
-/** Somebody looks after an alert that is not over, or wants to hear nothing of it for a while. */
+/** Somebody has acknowledged or silenced an alert. */
 export class AlertChanged extends Schema.TaggedClass<AlertChanged>()("AlertChanged", {
   alert: Alert,
   to: Schema.Literals(["acknowledged", "silenced"]),
-  /** Those that have the alert, or were to have it. */
+  /** The channels that have the alert, or were to have it. */
   channels: Channels,
   occurredAt: Schema.DateTimeUtc
 }) {}
@@ -55,7 +55,7 @@ export class AlertBus extends EventBus.Service<AlertBus>()("@openwatch/AlertBus"
   events: [AlertRaised, AlertEnded, AlertChanged]
 }) {}
 
-/** What is stored for the events of `AlertBus`. Those of one host keep their order. */
+/** The outbox of the events of `AlertBus`. Events of one host keep their order. */
 export class AlertOutbox extends Outbox.Service<AlertOutbox>()("@openwatch/AlertOutbox", {
   bus: AlertBus,
   keys: {

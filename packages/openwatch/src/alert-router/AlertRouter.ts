@@ -1,12 +1,13 @@
 /**
- * The alert router: turns events into alerts, stores each one, and has it sent.
+ * The alert router: makes alerts of events, stores each one, and has it sent.
  *
- * It is a consumer of the stored events, and handles each in one transaction: its alert is stored, or counted as the repeat of a
- * stored one, together with what it ends and the deliveries that are due. Each channel is a consumer of what becomes of
- * alerts, with a position of its own (see `Deliveries`): a restart goes on where the last process stopped, and a slow channel
- * delays nobody else. While the database is away both wait.
+ * It is a consumer of the stored events, and handles each in one transaction. That stores the alert, or counts it as a
+ * repeat of a stored one, ends other alerts, and stores the deliveries that are due. Each channel is a consumer of what
+ * becomes of alerts, with a position of its own (see `Deliveries`). So a restart goes on where the last process
+ * stopped, and a slow channel delays no other. While the database is away, all of them wait.
  *
- * When the layer's scope closes, what is due is stored and sent for at most ten seconds. The rest is for the next start.
+ * When the scope of the layer closes, what is due is stored and sent, for at most ten seconds. The next start does the
+ * rest.
  */
 import { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Clock, Context, Data, DateTime, Duration, Effect, Layer, Metric } from "effect"
@@ -31,13 +32,13 @@ export interface Options {
   readonly timeToLive?: Duration.Duration | undefined
   /** For how long a channel is tried for one alert before it is given up: 24 hours by default. */
   readonly retryFor?: Duration.Duration | undefined
-  /** The page of a host: no alert has a link where it is not given. */
+  /** Returns the page of a host. Default: alerts have no link. */
   readonly linkTo?: ((hostId: HostId) => string) | undefined
-  /** Run when the router has stopped, with what it has done. */
+  /** Runs when the router has stopped, with what it has done. */
   readonly onStop?: ((metrics: RouterMetrics) => Effect.Effect<void>) | undefined
 }
 
-/** For how long repeats are muted where nothing else is said. */
+/** For how long repeats are muted by default. */
 export const defaultTimeToLive: Duration.Duration = Duration.minutes(60)
 
 /** The shortest and the longest time for which repeats can be muted. */
@@ -52,10 +53,10 @@ export const consumerName = "alert-router"
 /** Stopping may take this long. */
 const stopTimeout = Duration.seconds(10)
 
-/** An event that cannot be handled for another reason than the database is given up after so many attempts. */
+/** After so many attempts an event that cannot be handled is given up, unless the database is the reason. */
 const maxAttempts = 10
 
-/** How often to look for channels that are not there any more. */
+/** How often to look for channels that are no longer configured. */
 const lookInterval = Duration.hours(1)
 
 /** The time to live is out of range. */
@@ -75,17 +76,17 @@ export class InvalidTimeToLive extends Data.TaggedError("InvalidTimeToLive")<{
 export interface RouterMetrics {
   /** Events that were handled. */
   readonly received: number
-  /** Alerts stored, and thereby due to the channels that want them. */
+  /** Alerts stored. They are then due to the channels that want them. */
   readonly routed: number
   /** Alerts that only repeated a stored one. */
   readonly deduped: number
-  /** Failed attempts to store; an event may have several. */
+  /** Failed attempts to store. An event may have several. */
   readonly persistFailed: number
-  /** Failed attempts to send, for each channel; an alert may have several. */
+  /** Failed attempts to send, for each channel. An alert may have several. */
   readonly channelFailures: { readonly [channel: string]: number }
 }
 
-/** The router, as it can be looked at. */
+/** The router. It can be asked what it has done. */
 export class AlertRouter extends Context.Service<AlertRouter, {
   readonly metrics: Effect.Effect<RouterMetrics>
 }>()("@openwatch/openwatch/alert-router/AlertRouter") {}
@@ -99,14 +100,14 @@ const dedupedTotal = metric("deduped_total", "Alerts that only repeated a stored
 const persistFailedTotal = metric("persist_failed_total", "Failed attempts to store an alert")
 const channelFailuresTotal = metric("channel_failures_total", "Failed attempts to send an alert, by channel")
 
-/** Whether what has failed may work later, however often it has not. */
+/** Whether it may work later, however often it has failed. */
 const isForNow = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) =>
     Cause.isFailReason(reason) &&
     (reason.error instanceof AlertStoreError || reason.error instanceof Outbox.OutboxError) && reason.error.isRetryable
   )
 
-/** What is told of the alerts that an event has raised and ended. */
+/** Returns what is published of the alerts that an event has raised and ended. */
 const tell = (event: Event, { ended, raised }: Submitted) => [
   ...(raised === undefined ? [] : [new AlertRaised({ ...raised, occurredAt: event.occurredAt })]),
   ...ended.map((ended) =>
@@ -158,7 +159,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     served.push(yield* Deliveries.serve(channel, { retryFor, onFailure }))
   }
 
-  /** Of channels that are not there any more, what is due is given up in the end, and then their positions. */
+  /** Gives up what is due to channels that are no longer configured, and then removes their positions. */
   const forgetOthers = Effect.gen(function*() {
     const names = channels.map(({ name }) => name)
     const until = DateTime.subtractDuration(yield* DateTime.now, retryFor)
@@ -227,7 +228,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
   return AlertRouter.of({ metrics })
 })
 
-/** The router, which works until the scope closes. */
+/** Runs the router until the scope closes. */
 export const layer = (
   options?: Options
 ): Layer.Layer<

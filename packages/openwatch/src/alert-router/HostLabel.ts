@@ -1,11 +1,11 @@
 /**
- * What people call a host whose event does not say, as those of an earlier version do not: who knows the inventory provides
- * the names.
+ * The name of a host, for events of an earlier version, which do not have it. The part that knows the inventory
+ * provides it.
  */
 import { Context } from "effect"
 import type { HostId } from "../events/HostId.ts"
 
-/** Gives the name under which a host appears in the titles of alerts: its id where nothing else is provided. */
+/** Returns the name under which a host appears in the titles of alerts. Default: its id. */
 export const HostLabel = Context.Reference<(hostId: HostId) => string>(
   "@openwatch/openwatch/alert-router/HostLabel",
   { defaultValue: () => (hostId) => hostId }

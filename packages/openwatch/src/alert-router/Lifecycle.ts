@@ -30,13 +30,13 @@ export const openStates = ["active", "acknowledged", "silenced"] as const
 /** Whether an alert in this state is not over. */
 export const isOpen = (state: AlertState): boolean => openStates.some((open) => open === state)
 
-/** What can be done with an alert. */
+/** What people can do with an alert. */
 export const AllActions = ["ack", "silence", "unsilence", "resolve", "dismiss"] as const
 
-/** What can be done with an alert. */
+/** What people can do with an alert. */
 export const Action = Schema.Literals(AllActions)
 
-/** What can be done with an alert. */
+/** What people can do with an alert. */
 export type Action = typeof Action.Type
 
 /** Where an alert stands. */
@@ -62,7 +62,7 @@ const targets: { readonly [A in Exclude<Action, "unsilence">]: AlertState } = {
   dismiss: "dismissed"
 }
 
-/** What an alert in a state can become, in words. */
+/** Returns in words what an alert in a state can become. */
 const possible = ({ formerState, state }: Standing): string => {
   const states = formerState === undefined ? followers[state] : [formerState, ...followers[state]]
   if (states.length === 0) return "nothing follows that"
@@ -71,7 +71,7 @@ const possible = ({ formerState, state }: Standing): string => {
   }`
 }
 
-/** The state that an action brings an alert into, or why it cannot. */
+/** Returns the state that an action brings an alert into, or why that is not possible. */
 export const next = (standing: Standing, action: Action): Result.Result<AlertState, string> => {
   const { formerState, state } = standing
   if (action === "unsilence") {

@@ -1,7 +1,6 @@
 /**
- * Maintenance: for how long nobody is to hear of some hosts. What is raised meanwhile is stored and not sent: see `Suppression`.
- *
- * Everything here is pure.
+ * Maintenance: a time in which nobody wants to hear of some hosts. Alerts that are raised meanwhile are stored and not
+ * sent (see `Suppression`). Everything here is pure.
  */
 import { Cron, DateTime, Duration } from "effect"
 import type { HostId } from "../events/HostId.ts"
@@ -29,23 +28,23 @@ export const isOf = (subject: Subject, { hostId, tags }: Pick<Alert, "hostId" | 
     ? hostId === (subject.id ?? subject.host.toLowerCase()) || subject.id === undefined && tags["host"] === subject.host
     : Object.hasOwn(tags, subject.name) && tags[subject.name] === subject.value
 
-/** When a maintenance that is planned begins, each time. */
+/** When a planned maintenance begins, each time. */
 export type Start = { readonly _tag: "Once"; readonly at: DateTime.Utc } | {
   readonly _tag: "Weekly"
   readonly cron: Cron.Cron
 }
 
-/** A maintenance that is planned. */
+/** A planned maintenance. */
 export interface Planned {
-  /** One of these is in maintenance. */
+  /** All of these are in maintenance. */
   readonly subjects: ReadonlyArray<Subject>
-  /** Where there are several, each is a beginning of its own. */
+  /** Each of these is a beginning of its own. */
   readonly starts: ReadonlyArray<Start>
   readonly duration: Duration.Duration
   readonly why: string
 }
 
-/** A time of maintenance: from its beginning on, and not at its end any more. */
+/** A time of maintenance. It includes its beginning, and not its end. */
 export interface Window {
   /** Whether it has begun. */
   readonly isOn: boolean
@@ -54,8 +53,8 @@ export interface Window {
 }
 
 /**
- * When a planned maintenance goes on: the window that a time is in, of several the last one, or else the next. `undefined` where
- * there is none any more.
+ * Returns the window that a time is in. If it is in several, the last of them. If it is in none, the next window, or
+ * `undefined` if there is no other.
  */
 export const windowAt = ({ duration, starts }: Planned, at: DateTime.Utc): Window | undefined => {
   const now = DateTime.toEpochMillis(at)

@@ -1,15 +1,16 @@
 /**
- * What is stored and not sent: an alert that is silenced, or whose host is in maintenance. `Retelling` sends it when that is over.
+ * What is stored and not sent: an alert that is silenced, or whose host is in maintenance. `Retelling` sends it when
+ * that is over.
  *
- * What ends an alert that a channel has is sent all the same: whoever was told that a host is down wants to know that it is not.
- * A channel that was not told of the one is not told of the other.
+ * The end of an alert is sent to each channel that has the alert: whoever was told that a host is down wants to know
+ * when it is up. A channel that was not told of the alert is not told of its end.
  */
 import { Context, Effect } from "effect"
 import type { AlertStoreError } from "../alert-store/AlertStore.ts"
 import { DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
 import type { Alert } from "./Alert.ts"
 
-/** Says of which alerts the host is in maintenance now: of none where nothing else is provided. */
+/** Returns the function that says whether the host of an alert is in maintenance now. Default: no host is. */
 export const InMaintenance = Context.Reference<
   Effect.Effect<(alert: Pick<Alert, "hostId" | "tags">) => boolean, AlertStoreError>
 >(

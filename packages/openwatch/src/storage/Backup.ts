@@ -1,14 +1,14 @@
 /**
- * A copy of the database, made while others use it: SQLite's online backup.
+ * A copy of the database, made by SQLite's online backup while others use the database.
  *
- * The copy is as the database was at one moment. It is written beside its place under a name of its own, looked over, and has its
- * name only then: what has that name is whole.
+ * The copy is the database as it was at one moment. It is written under a temporary name, checked, and only then
+ * renamed. So a file with the final name is complete.
  */
 import { Cause, Effect, FileSystem, Path } from "effect"
 import { backup as copyDatabase, DatabaseSync } from "node:sqlite"
 import { type DataFolder, nameOf, sqliteFile, StorageError } from "./Storage.ts"
 
-/** All pages in one step: between steps others may write, and then SQLite begins from the start, perhaps for ever. */
+/** All pages are copied in one step. If others write between two steps, SQLite begins again, perhaps for ever. */
 const allPages = 2_147_483_647
 
 const reasonOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
@@ -20,7 +20,7 @@ const open = (file: string, readOnly: boolean) =>
     (database) => Effect.sync(() => database.close())
   )
 
-/** Fails where a file is no whole database. */
+/** Fails if the file is not a whole database. */
 const lookOver = (file: string) =>
   Effect.scoped(Effect.flatMap(open(file, false), (database) =>
     Effect.sync(() => {

@@ -1,5 +1,5 @@
 /**
- * What of the fleet is counted for metrics, asked of the database when somebody scrapes.
+ * What is counted of the fleet for metrics. The database is asked when somebody scrapes.
  */
 import { Context, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -14,7 +14,7 @@ export interface NewestScan {
   readonly series: Series
   /** In percent. */
   readonly score: number
-  /** When it ended, in milliseconds since 1970; 0 where an earlier version did not keep that. */
+  /** When it ended, in milliseconds since 1970. 0 if an earlier version did not store that. */
   readonly endedAt: number
 }
 
@@ -30,7 +30,7 @@ export interface Counts {
 /** Counts what the metrics of the fleet are made of. */
 export class FleetCounts extends Context.Service<FleetCounts, {
   readonly read: Effect.Effect<Counts, SqlError.SqlError>
-  /** Asks the database for nothing. */
+  /** Succeeds if the database responds. */
   readonly look: Effect.Effect<void, SqlError.SqlError>
 }>()("@openwatch/openwatch/storage/FleetCounts") {}
 

@@ -1,12 +1,13 @@
 /**
- * The past of each host: its last 500 probes, how long it took to answer on each of the last 90 days (in UTC), and when it
- * was in which state.
+ * The past of each host: its last 500 probes, its response times on each of the last 90 days (in UTC), and when it was
+ * in which state.
  *
- * A probe is appended to a text in the row of its host (see `ProbeLog`), which is written for each probe anyway. Only when
- * that text is full is it moved into a chunk, and counted in the histogram of its day. So a probe costs a fiftieth of those
- * rows. A state is a row when it is over: until when the present one was seen is known from the last probe.
+ * A probe is appended to a text in the row of its host (see `ProbeLog`). That row is written for each probe anyway.
+ * When the text is full, it becomes a chunk, and its probes are counted in the histogram of their day. So a probe
+ * writes a fiftieth of the further rows. A state becomes a row when it is over. The last probe says until when the
+ * present state was seen.
  *
- * Rows have a number for their host, not its id: there are 90 of them for each, and a host that is renamed keeps it.
+ * Rows have a number for their host, not its id. There are 90 rows for each host, and a renamed host keeps its number.
  */
 import { Array, Context, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -22,7 +23,7 @@ export interface Day {
   readonly day: number
   /** How many probes were not answered. */
   readonly failed: number
-  /** How long it took those that were. */
+  /** The response times of the others. */
   readonly responseTimes: ResponseTimes.Histogram
 }
 
@@ -48,7 +49,7 @@ export class HostHistory extends Context.Service<HostHistory, {
   readonly of: (hostId: HostId) => Effect.Effect<Past, SqlError.SqlError>
 }>()("@openwatch/openwatch/storage/HostHistory") {}
 
-/** A text of so many characters is full: it has some fifty probes. */
+/** A text with so many characters is full. It has some fifty probes. */
 export const fullLog = 600
 
 const dayLength = 86_400_000
@@ -64,7 +65,7 @@ interface DayRow {
   readonly times: string
 }
 
-/** Counts probes in the histograms of their days. */
+/** Adds probes to the histograms of their days. */
 const count = (days: Map<number, Day>, samples: ReadonlyArray<ProbeLog.ProbeSample>): void => {
   for (const [day, of] of Map.groupBy(samples, dayOf)) {
     const { failed = 0, responseTimes = new Map<number, number>() } = days.get(day) ?? {}
@@ -136,8 +137,8 @@ export const writer = (sql: SqlClient.SqlClient) => {
   })
 
   /**
-   * Stores the present states of these hosts as ones that are over: until then, or until their last probe where no time is
-   * given. A host that nobody has judged has none.
+   * Stores that the present states of these hosts are over: at the given time, or else at their last probe. A host that
+   * was never judged has no state.
    */
   const endStates = Effect.fnUntraced(function*(hostIds: ReadonlyArray<HostId>, end: {
     readonly until?: number
@@ -175,7 +176,7 @@ export const writer = (sql: SqlClient.SqlClient) => {
     endStates,
     /** Drops what is kept of a host. */
     forget,
-    /** Gives what is kept of a host to another id, in place of what is kept of that. */
+    /** Moves what is kept of a host to another id, in place of what is kept of that one. */
     move: Effect.fnUntraced(function*(from: HostId, to: HostId) {
       yield* forget(to)
       yield* sql`UPDATE history_hosts SET host_id = ${to} WHERE host_id = ${from}`

@@ -1,7 +1,8 @@
 /**
- * What was known of the hosts when they were last seen: whether they were reachable, and when they were probed. With it a
- * restart is no first sighting: a host that recovered while OpenWatch was down is a recovery, one that is still down is no
- * news, and each is probed when it would have been.
+ * What is known of the hosts: whether they were reachable, and when they were probed.
+ *
+ * With it a restart does not begin anew. A host that recovered while OpenWatch was down is reported as recovered. One
+ * that is still down is no news. Each host is probed when it would have been probed without the restart.
  */
 import { Array, Context, DateTime, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -14,16 +15,16 @@ import type { Host } from "../inventory/Host.ts"
 import * as HostHistory from "./HostHistory.ts"
 import { inTransaction } from "./Outage.ts"
 
-/** What the last transition of a host has found. */
+/** What the last transition of a host found. */
 export interface Verdict {
   readonly reachable: boolean
   /** When it became so. */
   readonly since: DateTime.Utc
-  /** How long the probe took that found it reachable, in milliseconds; none where it is not. */
+  /** How long the probe took that found it reachable, in milliseconds. `undefined` if it is not reachable. */
   readonly responseTimeMs: number | undefined
-  /** Why it is not reachable, where that is known. */
+  /** Why it is not reachable, if that is known. */
   readonly reason: Reason | undefined
-  /** Whether it changes so often that single changes are not told. */
+  /** Whether it changes so often that single changes are not reported. */
   readonly isFlapping: boolean
 }
 
@@ -34,17 +35,17 @@ export interface ProbeRecord {
   readonly endpoint: string
   /** How many probes of it there have been. */
   readonly probes: number
-  /** Failed ones in a row. */
+  /** How many probes in a row have failed. */
   readonly failures: number
   /** When the last one began, in milliseconds since 1970. */
   readonly probedAt: number
-  /** Whether this machine can judge the host, or has failed to for too long. */
+  /** Whether the host is judged. False if this machine has not been able to judge it for too long. */
   readonly isJudged: boolean
-  /** Since when it was judged again and again, in milliseconds since 1970; `undefined` where it was not yet. */
+  /** Since when it was judged without a gap, in milliseconds since 1970. `undefined` if it was never judged. */
   readonly judgedSince: number | undefined
 }
 
-/** What a host is. One that this machine cannot judge is neither what it was nor unknown. */
+/** Returns the state of a host. A host that this machine cannot judge is `unjudged`. */
 export const stateOf = (
   verdict: Verdict | undefined,
   probe: ProbeRecord | undefined
@@ -92,8 +93,8 @@ export class HostStates extends Context.Service<HostStates, {
   /** The last verdict on each host that has one. */
   readonly verdicts: Effect.Effect<ReadonlyMap<HostId, Verdict>, SqlError.SqlError>
   /**
-   * Stores the verdict of a transition and, unless `isTold` is false, its event: both or none. `knownUntil` is until when the
-   * host was known to be in the state that it leaves, in milliseconds since 1970: until now, where that is not given.
+   * Stores the verdict of a transition and, unless `isTold` is false, its event: both or none. `knownUntil` says until
+   * when the host was known to be in the state that it leaves, in milliseconds since 1970. Default: now.
    */
   readonly record: (
     pulse: HeartbeatPulse,
@@ -101,12 +102,14 @@ export class HostStates extends Context.Service<HostStates, {
     knownUntil?: number
   ) => Effect.Effect<void, SqlError.SqlError>
   /**
-   * Stores which hosts are watched now, in one step with what follows for those that were: a host under another id that has
-   * the address of exactly one that is gone is that one, renamed; that the others are gone is an event. What is known of an
-   * unreachable host that is gone is forgotten: should it come back, it is news again. So is the history of every host that is
-   * gone.
+   * Stores which hosts are watched now, and in the same step what this means for those that were watched before:
    *
-   * Returns the ids of those that were renamed, by their former ones: all that is stored about them has moved along.
+   * - A new id with the address of exactly one host that is gone is that host, renamed. All that is stored about it
+   *   moves to the new id.
+   * - For each other host that is gone an event is stored, and its history is deleted. If it was unreachable, its
+   *   verdict is deleted too. So it is news if the host comes back and is still unreachable.
+   *
+   * Returns the new ids of the renamed hosts, by their former ids.
    */
   readonly takeInventory: (
     hosts: ReadonlyArray<Host>

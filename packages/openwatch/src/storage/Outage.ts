@@ -1,6 +1,7 @@
 /**
- * The database is away: stopped, restarted, out of reach, or its disk is full. What would be stored waits, and is tried
- * again with growing pauses. Many wait at once; one line of the log tells of the outage, and one of its end.
+ * An outage: the database is stopped, restarted or out of reach, or its disk is full. What is to be stored waits, and
+ * is tried again with growing pauses. Many may wait at once. One line of the log tells of the outage, and one of its
+ * end.
  */
 import type { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Clock, Context, Duration, Effect, Exit, Option, Random } from "effect"
@@ -13,15 +14,15 @@ export interface Outages {
   isAway: boolean
   /** In milliseconds of a clock that cannot be set back. */
   failedAt: number
-  /** How many there were. */
+  /** How many failures there were. */
   count: number
   /** How many wait to store something. */
   waiting: number
-  /** Somebody looks whether the outage is over. */
+  /** Whether somebody is looking whether the outage is over. */
   isEnding: boolean
 }
 
-/** What is known where there was no outage yet. */
+/** What is known before the first outage. */
 export const none: Effect.Effect<Outages> = Effect.sync(() => ({
   isAway: false,
   failedAt: 0,
@@ -30,14 +31,14 @@ export const none: Effect.Effect<Outages> = Effect.sync(() => ({
   isEnding: false
 }))
 
-/** A process has one database, so all of it shares what is known. */
+/** What this process knows of outages. It has one database, so all of its parts share this. */
 export const CurrentOutages = Context.Reference<Outages>("@openwatch/openwatch/storage/Outages", {
   defaultValue: () => Effect.runSync(none)
 })
 
 /**
- * An outage is over when nobody waits any more and nothing has failed for so long: connections that are gone are noticed one
- * after the other, and while a disk is full what only reads works.
+ * An outage is over when nobody waits any more and nothing has failed for so long. Lost connections are noticed one
+ * after the other, and while a disk is full, reading still works.
  */
 const endsAfter = Duration.seconds(6)
 
@@ -75,13 +76,16 @@ const worked = Effect.fnUntraced(function*() {
   ))
 })
 
-/** Tells what the outboxes meet, so that all that fails of one outage has the same two lines. */
+/** Receives the failures of the outboxes. So all that fails in one outage has the same two lines of the log. */
 export const listener: Effect.Effect<Outbox.OutageListener> = Effect.map(CurrentOutages, (outages) => {
   const here = Effect.provideService(CurrentOutages, outages)
   return { failed: (problem) => here(failed(problem)), worked: here(worked()) }
 })
 
-/** What `withTransaction` makes of a ROLLBACK or COMMIT that fails, with or without the failure that came before it. */
+/**
+ * Finds the failure of a ROLLBACK or COMMIT, of which `withTransaction` makes a defect, with or without the failure
+ * that came before it.
+ */
 const databaseDefect = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
   if (Cause.hasInterrupts(cause)) return undefined
   for (const reason of cause.reasons) {
@@ -90,7 +94,7 @@ const databaseDefect = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefi
   return undefined
 }
 
-/** What is wrong, where it is an outage. */
+/** Returns what is wrong, if it is an outage. */
 const problemIn = <E>(cause: Cause.Cause<E>, problemOf: (error: E) => string | undefined): string | undefined => {
   const defect = databaseDefect(cause)
   if (defect !== undefined) return describeSqlError(defect)
@@ -99,7 +103,9 @@ const problemIn = <E>(cause: Cause.Cause<E>, problemOf: (error: E) => string | u
     : Option.getOrUndefined(Option.map(Cause.findErrorOption(cause), problemOf))
 }
 
-/** Tells of an outage where an effect fails with one: `problemOf` says what, or nothing where it is something else. */
+/**
+ * Reports an outage if the effect fails with one. `problemOf` returns what is wrong, or `undefined` if it is no outage.
+ */
 export const noted = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   problemOf: (error: E) => string | undefined
@@ -113,8 +119,8 @@ export const noted = <A, E, R>(
   )
 
 /**
- * Runs an effect again and again, for ever, with a pause after each. What it fails with is left for the next time; a fault of
- * this program is logged.
+ * Runs an effect again and again, for ever, with a pause after each run. If it fails, the next run does what is left. A
+ * defect is logged.
  */
 export const repeatedly = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
@@ -127,7 +133,7 @@ export const repeatedly = <A, E, R>(
     Effect.forever
   )
 
-/** Runs an effect until it does not fail with an outage. */
+/** Runs an effect until it does not fail because of an outage. */
 export const untilItPasses = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   problemOf: (error: E) => string | undefined
@@ -158,9 +164,9 @@ const again = Effect.fnUntraced(function*<A, E, R>(
 })
 
 /**
- * Runs an effect in a transaction. That its COMMIT or ROLLBACK fails, as they do when the connection is gone, is a failure of
- * the database like any other; `withTransaction` makes a defect of it. Whether what failed so is stored is not known: it is
- * to be stored again, and what is stored twice has to be as if it were stored once.
+ * Runs an effect in a transaction. If its COMMIT or ROLLBACK fails, as when the connection is lost, that is a failure
+ * here. (`withTransaction` makes a defect of it.) It is then not known whether the transaction was committed. So the
+ * effect has to be one that may run twice.
  */
 export const inTransaction =
   (sql: SqlClient.SqlClient) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>

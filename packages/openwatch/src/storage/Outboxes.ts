@@ -1,7 +1,7 @@
 /**
- * Where events are kept: those of `SystemOutbox` and of `AlertOutbox`, in the database of the facts that they tell of.
+ * Where the events of `SystemOutbox` and of `AlertOutbox` are kept: in the database of the facts that they tell of.
  *
- * An earlier version kept its events, and what was to be sent, in tables of its own. What it has left there moves over.
+ * An earlier version kept its events and deliveries in tables of its own. What is left there moves to the outboxes.
  */
 import type { Outbox } from "@openwatch/event-bus-sql"
 import { Clock, Effect, Layer, Schema } from "effect"
@@ -19,8 +19,8 @@ import { StorageError } from "./Storage.ts"
 export type Options = Pick<Outbox.Options, "process" | "pollInterval" | "lease">
 
 /**
- * A consumer has one partition: the lock of its task sees to it that only one process serves it, and so what is of several
- * hosts is begun in the order in which it came.
+ * Each consumer has one partition. The lock of its task makes sure that only one process serves it, so more would share
+ * out nothing. With one, events of several hosts are begun in the order in which they came.
  */
 const partitions = 1
 
@@ -54,7 +54,7 @@ const moveDeliveries = Effect.gen(function*() {
   }
 })
 
-/** What an outbox, or what moves over to one, has failed of, as those who run the program are told. */
+/** Makes the error that those who run the program see, if an outbox cannot start. */
 export const toStorageError = (error: Outbox.OutboxError | SqlError.SqlError): StorageError =>
   new StorageError({
     database: "the database",
@@ -85,5 +85,5 @@ export const alerts = (options?: Options) =>
     Layer.catch((error) => Layer.effectContext(Effect.fail(toStorageError(error))))
   )
 
-/** Both. */
+/** Both outboxes. */
 export const layer = (options?: Options) => Layer.mergeAll(system(options), alerts(options))

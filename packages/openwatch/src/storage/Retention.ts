@@ -1,8 +1,9 @@
 /**
  * How long alerts and scans are kept.
  *
- * What is deleted is over: an alert that is open, or on its way to a channel, stays, whatever its age, and so does the newest scan
- * of each series, with what the next one is compared with. It is deleted in small steps, so that nobody waits for it.
+ * Some things stay whatever their age: an alert that is open or on its way to a channel, the newest scan of each
+ * series, and what the next scan is compared with. The others are deleted in small steps, so that nobody has to wait
+ * for long.
  */
 import { DateTime, Duration, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -18,10 +19,13 @@ export interface Retention {
   readonly scans: Duration.Duration
 }
 
-/** What is kept where nothing else is said. */
+/** The retention by default. */
 export const defaultRetention: Retention = { alerts: Duration.days(365), scans: Duration.days(90) }
 
-/** The shortest and the longest time for which things can be kept. A repeat of an alert has to find it. */
+/**
+ * The shortest and the longest time for which things can be kept. The shortest is long enough for deduplication to find
+ * an alert.
+ */
 export const retentionRange = { minimum: Duration.days(1), maximum: Duration.days(36_500) }
 
 /** SQLite has one writer, so each step is short, and there is time between two of them. */
@@ -62,7 +66,7 @@ export const deleteOld = Effect.fn("Retention.deleteOld")(function*(retention: R
   }).pipe(transaction)
 
   const scansBefore = now - Duration.toMillis(retention.scans)
-  /** What stays is not looked at again. */
+  /** Where the next step begins, so that what stays is not looked at again. */
   let last: { readonly scanned_at: number | bigint; readonly seq: number | bigint } = { scanned_at: -8.64e15, seq: 0 }
   const someScans = Effect.gen(function*() {
     const rows = yield* sql<typeof last & { readonly newer: number }>`SELECT seq, scanned_at, CASE WHEN EXISTS (
@@ -93,7 +97,10 @@ export const deleteOld = Effect.fn("Retention.deleteOld")(function*(retention: R
   return deleted
 })
 
-/** Deletes what is too old, every hour while the layer is there. What an outage of the database leaves is for the next time. */
+/**
+ * Deletes what is too old, every hour for as long as the layer is there. If the database is away, the next hour deletes
+ * it.
+ */
 export const layer = (retention: Retention): Layer.Layer<never, never, SqlClient.SqlClient> =>
   Layer.effectDiscard(
     Outage.noted(deleteOld(retention), describeSqlError).pipe(

@@ -1,9 +1,9 @@
 /**
- * One `openwatch run` for a database and task: two of them would probe every host twice, and each send what the other has
- * stored. The second says so and ends; other commands run beside it.
+ * Makes sure that one `openwatch run` at a time has a task on a database. Two of them would probe every host twice, and
+ * each would send what the other has stored. The second one says so, and ends. Other commands may run beside it.
  *
- * With SQLite a task's lock is a transaction on a file of its own, with PostgreSQL an advisory lock of a connection of its own:
- * the system gives both back when the process ends, however it does.
+ * With SQLite the lock is a transaction on a file of its own. With PostgreSQL it is an advisory lock of a connection of
+ * its own. The system releases both when the process ends, however it ends.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { Context, Duration, Effect, Layer, Path, Schedule, Schema, Scope } from "effect"
@@ -37,7 +37,7 @@ export class TaskTaken extends Schema.TaggedError<TaskTaken>()("TaskTaken", {
 
 /** The tasks that a run has. */
 export class RunLock extends Context.Service<RunLock, {
-  /** Sees to it that they stay its own, for ever. Fails when another run has taken one while the database was away. */
+  /** Keeps the tasks, for ever. Fails if another run has taken one of them while the database was away. */
   readonly keep: Effect.Effect<never, TaskTaken>
 }>()("@openwatch/openwatch/storage/RunLock") {}
 

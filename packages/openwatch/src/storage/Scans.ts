@@ -1,5 +1,5 @@
 /**
- * The scans that were taken in: their scores, and for each series what the next scan is compared with.
+ * The imported scans: their scores, and for each series what the next scan is compared with.
  */
 import { Array, Context, DateTime, Effect, Layer, Option, Order, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -36,24 +36,24 @@ export interface NewScan extends StoredScan {
   readonly outcome: Outcome
 }
 
-/** What a scan came to. */
+/** The score of a scan. */
 export type Score = Omit<StoredScan, "hostId">
 
-/** A scan that was taken in. */
+/** An imported scan. */
 export interface TakenScan extends StoredScan {
-  /** As the inventory calls it now or, where it does not have it, as the scan did. */
+  /** The name that the inventory has for it now. If the inventory does not have it, the name in the scan. */
   readonly hostName: string
-  /** How many rules passed and how many failed; not known of scans that an earlier version has taken in. */
+  /** How many rules passed and how many failed. `undefined` for scans that an earlier version has imported. */
   readonly counts: { readonly passed: number; readonly failed: number } | undefined
 }
 
-/** A scan that was taken in, with the rules that failed. */
+/** An imported scan, with the rules that failed. */
 export interface ScanReport extends TakenScan {
-  /** The most severe first; `undefined` where an earlier version has taken it in, which kept none. */
+  /** The most severe first. `undefined` if an earlier version has imported the scan, and so has not stored them. */
   readonly failing: ReadonlyArray<ChangedRule> | undefined
 }
 
-/** Which scans to list; all where nothing is said. */
+/** Which scans to list. Default: all. */
 export interface Filter {
   /** Of the host with this id or name. */
   readonly host?: string | undefined
@@ -63,38 +63,38 @@ export interface Filter {
   readonly limit?: number | undefined
 }
 
-/** What a comparison gives: the drift to be told, if there is one, and what the next scan is compared with. */
+/** The result of a comparison: the drift to be reported, if there is one, and what the next scan is compared with. */
 export interface Compared<A> {
   readonly outcome: A
   readonly event: DriftDetected | undefined
   readonly known: Known
 }
 
-/** What became of a scan: what its comparison gave, or why it was not compared. */
+/** What became of a scan: the result of its comparison, or why it was not compared. */
 export type Recorded<A> = A | "known" | "history"
 
-/** How many scores of a host are given at most: three years of a scan a day. */
+/** How many scores of a host are returned at most: three years with a scan a day. */
 const scoresAtMost = 1_000
 
 /** Keeps scans. */
 export class Scans extends Context.Service<Scans, {
-  /** What the next scan of a series is compared with; none before its first. */
+  /** What the next scan of a series is compared with. `undefined` before the first one. */
   readonly known: (hostId: HostId, series: Series) => Effect.Effect<Option.Option<Known>, SqlError.SqlError>
-  /** The score of each host's scan that ended last, whatever its series and however it was taken in. */
+  /** For each host the score of the scan that ended last, whatever its series and however it was imported. */
   readonly lastScores: Effect.Effect<ReadonlyMap<HostId, number>, SqlError.SqlError>
   /** The scores of a host's scans by the time of the scan, oldest first: the last 1,000. */
   readonly scores: (hostId: HostId) => Effect.Effect<ReadonlyArray<Score>, SqlError.SqlError>
   /** The scans, by when they ended, newest first. */
   readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<TakenScan>, SqlError.SqlError>
-  /** Those of the scans whose ids begin so: two at most. */
+  /** The scans whose ids begin so, at most two of them. */
   readonly find: (idPrefix: string) => Effect.Effect<ReadonlyArray<ScanReport>, SqlError.SqlError>
   /** The newest scan of each series of a host, the newest first. */
   readonly newest: (hostId: HostId) => Effect.Effect<ReadonlyArray<ScanReport>, SqlError.SqlError>
   /**
-   * Stores a scan and, as an event, the drift that `compare` finds: both or none. One that is stored already is
-   * `"known"`, and one that is older than the newest of its series is kept for the `"history"`: neither is compared.
+   * Stores a scan and, as an event, the drift that `compare` finds: both or none. A scan that is stored already is
+   * `"known"`. One that ended before the newest of its series is kept for the `"history"`. Neither is compared.
    *
-   * All of it happens in one step, also among processes: no two scans are compared with the same one.
+   * All of this is one step, also between processes. So no two scans are compared with the same one.
    */
   readonly record: <A>(
     scan: NewScan,
@@ -162,14 +162,14 @@ const takenOf = (row: TakenRow): TakenScan => ({
 
 const ruleNamespace = "8d6f4f0a-51a8-4f0e-9d6b-0f3f6f5f2c11"
 
-/** By which a rule is known to be stored; its id and title may be longer than what an index takes. */
+/** The key by which a stored rule is found. Its id and title may be too long for an index. */
 const keyOfRule = ({ id, severity, title }: ChangedRule): string =>
   v5(JSON.stringify([id, severity, title ?? null]), ruleNamespace)
 
 // SQLite takes at most 32,766 parameters in a statement.
 const batchSize = 500
 
-/** Whether half of the rules of one are rules of the other, too: then both are of one benchmark, as far as one can tell. */
+/** Whether half of the rules of one are also rules of the other. If so, both are taken to be of one benchmark. */
 const sharesHalf = (before: Outcome, now: Outcome): boolean => {
   const rules = new Set([...before.passed, ...before.failed])
   const shared = [...now.passed, ...now.failed].filter((id) => rules.has(id)).length
@@ -192,8 +192,8 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
       )
 
     /**
-     * An earlier version knew no benchmarks. What it has stored of a host and profile, open alerts with it, goes to the
-     * first scan that is of the same rules, more or less.
+     * An earlier version knew no benchmarks. What it has stored for a host and profile goes to the series of the first
+     * scan that has about the same rules. Open alerts go with it.
      */
     const adopt = Effect.fnUntraced(function*({ hostId, outcome, series }: NewScan) {
       const rows = yield* sql<SeriesRow>`SELECT seq, ended_at, told, highest, lowest, fell_from FROM series
@@ -241,7 +241,10 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
       return numbers
     })
 
-    /** Stores a scan. False where it is stored already, perhaps by an earlier version, which told scans by less. */
+    /**
+     * Stores a scan. Returns false if it is stored already, perhaps by an earlier version, which had another kind of
+     * id.
+     */
     const insert = Effect.fnUntraced(function*(scan: NewScan) {
       yield* lock(scan.hostId)
       const former = yield* sql`SELECT scan_id FROM scans

@@ -1,8 +1,8 @@
 /**
  * The database of OpenWatch: SQLite in a data folder, or PostgreSQL.
  *
- * Opening it brings its tables up to date, in one transaction: two processes that start at once both find them so. What
- * uses the database is behind a small service for each concern: `AlertStore`, `HostStates`, `Scans`; its events are kept by `Outboxes`.
+ * Opening it brings its tables up to date, in one transaction. So two processes may start at the same time. Each
+ * concern has a small service of its own: `AlertStore`, `HostStates`, `Scans`. Events are kept by `Outboxes`.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
@@ -17,7 +17,7 @@ import { migrations, schemaVersion } from "./migrations.ts"
 /** SQLite, in `openwatch.sqlite` in a folder of its own. */
 export interface DataFolder {
   readonly _tag: "DataFolder"
-  /** As it was given; made where there is none. */
+  /** The path as it was given. The folder is made if it is missing. */
   readonly path: string
 }
 
@@ -27,10 +27,10 @@ export interface Postgres {
   readonly url: Redacted.Redacted
 }
 
-/** Where what has to last is kept. */
+/** Where the data is kept. */
 export type Location = DataFolder | Postgres
 
-/** The database could not be opened, or not be brought up to date. Its message names the database, never a password. */
+/** The database could not be opened or brought up to date. The message names the database, and never a password. */
 export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
   /** Which database. */
   database: Schema.String,
@@ -46,8 +46,8 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
 }
 
 /**
- * The location that `DATABASE_URL` names, or the data folder where it is not set. An error does not repeat the URL, which
- * may hold a password.
+ * Returns the location that `DATABASE_URL` names or, if it is not set, the data folder. An error does not repeat the
+ * URL, which may hold a password.
  */
 export const locate = (
   options: { readonly databaseUrl: string | undefined; readonly dataFolder: string }
@@ -71,7 +71,7 @@ const isPostgresUrl = (text: string): boolean => {
     url.pathname.length > 1
 }
 
-/** What a location is called in messages: host and database, or the folder; never a password. */
+/** The name of a location in messages: host and database, or the folder. It never has a password. */
 export const nameOf = (location: Location): string => {
   if (location._tag === "DataFolder") return `data folder ${location.path}`
   const url = new URL(Redacted.value(location.url))
@@ -102,7 +102,7 @@ const migrate = (database: string) =>
       ))
   )
 
-/** The file of SQLite in a data folder. The folder is made private where it is not, unless the file has to be there already. */
+/** Returns the file of SQLite in a data folder. The folder is made private, unless the file has to be there already. */
 export const sqliteFile = Effect.fnUntraced(function*(location: DataFolder, mustExist: boolean) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -143,9 +143,8 @@ export const clientLayer = (location: Location, mustExist = false) =>
     : Layer.unwrap(Effect.map(sqliteFile(location, mustExist), NodeSqlite.layer))
 
 /**
- * The database at a location, with its tables up to date.
- *
- * With `mustExist` a data folder without a database is an error; otherwise it is made.
+ * The database at a location, with its tables up to date. With `mustExist`, a data folder without a database is an
+ * error. Otherwise the database is made.
  */
 export const layer = (
   location: Location,
