@@ -1,11 +1,10 @@
 /**
  * The channels of a configuration: the entries of `channels`, each with its type, its settings, and which alerts it gets.
  */
-import { DateTime, Duration, Option, Redacted, Schema } from "effect"
-import { Alert, AllAlertTags, AllAlertTypes, AllSeverities, Severity } from "../alert-router/Alert.ts"
+import { Duration, Option, Redacted, Schema } from "effect"
+import { AllAlertTags, AllAlertTypes, AllSeverities, Severity } from "../alert-router/Alert.ts"
 import type { GroupingOptions } from "../channels/ForPeople.ts"
 import * as Template from "../channels/Template.ts"
-import { HostId } from "../events/HostId.ts"
 import type { Host } from "../inventory/Host.ts"
 import * as Secret from "./Secret.ts"
 import * as TimeSpan from "./TimeSpan.ts"
@@ -181,18 +180,6 @@ const common: ReadonlySet<string> = new Set(["type", "name", "min_severity", "ta
 /** What a header can carry (RFC 9110 section 5.5). */
 const sendable = /^[\x20-\x7e]+$/
 
-/** An alert with all that one can have, to try a template with. */
-const sample = new Alert({
-  id: "00000000-0000-7000-8000-000000000000",
-  type: "host_unreachable",
-  severity: "high",
-  hostId: HostId.make("00000000-0000-5000-8000-000000000000"),
-  title: "web-1 is unreachable",
-  dedupKey: "host_unreachable|00000000-0000-5000-8000-000000000000|",
-  tags: {},
-  occurredAt: DateTime.makeUnsafe(0)
-})
-
 /** Makes a channel of its entry, and adds what is wrong with it to `problems`. */
 const readOne = (
   entry: Entry,
@@ -266,8 +253,8 @@ const readOne = (
   const contentType = headers["content-type"]
   const body = entry.body === undefined
     ? undefined
-    : { text: entry.body, isJson: contentType === undefined || /\bjson\b/i.test(Redacted.value(contentType)) }
-  const bodyProblem = body === undefined ? undefined : Template.problemOf(body, { _tag: "AlertRaised", alert: sample })
+    : { text: entry.body, format: Template.formatOf(contentType && Redacted.value(contentType)) }
+  const bodyProblem = body === undefined ? undefined : Template.problemOf(body)
   if (bodyProblem !== undefined) problems.push(`${at}.body: ${bodyProblem}`)
 
   const { security = "starttls", username } = entry

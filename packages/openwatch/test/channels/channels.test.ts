@@ -23,6 +23,7 @@ import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import * as Template from "../../src/channels/Template.ts"
 import { storeIn } from "../../src/events/SystemOutbox.ts"
 import { outboxes } from "../storage/Database.ts"
 import { type Answer, closing, receiver, stalling, status } from "./Receiver.ts"
@@ -162,7 +163,7 @@ describe("webhook", () => {
         body: {
           text:
             `{"summary": "{{severity}}: {{ title }}", "site": "{{tags.site}}", "open": "{{state}}", "all": {{alert}}}`,
-          isJson: true
+          format: "json"
         }
       })
       const told = alertWith({ title: `"web" \\ is down`, tags: { site: "köln" } })
@@ -184,7 +185,7 @@ describe("webhook", () => {
         requiredTags: {},
         url: Redacted.make(url),
         headers: { "content-type": Redacted.make("text/plain"), title: Redacted.make("OpenWatch") },
-        body: { text: `{{title}} {{reason}}{{link}}`, isJson: false }
+        body: { text: `{{title}} {{reason}}{{link}}`, format: "text" }
       })
       yield* channel.send(alertWith({ title: `"web" is down` }))
       const { body, headers } = yield* Queue.take(received)
@@ -193,6 +194,31 @@ describe("webhook", () => {
         "text/plain",
         "OpenWatch"
       ])
+    }).pipe(Effect.scoped, Effect.provide(ReceiverClient.layer)))
+
+  it.effect("a body is written as its content type wants it", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* receiver(status(200), status(200))
+      const bodyOf = Effect.fnUntraced(function*(contentType: string, text: string) {
+        const channel = yield* WebhookChannel.make({
+          name: "ops",
+          requiredTags: {},
+          url: Redacted.make(url),
+          headers: { "content-type": Redacted.make(contentType) },
+          body: { text, format: Template.formatOf(contentType) }
+        })
+        yield* channel.send(alertWith({ title: `"web" & <db> + 1\ud800` }))
+        return (yield* Queue.take(received)).body
+      })
+      const form = yield* bodyOf(
+        "application/x-www-form-urlencoded; charset=utf-8",
+        "priority=1&message={{title}}&all={{alert}}"
+      )
+      const values = new URLSearchParams(form)
+      assert.strictEqual(values.get("message"), `"web" & <db> + 1\ufffd`)
+      assert.strictEqual(JSON.parse(values.get("all")!).severity, "high")
+      const xml = yield* bodyOf("application/xml", "<alert title='{{title}}'/>")
+      assert.include(xml, "<alert title='&quot;web&quot; &amp; &lt;db&gt; + 1")
     }).pipe(Effect.scoped, Effect.provide(ReceiverClient.layer)))
 
   it.live("a test says what came back, whatever the answer's body does", () =>

@@ -147,9 +147,20 @@ http: { host: "::", port: 80, token_env: PAGE, hosts: [watch.example.org] }
       problemsOf(`inventory: a\nchannels: [{ type: webhook, url: "http://x/", ${more} }]`)
     assert.match(
       webhook(`body: "{{title}}"`)[0]!,
-      /^channels\[0\]\.body: it is not JSON once filled in: .*; expected JSON, or/
+      /^channels\[0\]\.body: it is not JSON once filled in: .*; expected JSON with/
     )
     assert.deepStrictEqual(webhook(`body: "{{title}}", headers: { Content-Type: text/plain }`), [])
+    // It would be JSON for some alerts alone, or for none.
+    const wrong = [`[{{reason}}]`, `{"score": {{current_score}}}`, `{"text": "{{alert}}"}`, `{"a": 1{{tags.1}}}`]
+    for (const body of wrong) assert.include(webhook(`body: '${body}'`)[0], "each place but {{alert}} within quotes")
+    assert.deepStrictEqual(webhook(`body: '{"a": {{ alert }}, "b": ["{{reason}}"]}'`), [])
+    assert.match(webhook(`body: '{"a": "{{host name}}"}'`)[0]!, /there is no {{host name}}; expected one of id, /)
+    const form = "headers: { Content-Type: application/x-www-form-urlencoded }"
+    assert.deepStrictEqual(webhook(`body: "a=b+c&d={{ title }}", ${form}`), [])
+    assert.match(
+      webhook(`body: "a=b c&d={{title}}", ${form}`)[0]!,
+      /^channels\[0\]\.body: it is no form: it has blanks/
+    )
   })
 
   it("says how each kind of channel sends", () => {
@@ -181,7 +192,7 @@ channels:
     const [webhook, teams, pagerduty, eu, email, boss] = channels
     assert(webhook?.type === "webhook" && teams?.type === "teams" && pagerduty?.type === "pagerduty")
     assert(eu?.type === "pagerduty" && email?.type === "email" && boss?.type === "email")
-    assert.deepInclude(webhook, { method: "PUT", body: { text: `{"text": "{{title}}"}`, isJson: true } })
+    assert.deepInclude(webhook, { method: "PUT", body: { text: `{"text": "{{title}}"}`, format: "json" } })
     assert.deepStrictEqual(
       Object.entries(webhook.headers).map(([name, value]) => [name, Redacted.value(value)]),
       [["x-team", "ops"], ["authorization", "Bearer T0K3N"]]
