@@ -205,8 +205,8 @@ export const layer = <Self, const Id extends string, const Events extends EventB
     // What is streamed is not compressed: each event would wait for more.
     const compressed = HttpMiddleware.compression({ compressible: (type) => !type.startsWith("text/event-stream") })
     const platform = yield* HttpPlatform.HttpPlatform
-    const served = <E, R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
-      Effect.provideService(compressed(unlessKnown(gated(answer))), HttpPlatform.HttpPlatform, platform)
+    const served = <E, R>(httpEffect: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+      Effect.provideService(compressed(unlessKnown(gated(httpEffect))), HttpPlatform.HttpPlatform, platform)
     const attempts = Attempts.make()
     const unauthorized = new Unauthorized({ message: "The token is missing or wrong" })
     const tooMany = new TooManyAttempts({
@@ -231,23 +231,23 @@ export const layer = <Self, const Id extends string, const Events extends EventB
       ({ remoteAddress }) => attempts.isSlowedDown(Option.getOrElse(remoteAddress, () => "an unknown address"))
     )
 
-    // A bearer is looked at first; where it was one too many, that is the answer, and not that there is no cookie either.
+    // A bearer is looked at first; if it was one too many, the response says so, and not that there is no cookie either.
     const authorization = Layer.succeed(
       Authorization,
       Authorization.of({
-        bearer: (answer, { credential }) => {
-          if (access === undefined) return Effect.provideService(answer, Who, thisMachine)
+        bearer: (httpEffect, { credential }) => {
+          if (access === undefined) return Effect.provideService(httpEffect, Who, thisMachine)
           const given = Redacted.value(credential)
           if (given === "") return unauthorized
-          return Effect.flatMap(checkToken(given), (name) => Effect.provideService(answer, Who, name))
+          return Effect.flatMap(checkToken(given), (name) => Effect.provideService(httpEffect, Who, name))
         },
-        session: (answer, { credential }) =>
+        session: (httpEffect, { credential }) =>
           Effect.gen(function*() {
             const given = Redacted.value(credential)
             const name = access === undefined
               ? thisMachine
               : access.sessionOf(given, yield* Clock.currentTimeMillis)
-            if (name !== undefined) return yield* Effect.provideService(answer, Who, name)
+            if (name !== undefined) return yield* Effect.provideService(httpEffect, Who, name)
             const { headers } = yield* HttpServerRequest.HttpServerRequest
             const isBearer = given === "" && headers["authorization"] !== undefined
             return yield* (isBearer && (yield* isSlowedDown) ? tooMany : unauthorized)

@@ -217,7 +217,7 @@ export const Uptime = Schema.Struct({
   unreachableSeconds: Schema.Int
 })
 
-/** How long a host took to answer: so many percent of its answers took no longer than this, in milliseconds. */
+/** The response times of a host. A percentile such as `p95` says, in milliseconds, that so many percent were no longer. */
 export const ResponseTimes = Schema.Struct({
   answered: Schema.Int,
   failed: Schema.Int,
@@ -477,7 +477,7 @@ const outboxes = HttpApiGroup.make("outboxes").add(
 
 const access = HttpApiGroup.make("access").add(
   HttpApiEndpoint.get("health", "/health", { success: Schema.Struct({ status: Schema.Literal("ok") }) })
-    .annotate(OpenApi.Summary, "Answers while the server lives; needs no token"),
+    .annotate(OpenApi.Summary, "Responds while the server is there; needs no token"),
   HttpApiEndpoint.get("ready", "/ready", { success: Ready, error: NotReady })
     .annotate(OpenApi.Summary, "Which parts of the application work; 503 where one does not; needs no token"),
   HttpApiEndpoint.post("login", "/api/session", {

@@ -164,7 +164,7 @@ describe("the API of durable events", () => {
       const asking = yield* Effect.forkChild((yield* client).list())
       yield* Effect.repeat(TestClock.adjust("1 second"), { until: () => asking.pollUnsafe() !== undefined })
       const exit = asking.pollUnsafe()!
-      assert.include((exit as Exit.Success<any>).value[0].problem, "does not answer within 4 seconds")
+      assert.include((exit as Exit.Success<any>).value[0].problem, "does not respond within 4 seconds")
     }).pipe(Effect.provide(server({ outboxes: [view(Effect.never)] }))))
 
   it.effect("asks a database once for all who ask within two seconds", () => {

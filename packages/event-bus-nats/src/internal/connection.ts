@@ -239,7 +239,7 @@ export class Connection {
       }),
       (credentials) =>
         Effect.acquireRelease(
-          // Interruptible, so that closing does not wait for a server that does not answer.
+          // Interruptible, so that closing does not wait for a server that does not respond.
           Effect.interruptible(Effect.callback<NatsConnection, NatsBridgeError>((resume) => {
             let isAbandoned = false
             const connecting = Promise.resolve().then(() =>
@@ -266,7 +266,7 @@ export class Connection {
             })
           })),
           (nats) =>
-            // What was answered last, acknowledgements most of all, is to reach the server.
+            // What was sent last, acknowledgements most of all, is to reach the server.
             nats.isClosed()
               ? Effect.void
               : Effect.tryPromise(() => nats.flush()).pipe(

@@ -238,7 +238,7 @@ export class Exporting {
   }
 
   /**
-   * Core: whether the server has read what was sent. The answer to a ping comes after that. It also keeps a slow server from
+   * Core: whether the server has read what was sent. The reply to a ping comes after that. It also keeps a slow server from
    * filling this process's memory.
    */
   private flush(session: Session): Effect.Effect<boolean> {

@@ -31,10 +31,10 @@ const inProgress = "+WPI"
 const terminated = "+TERM"
 const returned = `-NAK {"delay":${returnDelayMillis * 1_000_000}}`
 
-/** An event that was taken in and not answered yet. */
+/** An event that was received and not acknowledged yet. */
 interface Held {
   readonly event: EventBus.AnyEvent
-  /** Where the server waits for the answer, on whatever connection. */
+  /** The subject on which the server waits for the acknowledgement, on whatever connection. */
   readonly reply: string
 }
 
@@ -167,7 +167,7 @@ export class Handling {
       const reply = replyOf(message)
       const incoming = this.intake.receiveStored(message)
       if (incoming._tag !== "Event") {
-        this.answer(reply, incoming._tag === "Rejected" ? terminated : acknowledged)
+        this.respond(reply, incoming._tag === "Rejected" ? terminated : acknowledged)
       } else if (this.isClosed) {
         this.giveBack(reply)
       } else {
@@ -177,17 +177,17 @@ export class Handling {
     }
   }
 
-  /** Publishes as much of the inbox as the subscription has room for, and answers each when it is handled. */
+  /** Publishes as much of the inbox as the subscription has room for, and acknowledges each event when it is handled. */
   private readonly handSome: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     yield* this.ready
     const subscription = this.publishSome()
     if (this.batch.length === 0) return
     // A handler that waits for nothing is done after one turn of the scheduler, long before a timer would look.
     yield* Effect.yieldNow
-    yield* this.answerSettled(subscription!)
+    yield* this.acknowledgeSettled(subscription!)
   })
 
-  /** What the subscription has room for. Others than those it receives need no room, and no handler either. */
+  /** Publishes what the subscription has room for. Events that it does not receive need no room, and no handler. */
   private publishSome(): SubscriptionSnapshot | undefined {
     // In one go with the publishing: what others publish meanwhile would take the same places.
     const subscription = Effect.runSync(this.subscription)
@@ -199,7 +199,7 @@ export class Handling {
       const held = this.inbox[i]!
       this.intake.publish(held.event)
       if (receives(subscription, held.event)) batch.push({ ...held, place: subscription.delivered + batch.length + 1 })
-      else this.answer(held.reply, acknowledged)
+      else this.respond(held.reply, acknowledged)
     }
     this.inbox = this.inbox.slice(i)
     this.batch = batch
@@ -225,21 +225,21 @@ export class Handling {
     }).pipe(Effect.retry(looking), Effect.orDie)
 
   /** Acknowledges each event when it has ended. What has not when the subscription closes is given back. */
-  private answerSettled(published: SubscriptionSnapshot): Effect.Effect<void> {
-    const answerAll = (events: ReadonlyArray<Published>, answer: string): void => {
+  private acknowledgeSettled(published: SubscriptionSnapshot): Effect.Effect<void> {
+    const respondAll = (events: ReadonlyArray<Published>, response: string): void => {
       this.tally.unhandled -= events.length
-      for (const { reply } of events) this.answer(reply, answer)
+      for (const { reply } of events) this.respond(reply, response)
     }
     return Effect.flatMap(this.subscription, (now): Effect.Effect<void, "busy"> => {
       const { batch } = this
       if (now === undefined || !isSame(published, now)) {
         this.batch = []
-        answerAll(batch, returned)
+        respondAll(batch, returned)
         return Effect.void
       }
       const settled = now.settled!
       this.batch = batch.filter(({ place }) => place > settled)
-      answerAll(batch.filter(({ place }) => place <= settled), acknowledged)
+      respondAll(batch.filter(({ place }) => place <= settled), acknowledged)
       return this.batch.length === 0 ? Effect.void : Effect.fail("busy")
     }).pipe(Effect.retry(looking), Effect.orDie)
   }
@@ -255,21 +255,21 @@ export class Handling {
   /** Tells the server that what is held here is neither lost nor done, for as long as a handler takes. */
   private get stayInProgress(): Effect.Effect<void> {
     return Effect.sync(() => {
-      for (const { reply } of this.batch) this.answer(reply, inProgress)
-      for (const { reply } of this.inbox) this.answer(reply, inProgress)
+      for (const { reply } of this.batch) this.respond(reply, inProgress)
+      for (const { reply } of this.inbox) this.respond(reply, inProgress)
     }).pipe(Effect.repeat(Schedule.spaced(this.settings.ackWaitMillis / 3)), Effect.asVoid)
   }
 
   private giveBack(reply: string): void {
     this.tally.returned++
-    this.answer(reply, returned)
+    this.respond(reply, returned)
   }
 
-  /** Without a connection there is no answer, and the event is delivered again. */
-  private answer(reply: string, answer: string): void {
+  /** Without a connection nothing is acknowledged, and the event is delivered again. */
+  private respond(reply: string, response: string): void {
     const session = this.connection.session
     if (session === undefined || session.nats.isClosed()) return
-    session.nats.publish(reply, answer)
+    session.nats.publish(reply, response)
   }
 }
 
@@ -283,5 +283,5 @@ const receives = ({ kinds, where }: SubscriptionSnapshot, event: EventBus.AnyEve
     [event[field as keyof EventBus.AnyEvent] as unknown].includes(value)
   )
 
-/** Not in the client's types, which would answer on the connection that the message came by. */
+/** It is not in the client's types: `message.ack` responds on the connection by which the message came. */
 const replyOf = (message: JsMsg): string => (message as JsMsg & { readonly reply: string }).reply

@@ -60,7 +60,7 @@ export class Importing {
       max_messages: fetchSize,
       abort_on_missing_resource: true,
       callback: (message) => {
-        // Neither counted nor answered: it is delivered again.
+        // Neither counted nor acknowledged: it is delivered again.
         if (this.isClosed) return
         const incoming = this.intake.receiveStored(message)
         if (incoming._tag === "Rejected") return message.term()

@@ -626,7 +626,7 @@ export class Consumer implements Host {
     }))
   }
 
-  /** Collisions and outages are no attempts. Whether a COMMIT whose answer was lost took place, the position says. */
+  /** Collisions and outages are no attempts. If the reply to a COMMIT was lost, the position says whether it took place. */
   private isUnsure(cause: Cause.Cause<unknown>): boolean {
     if (!this.settings.isTransactional) return false
     const isFenced = cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof Fenced)

@@ -82,7 +82,7 @@ export class Metrics {
     const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
     const look = Effect.gen({ self: this }, function*() {
       const startedAt = yield* now
-      // What was true before the database went away is no answer to how far behind a consumer is.
+      // What was true before the database went away does not say how far behind a consumer is now.
       this.show(yield* Effect.orElseSucceed(consumers, () => []))
       yield* Effect.sleep(Math.max(shortestPause, 19 * ((yield* now) - startedAt)))
     })

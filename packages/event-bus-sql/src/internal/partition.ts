@@ -1,6 +1,6 @@
 /**
  * One partition of a consumer, as the process that owns it knows it: what it has read and not yet handled, in which order,
- * and what has to be written of it. Synchronous; `consumer.ts` runs the handlers and `settling.ts` writes.
+ * and what has to be written of it. Synchronous; `consumer.ts` runs the handlers, and `engine.ts` writes.
  */
 import type { LogRow, Move, Park, ParkedRow, ParkedState, Taken, Unpark } from "./database.ts"
 

@@ -1,5 +1,5 @@
 /**
- * What a request must be before anything is done for it, and what every answer carries.
+ * What is checked of a request before anything is done for it, and the headers of every response.
  *
  * Three attackers are kept out. A page of another site, in the browser of somebody who may see this one, that sends
  * requests here: `Origin` and `Sec-Fetch-Site` give it away. The same page under a name that it made resolve to this
@@ -30,7 +30,7 @@ const contentSecurityPolicy = [
   "trusted-types 'none'"
 ].join("; ")
 
-/** What every answer carries. */
+/** The headers of every response. */
 export const securityHeaders = {
   "content-security-policy": contentSecurityPolicy,
   "cross-origin-opener-policy": "same-origin",
@@ -176,13 +176,13 @@ const refusal = (
 /** The middleware of all routes. */
 export const gate = (options: GateOptions) =>
 <E, R>(
-  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+  httpEffect: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
     const refused = refusal(request, options)
-    return refused === undefined ? answer : Effect.succeed(refused)
+    return refused === undefined ? httpEffect : Effect.succeed(refused)
   }).pipe(
-    // Not a map: what fails, or is refused before a handler runs, becomes an answer only later.
+    // Not a map: what fails, or is refused before a handler runs, becomes a response only later.
     HttpEffect.withPreResponseHandler((_request, response) =>
       Effect.succeed(HttpServerResponse.setHeaders(response, {
         ...securityHeaders,

@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function*(views: ReadonlyArray<OutboxView>
         Effect.map((consumers) => ({ consumers, problem: null })),
         Effect.timeoutOrElse({
           duration: patience,
-          orElse: () => Effect.fail({ message: `The database does not answer within ${patience}` })
+          orElse: () => Effect.fail({ message: `The database does not respond within ${patience}` })
         }),
         Effect.catch(({ message }) => Effect.succeed({ consumers: [], problem: message }))
       )
@@ -104,7 +104,7 @@ export const make = Effect.fnUntraced(function*(views: ReadonlyArray<OutboxView>
         Effect.mapError(unavailable),
         Effect.timeoutOrElse({
           duration: patience,
-          orElse: () => Effect.fail(unavailable({ message: `The database does not answer within ${patience}` }))
+          orElse: () => Effect.fail(unavailable({ message: `The database does not respond within ${patience}` }))
         })
       )
       return {
