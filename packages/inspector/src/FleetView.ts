@@ -32,13 +32,13 @@ export class FleetView extends Context.Service<FleetView, {
   readonly maintenance?: Effect.Effect<ReadonlyArray<typeof Maintenance.Type>>
   /** The scores of the scans of a host, oldest first. Empty for a host that was never scanned. */
   readonly scores: (hostId: string) => Effect.Effect<ReadonlyArray<typeof Score.Type>, HostNotFound>
-  /** The past of a host, where any is kept. Without it the page shows none. */
+  /** The past of a host. Without this the page shows no past. */
   readonly past?: (hostId: string) => Effect.Effect<typeof HostPast.Type, HostNotFound>
-  /** Changes alerts in somebody's name: all of them, or none. Without it the page has no buttons for that. */
+  /** Changes alerts in somebody's name: all of them, or none. Without this the page has no buttons for it. */
   readonly changeAlerts?: (
     change: typeof AlertChange.Type & { readonly who: string }
   ) => Effect.Effect<typeof AlertsChanged.Type, AlertNotFound | AlertsNotChanged | AlertsUnavailable>
-  /** What has become of an alert, oldest first. */
+  /** The changes of an alert, oldest first. */
   readonly alertHistory?: (
     alertId: string
   ) => Effect.Effect<ReadonlyArray<typeof AlertTransition.Type>, AlertNotFound | AlertsUnavailable>

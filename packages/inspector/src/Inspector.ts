@@ -83,8 +83,8 @@ export interface Options<Event extends EventBus.AnyEvent = any> {
    */
   readonly token?: Redacted.Redacted | undefined
   /**
-   * Tokens with the names of those who have them. Each lets in as `token` does; what somebody changes is done in their name.
-   * Default: none.
+   * Tokens with the names of those who have them. Each works as `token` does, and what somebody changes is done in
+   * their name. Default: none.
    */
   readonly tokens?: ReadonlyArray<{ readonly name: string; readonly token: Redacted.Redacted }> | undefined
   /**
@@ -105,30 +105,31 @@ export interface Options<Event extends EventBus.AnyEvent = any> {
    */
   readonly outboxes?: ReadonlyArray<OutboxView> | undefined
   /**
-   * What an event says, in a sentence for people. The page shows it in place of the event's fields, and `api/events` has it as
-   * `sentence` beside them. Default: none.
+   * Returns a sentence for people that says what an event tells. The page shows it in place of the event's fields.
+   * `api/events` has it as `sentence`, beside them. Default: none.
    */
   readonly describe?: ((event: Event) => string) | undefined
   /**
-   * The events of before the start that are to be shown, oldest first, such as those that `last` of an outbox reads. Default:
-   * none.
+   * Events from before the start that are to be shown, oldest first: for example those that `last` of an outbox reads.
+   * Default: none.
    */
   readonly past?: Effect.Effect<ReadonlyArray<Event>> | undefined
   /**
-   * Series in Prometheus's text format that are made when somebody asks for `/metrics`, and follow those of the process.
-   * Default: none.
+   * Further series in Prometheus's text format, made when somebody asks for `/metrics`. They follow those of the
+   * process. Default: none.
    */
   readonly metrics?: Effect.Effect<string> | undefined
   /**
-   * The parts of the application by their names, for `/ready`: `null` for one that works, and for another what is wrong. Whoever
-   * reaches the server sees it, also without the token. Default: no parts, which is ready.
+   * The parts of the application by their names, for `/ready`. The value is `null` for a part that works, and otherwise
+   * says what is wrong. Everybody who reaches the server can see it, also without a token. Default: no parts, which is
+   * ready.
    */
   readonly readiness?: Effect.Effect<Readonly<Record<string, string | null>>> | undefined
 }
 
 const shortestToken = 16
 
-/** Who it is where no token is set: nobody else is served. */
+/** Who it is if no token is set. Then only this machine is served. */
 const thisMachine = "this machine"
 
 const invalid = (option: string, is: string, expected: string): never => {

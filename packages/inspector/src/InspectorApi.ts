@@ -99,7 +99,7 @@ export const Lost = Schema.Struct({ missed: Schema.Int })
 // The fleet
 // -----------------------------------------------------------------------------
 
-/** A watched host, and what is known about it. */
+/** A watched host, and what is known of it. */
 export const HostState = Schema.Struct({
   id: Schema.String,
   name: Schema.String,
@@ -107,15 +107,15 @@ export const HostState = Schema.Struct({
   endpoint: Schema.String,
   /** `unjudged`: the machine that probes has not been able to look at it for too long. */
   state: Schema.Literals(["unknown", "unjudged", "reachable", "unreachable"]),
-  /** When it came into this state; `null` while unknown. For `unjudged`, when it was last looked at. */
+  /** Since when it is in this state. `null` if it is unknown. For `unjudged`: when it was last judged. */
   since: Schema.NullOr(Time),
-  /** Why it is unreachable or unjudged; `null` if it is reachable, or if the reason is not known. */
+  /** Why it is unreachable or unjudged. `null` if it is reachable, or if the reason is not known. */
   reason: Schema.NullOr(Schema.String),
-  /** How long its reply took when it became reachable, in milliseconds; `null` while it is not. */
+  /** The response time of the probe that found it reachable, in milliseconds. `null` if it is not reachable. */
   responseTimeMs: Schema.NullOr(Schema.Finite),
-  /** The score of the last scan, in percent; `null` before the first scan. */
+  /** The score of the last scan, in percent. `null` before the first scan. */
   score: Schema.NullOr(Schema.Finite),
-  /** What it is found by, as the inventory has it. */
+  /** Its tags in the inventory. */
   tags: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 })
 
@@ -129,9 +129,9 @@ export const OpenAlert = Schema.Struct({
   host: Schema.optionalKey(Schema.Struct({ name: Schema.String })),
   /** One line for people. */
   title: Schema.String,
-  /** Where it is not given, nobody has looked after it yet. */
+  /** Default: `active`. */
   state: Schema.optionalKey(Schema.Literals(["active", "acknowledged", "silenced"])),
-  /** Until when it is silenced, if it is and that is known. */
+  /** Until when it is silenced. Absent if it is not, or if the silence lasts until somebody ends it. */
   silencedUntil: Schema.optionalKey(Time),
   occurredAt: Time
 })
@@ -156,11 +156,11 @@ export const AlertChange = Schema.Struct({
   ids: Schema.Array(Schema.String.check(Schema.isMaxLength(64))).check(Schema.isMinLength(1), Schema.isMaxLength(50)),
   action: Schema.Literals(["ack", "silence", "unsilence", "resolve", "dismiss"]),
   why: Schema.String.check(Schema.isMaxLength(1000)),
-  /** How long a silence lasts: until somebody ends it where it is not given. */
+  /** How long a silence lasts. Default: until somebody ends it. */
   seconds: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 31_536_000 })))
 })
 
-/** What alerts were and are. */
+/** The alerts that were changed: what they were, and what they are. */
 export const AlertsChanged = Schema.Array(
   Schema.Struct({ id: Schema.String, from: Schema.String, to: Schema.String })
 )
@@ -172,7 +172,7 @@ export const AlertTransition = Schema.Struct({
   at: Time,
   who: Schema.String,
   why: Schema.String,
-  /** Until when it was silenced, if it was and somebody has said so. */
+  /** Until when it was silenced. `null` if it was not, or if nobody said until when. */
   until: Schema.NullOr(Time)
 })
 
@@ -205,11 +205,11 @@ export const Score = Schema.Struct({
   at: Time
 })
 
-/** For how much of some time a host was reachable. Time in which nobody could judge it is no part of it. */
+/** For how much of some time a host was reachable. Time in which nobody could judge it does not count. */
 export const Uptime = Schema.Struct({
-  /** The time: so many hours until now. */
+  /** The last so many hours. */
   hours: Schema.Int,
-  /** In percent of the time in which it was judged; `null` where it was not. */
+  /** In percent of the time in which it was judged. `null` if it was not judged. */
   percent: Schema.NullOr(Schema.Finite),
   /** For how long it was judged, in seconds. */
   judgedSeconds: Schema.Int,
@@ -239,7 +239,7 @@ export const NewestScan = Schema.Struct({
   profile: Schema.String,
   at: Time,
   score: Schema.Finite,
-  /** The most severe first; `null` where it is not known. */
+  /** The most severe first. `null` if it is not known which rules fail. */
   failing: Schema.NullOr(Schema.Array(FailingRule))
 })
 
@@ -250,21 +250,21 @@ export const HostAlert = Schema.Struct({
   severity: Schema.Literals(["critical", "high", "medium", "low", "info"]),
   title: Schema.String,
   occurredAt: Time,
-  /** In a word, such as `active` or `resolved`. */
+  /** Its state, such as `active` or `resolved`. */
   state: Schema.String,
-  /** Since when it is over; `null` where it is not. */
+  /** Since when it is over. `null` if it is not. */
   endedAt: Schema.NullOr(Time)
 })
 
 /** The past of a host. */
 export const HostPast = Schema.Struct({
-  /** Of the last day, week, month and quarter. */
+  /** The uptime of the last day, week, month and quarter. */
   uptimes: Schema.Array(Uptime),
-  /** Of all days that are kept. */
+  /** The response times of all days that are kept. */
   responseTimes: ResponseTimes,
   /** The same for each day in UTC on which it was probed, oldest first. */
   days: Schema.Array(Schema.Struct({ ...ResponseTimes.fields, day: Schema.String })),
-  /** The last probes, oldest first. The time is in milliseconds, and `null` where the host did not answer. */
+  /** The last probes, oldest first. The response time is in milliseconds. It is `null` if the host did not answer. */
   probes: Schema.Array(Schema.Struct({ at: Time, responseTimeMs: Schema.NullOr(Schema.Finite) })),
   /** The newest scan with each profile, newest first. */
   scans: Schema.Array(NewestScan),
@@ -297,7 +297,7 @@ export const ConsumerState = Schema.Struct({
   dead: Schema.Int,
   /** How many partitions each process has; its id changes with every start. */
   owners: Schema.Record(Schema.String, Schema.Int),
-  /** When a process was last known to serve it, to some minutes. */
+  /** When a process last served it, accurate to some minutes. */
   lastSeenAt: Time
 })
 
@@ -306,7 +306,7 @@ export const OutboxState = Schema.Struct({
   name: Schema.String,
   /** When this was read: up to two seconds ago. */
   at: Time,
-  /** Why its consumers cannot be told; `null` where they are. */
+  /** Why its consumers are not known. `null` if they are. */
   problem: Schema.NullOr(Schema.String),
   consumers: Schema.Array(ConsumerState)
 })
@@ -331,19 +331,19 @@ export const DeadLetters = Schema.Struct({ at: Time, letters: Schema.Array(DeadL
 const Name = Schema.String.check(Schema.isMaxLength(1024))
 
 /**
- * Which dead letters are to be requeued or discarded: one, or all of a consumer, but for those that have died since a list was
- * read and are in nobody's sight.
+ * Which dead letters are to be requeued or discarded: one, or all of a consumer. Those that have died since the list
+ * was read are left alone, since nobody has seen them.
  */
 export const DeadLetterChoice = Schema.Struct({
   outbox: Name,
   consumer: Name,
-  /** One of them. Without it all are meant. */
+  /** The letter. Default: all of the consumer. */
   letter: Schema.optionalKey(Schema.Struct({ kind: Name, id: Name })),
   /** The `at` of the list that was looked at. */
   diedUntil: Time
 })
 
-/** How many dead letters there were. */
+/** How many of the dead letters there were. */
 export const Changed = Schema.Struct({ count: Schema.Int })
 
 /** No outbox that is shown here has this name. */

@@ -1,19 +1,19 @@
 /**
- * What the inspector asks of an outbox. An `Outbox` of `@openwatch/event-bus-sql` is one as it is; this package does not
- * need that one.
+ * What the inspector needs of an outbox. An `Outbox` of `@openwatch/event-bus-sql` has all of it. This package does not
+ * depend on that one.
  */
 import type { DateTime, Duration, Effect, Stream } from "effect"
 
-/** By which a dead letter is known. */
+/** The key of a dead letter. */
 export interface OutboxLetterKey {
   readonly consumer: string
   readonly kind: string
   readonly id: string
 }
 
-/** What the inspector asks of an outbox. */
+/** What the inspector needs of an outbox. */
 export interface OutboxView {
-  /** In the page and in the API. No two outboxes of an inspector have the same. */
+  /** Its name on the page and in the API. No two outboxes of an inspector have the same. */
   readonly name: string
   readonly consumers: Effect.Effect<
     ReadonlyArray<{

@@ -1,18 +1,18 @@
 /**
- * How often somebody may try a token: ten wrong ones, and then one a second, whatever is tried. Who tries faster is told to
- * wait without being told whether the token was right, so that nothing is learned by trying many at once.
+ * How often somebody may try a token: ten wrong ones, and then one a second.
  *
- * Addresses are told apart, so that one who tries keeps nobody else out. One line of the log tells of each.
+ * Whoever tries faster is told to wait, and not whether the token was right. So nothing is learned by trying many at
+ * once. Each address has attempts of its own, so nobody keeps others out. One line of the log tells of each address.
  */
 import { Clock, Effect } from "effect"
 
 /** So many wrong ones are checked at once. */
 const burst = 10
 
-/** A line is logged again for an address that was quiet for so long, in milliseconds. */
+/** After an address was quiet for so long, in milliseconds, its next wrong tokens are logged again. */
 const quietFor = 600_000
 
-/** So many addresses are remembered: whoever has more of them than that has other ways. */
+/** How many addresses are remembered. Whoever has more of them has other means anyway. */
 const addressesAtMost = 1_000
 
 interface Tries {

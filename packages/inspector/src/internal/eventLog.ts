@@ -1,9 +1,9 @@
 /**
- * The events of a bus, numbered, and handed on to any number of clients.
+ * The events of a bus, numbered, and passed on to any number of clients.
  *
- * One subscription of the bus numbers the events and encodes each of them once. The last ones stay in a ring, and all go
- * to an inner bus, of which every client is a subscription. Whatever a client does, the inspected bus has one more
- * subscription and no more, and that one is an observer.
+ * One subscription of the bus numbers the events, and encodes each of them once. The last ones stay in a ring. All go
+ * to an inner bus, and every client is a subscription of that. So however many clients there are, the inspected bus has
+ * one more subscription, which is an observer.
  */
 import { EventBus, type Subscription } from "@openwatch/event-bus"
 import { Array as Arr, Cause, DateTime, Effect, Metric, type Pull, Schedule, Schema, type Scope, Stream } from "effect"
@@ -17,8 +17,8 @@ const Numbered = Schema.TaggedStruct("Numbered", {
 type Numbered = typeof Numbered.Type
 
 /**
- * Said at the beginning, so that the server sends its headers at once, and now and then, so that a peer that is gone is
- * noticed and no proxy thinks the connection idle.
+ * Sent first, so that the server sends its headers at once. Sent again now and then, so that a client that is gone is
+ * noticed, and no proxy takes the connection for idle.
  */
 const KeepAlive = Schema.TaggedStruct("KeepAlive", { occurredAt: Schema.DateTimeUtc })
 type KeepAlive = typeof KeepAlive.Type
@@ -26,13 +26,13 @@ type KeepAlive = typeof KeepAlive.Type
 /** How many events the ring keeps. */
 export const ringSize = 1000
 
-/** How many of the events of before the start may also come by the bus. */
+/** How many of the events from before the start may also come by the bus. */
 const pastMayOverlap = 100
 
 /** How many events may wait for a client that does not read. */
 const clientBufferSize = 1024
 
-/** How many events are written at a time: what a client that does not read may hold besides its buffer. */
+/** How many events are written at a time. A client that does not read may hold so many besides its buffer. */
 const batchSize = 64
 
 const utf8 = new TextEncoder()
@@ -52,13 +52,13 @@ export interface EventLog {
   /** How many streams of {@link EventLog.after} run. */
   readonly clients: Effect.Effect<number>
   /**
-   * Server-sent events: what the ring holds after the id, or all that it holds, and then each event as it is published.
-   * Ends when the log's scope closes.
+   * Server-sent events: those in the ring that come after the id, or all of the ring, and then each event as it is
+   * published. Ends when the scope of the log closes.
    */
   readonly after: (lastEventId: string | undefined) => Stream.Stream<Uint8Array>
 }
 
-/** What can still be read of an event that cannot be encoded: a revoked Proxy has nothing. */
+/** What can still be read of an event that cannot be encoded. Of a revoked Proxy nothing can be read. */
 const readable = (event: EventBus.AnyEvent): object => {
   try {
     return { _tag: event._tag, occurredAt: DateTime.formatIso(event.occurredAt) }
@@ -71,7 +71,7 @@ const readable = (event: EventBus.AnyEvent): object => {
 export interface Source<Event> {
   readonly encode: (event: Event) => unknown
   readonly describe: ((event: Event) => string) | undefined
-  /** Events of before the start, oldest first. */
+  /** The events from before the start, oldest first. */
   readonly past: Effect.Effect<ReadonlyArray<Event>>
 }
 
@@ -155,8 +155,8 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
   const ring = (): ReadonlyArray<Numbered> => kept.slice(-ringSize)
 
   /**
-   * Where a client goes on: the number of the last event it needs no more, and what it is told first. A gap has an id, so
-   * that it is told once: who comes back goes on behind it.
+   * Where a client goes on: the number of the last event that it has, and what it is sent first. A gap has an id. So it
+   * is sent once, and a client that comes back goes on after it.
    */
   const resume = (lastEventId: string | undefined, held: ReadonlyArray<Numbered>): [number, Array<Uint8Array>] => {
     const beforeRing = held.length === 0 ? newest : held[0]!.n - 1

@@ -1,5 +1,6 @@
 /**
- * The outboxes that an inspector shows. However many pages look on, each database is asked at most once in two seconds.
+ * The outboxes that an inspector shows. However many pages are open, each database is asked at most once in two
+ * seconds.
  */
 import { DateTime, Duration, Effect, Stream } from "effect"
 import { type DeadLetterState, OutboxNotFound, type OutboxState, OutboxUnavailable } from "../InspectorApi.ts"

@@ -1,5 +1,5 @@
 /**
- * Responses that are not sent again to who has them already.
+ * Responses that are not sent again to a client that has them already.
  */
 import { Effect } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
