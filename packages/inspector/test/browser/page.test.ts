@@ -1,6 +1,8 @@
 import { assert, describe, layer, vi } from "@effect/vitest"
 import type { FleetView } from "@openwatch/inspector"
 import { DateTime, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
 import type { Page } from "playwright-core"
 import { Ping, ping, Pong, port, request, server, TestBus } from "../fixture.ts"
 import { violations } from "./axe.ts"
@@ -353,6 +355,34 @@ describe.skipIf(isMissing)("the page", () => {
         yield* Effect.promise(() => page.context().clearCookies())
         yield* see(page, ".status", "Signed out")
         assert.deepStrictEqual(problems, [])
+      }).pipe(Effect.scoped, Effect.provide(server({ token: Redacted.make(token) }))))
+
+    it.effect("says why a login is refused, as behind a proxy that leaves the port out of Host", () =>
+      Effect.gen(function*() {
+        const own = yield* port
+        const proxy = Http.createServer((incoming, outgoing) => {
+          const { headers, method, url: path } = incoming
+          const onward = { host: "127.0.0.1", port: own, path, method, headers: { ...headers, host: "127.0.0.1" } }
+          incoming.pipe(Http.request(onward, (answer) => {
+            outgoing.writeHead(answer.statusCode!, answer.headers)
+            answer.pipe(outgoing)
+          }))
+        })
+        yield* Effect.acquireRelease(
+          Effect.callback<void>((resume) => void proxy.listen(0, "127.0.0.1", () => resume(Effect.void))),
+          () =>
+            Effect.sync(() => {
+              proxy.close()
+              proxy.closeAllConnections()
+            })
+        )
+        const { page } = yield* openPage(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}/`)
+        yield* see(page, ".status", "Signed out")
+        yield* Effect.promise(async () => {
+          await page.getByLabel("Token").fill(token)
+          await page.keyboard.press("Enter")
+        })
+        yield* see(page, "[role=alert]", /\(403: Requests from .* A proxy between the two has to pass on the Host/)
       }).pipe(Effect.scoped, Effect.provide(server({ token: Redacted.make(token) }))))
 
     it.effect("asks for the token on a machine that paints later than the server answers", () =>
