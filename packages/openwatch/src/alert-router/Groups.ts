@@ -1,8 +1,8 @@
 /**
- * What a channel that people read is sent as one message: all that comes within a while.
+ * For channels that people read: all that comes within a while is one message.
  *
- * The first alert waits for others for a short time. What comes after its message waits until the next is due. What waits is
- * in the store, so that a restart sends it, and one that cannot be sent is tried again together with what has come since.
+ * The first alert waits for others for a short time. Later ones wait until the next message is due. What waits is in
+ * the store. So a restart sends it. If a message cannot be sent, it is tried again together with what has come since.
  */
 import type { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Clock, Deferred, Duration, Effect, Latch } from "effect"
@@ -13,12 +13,12 @@ import { AlertOutbox } from "./AlertOutbox.ts"
 import { pauseAfter, type Sending, untilStored } from "./Sending.ts"
 import { holds } from "./Suppression.ts"
 
-/** How long after a fault of this program, which is no failure of the channel, it goes on. */
+/** How long it pauses after a defect, which is no failure of the channel. */
 const afterFault = "1 minute"
 
 /** The groups of one channel. */
 export interface Groups {
-  /** Has what is told wait for its message. */
+  /** Makes what is told wait for its message. */
   readonly add: (told: Told) => Effect.Effect<void, AlertStoreError | Outbox.OutboxError>
   /** Sends what waits now, and completes when it is sent or has failed. Nothing waits for others from then on. */
   readonly settle: Effect.Effect<void>
@@ -41,7 +41,7 @@ export const make = Effect.fnUntraced(function*(
 
   const gathered = untilStored(store.gathered(channel))
 
-  /** How long the first of these is still to wait. No longer than is usual, where somebody has set the clock back. */
+  /** How long the first of these has still to wait. If somebody has set the clock back, no longer than usual. */
   const pauseFor = ([first]: ReadonlyArray<Gathered>, now: number): number => {
     const sinceFirst = Math.max(0, now - first!.gatheredAt)
     const sinceLast = lastSentAt === undefined ? Infinity : Math.max(0, now - lastSentAt)

@@ -1,5 +1,5 @@
 /**
- * Sending again what channels were not sent: once what they failed of is mended.
+ * Sends again what channels have given up, once the cause is mended.
  */
 import type { Outbox } from "@openwatch/event-bus-sql"
 import { Effect, Stream } from "effect"
@@ -13,7 +13,7 @@ export interface Resent {
   readonly alertId: string
   /** Those that it is sent to; `undefined` where there is no such alert. */
   readonly channels: ReadonlyArray<string> | undefined
-  /** Whether all that is sent is that it is over. */
+  /** Whether only its end is sent again. */
   readonly isEnding: boolean
   /** Why something that was given up is not sent again, such as `is over`. */
   readonly refusal: string | undefined

@@ -1,9 +1,9 @@
 /**
- * Sends open alerts late, or again: when their silence or the maintenance of their hosts is over, and, where that is wanted, when
- * nobody has looked after them for long.
+ * Sends open alerts late, or again: when their silence or the maintenance of their hosts is over, and, with
+ * `remindAfter`, when nobody has looked after them for long.
  *
- * What is due is read from the store, so it is sent after a restart, too; and it is an event that is stored in the step that marks
- * it as told, so it is sent once.
+ * What is due is read from the store. So it is also sent after a restart. It is an event, stored in the same
+ * transaction that marks the alert as told. So it is sent once.
  */
 import { DateTime, Duration, Effect, Layer } from "effect"
 import { AlertStore } from "../alert-store/AlertStore.ts"
@@ -12,9 +12,9 @@ import type { AlertOutbox } from "./AlertOutbox.ts"
 import { InMaintenance } from "./Suppression.ts"
 import { tell } from "./Telling.ts"
 
-/** What is told again beside what was held back. */
+/** What is sent again, beside what was held back. */
 export interface Options {
-  /** How long an alert may be active until it is sent again, each time: never by default. */
+  /** How long an alert may be active until it is sent again, each time. Default: for ever. */
   readonly remindAfter?: Duration.Duration | undefined
 }
 
@@ -24,7 +24,7 @@ export const remindAfterRange = { minimum: Duration.minutes(5), maximum: Duratio
 /** How often to look for what is due. */
 const lookInterval = Duration.seconds(10)
 
-/** Tells what is due now. */
+/** Sends what is due now. */
 export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Options = {}) {
   const store = yield* AlertStore
   const inMaintenance = yield* InMaintenance
@@ -39,7 +39,7 @@ export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Optio
   }
 })
 
-/** Looks every ten seconds while the layer is there. What an outage of the database leaves is for the next time. */
+/** Looks every ten seconds for as long as the layer is there. If the database is away, the next look does it. */
 export const layer = (options?: Options): Layer.Layer<never, never, AlertStore | AlertOutbox> =>
   Layer.effectDiscard(
     Effect.forkScoped(Outage.repeatedly(Outage.noted(look(options), ({ message }) => message), lookInterval))

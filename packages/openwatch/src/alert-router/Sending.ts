@@ -1,8 +1,9 @@
 /**
  * Sending by one channel: one attempt, what a failure means, and what an operator is told of it.
  *
- * What fails is tried again, with growing pauses, for a day by default. What a receiver refuses as wrong is given up at once.
- * One line of the log tells that a channel takes nothing, and one that it does again: many alerts meet the same fault.
+ * What fails is tried again with growing pauses, for a day by default. What a receiver refuses as wrong is given up at
+ * once. Many alerts meet the same fault. So one line of the log says that a channel takes nothing, and one that it does
+ * again.
  */
 import type { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Duration, Effect, Random } from "effect"
@@ -14,7 +15,7 @@ import { ChannelError } from "./AlertChannel.ts"
 import type { AlertChanged } from "./AlertOutbox.ts"
 import { FailingChannels } from "./FailingChannels.ts"
 
-/** For how long a channel is tried for one alert where nothing else is said. */
+/** For how long a channel is tried for one alert by default. */
 export const defaultRetryFor: Duration.Duration = Duration.hours(24)
 
 /** One attempt to send may take this long. */
@@ -23,13 +24,13 @@ export const sendTimeout = Duration.seconds(10)
 const firstPause = 1_000
 const longestPause = 600_000
 
-/** However long a receiver asks for, it is tried again after this. */
+/** The longest pause, even if a receiver asks for a longer one. */
 const longestRetryAfter = Duration.hours(1)
 
 /** What a channel is told. */
 export type Told = Delivered | AlertChanged
 
-/** What an attempt has failed for. */
+/** What was not delivered by an attempt. */
 export interface Failed {
   readonly failure: ChannelError
   /** What is given up. */
@@ -46,13 +47,13 @@ export interface Sending {
   readonly attempt: (sending: () => Effect.Effect<void, ChannelError>) => Effect.Effect<ChannelError | undefined>
   /** Whether what is due since then is given up now that it has failed: in milliseconds since 1970. */
   readonly isOver: (failure: ChannelError, dueSince: number, now: number) => boolean
-  /** Tells that something was delivered, where nothing was before. */
+  /** To be called when something was delivered. Logs it, if nothing was before. */
   readonly succeeded: Effect.Effect<void>
-  /** Tells what was not delivered. */
+  /** To be called with what was not delivered. Logs it. */
   readonly failed: (failed: Failed) => Effect.Effect<void>
 }
 
-/** Runs a request of the store, or one like it, until it does not fail of an outage. */
+/** Runs a request of the store until it does not fail because of an outage. */
 export const untilStored = <A, R>(
   request: Effect.Effect<A, AlertStoreError | Outbox.OutboxError, R>
 ): Effect.Effect<A, AlertStoreError | Outbox.OutboxError, R> =>
@@ -76,7 +77,7 @@ const describe = (told: ReadonlyArray<Told>): string => {
 
 const they = ({ length }: ReadonlyArray<Told>): string => length === 1 ? "it is" : "they are"
 
-/** How a channel sends; whoever asks whether the process works learns from it until the scope closes. */
+/** Makes how a channel sends. Until the scope closes, `/ready` learns from it whether the channel works. */
 export const make = Effect.fnUntraced(function*(
   name: string,
   { onFailure, retryFor }: { readonly retryFor: Duration.Duration; readonly onFailure: Effect.Effect<void> }

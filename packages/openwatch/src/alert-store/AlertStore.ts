@@ -7,17 +7,17 @@ import type { Again, Alert, Consequence, Event, Severity } from "../alert-router
 import type { How } from "../alert-router/AlertOutbox.ts"
 import type { Action, AlertState } from "../alert-router/Lifecycle.ts"
 
-/** The store could not do what was asked, and has done nothing of it. */
+/** The store could not do what was asked, and has changed nothing. */
 export class AlertStoreError extends Data.TaggedError("AlertStoreError")<{
   readonly message: string
-  /** `false` when the same request can never work; a database that is away, locked or full may work later. */
+  /** False if the same request can never work. If the database is away, locked or full, it may work later. */
   readonly isRetryable: boolean
   readonly cause: unknown
 }> {}
 
-/** What was asked cannot be done with the alerts that were named, and nothing of it was done. */
+/** What was asked cannot be done with the named alerts. Nothing was changed. */
 export class AlertsRefused extends Data.TaggedError("AlertsRefused")<{
-  /** What is wrong with which alert: never empty. */
+  /** What is wrong with which alert. There is at least one. */
   readonly problems: ReadonlyArray<{ readonly id: string; readonly problem: string; readonly isUnknown: boolean }>
 }> {
   override get message(): string {
@@ -25,7 +25,7 @@ export class AlertsRefused extends Data.TaggedError("AlertsRefused")<{
   }
 }
 
-/** What the store is asked to take in: an event, and what follows from it. */
+/** What the store is to store: an event, and what follows from it. */
 export interface Submission extends Consequence {
   readonly event: Event
   /** The names of the channels that want the alert. */
@@ -58,14 +58,14 @@ export interface Telling {
   readonly changed: ReadonlyArray<Routed & { readonly to: "acknowledged" | "silenced" }>
 }
 
-/** What somebody does with alerts. */
+/** What somebody does with alerts, and why. */
 export interface Change {
   readonly action: Action
   /** Their name. */
   readonly who: string
-  /** In words; empty where they say nothing. */
+  /** In words. Empty if they say nothing. */
   readonly why: string
-  /** Until when a silence lasts: until somebody ends it where this is `undefined`. */
+  /** Until when a silence lasts. Default: until somebody ends it. */
   readonly until?: DateTime.Utc | undefined
 }
 
@@ -83,13 +83,16 @@ export interface Transition {
   readonly at: DateTime.Utc
   readonly who: string
   readonly why: string
-  /** Until when it is silenced, if it is and somebody has said so. */
+  /** Until when it is silenced. `undefined` if it is not, or if nobody said until when. */
   readonly until: DateTime.Utc | undefined
 }
 
 /** What became of a submission. */
 export interface Submitted {
-  /** The alert is stored; it repeats a stored one, which counts the repeat; or the event raised none. */
+  /**
+   * `"stored"`: the alert is stored. `"repeat"`: it repeats a stored one, which counts the repeat. `"none"`: the event
+   * raised no alert.
+   */
   readonly outcome: "stored" | "repeat" | "none"
   /** The alert as it is stored. If it ends another, it is also for the channels of that one. */
   readonly raised: Routed | undefined
@@ -97,8 +100,9 @@ export interface Submitted {
 }
 
 /**
- * `pending` until it is `delivered` or, after too long a time or a final refusal, `given_up`. `held` while the alert is silenced
- * or its host is in maintenance, and `withheld` for ever where the alert was over before that was.
+ * A delivery is `pending` until it is `delivered` or, after too long a time or a final refusal, `given_up`. It is
+ * `held` while the alert is silenced or its host is in maintenance. If the alert is over before that ends, the delivery
+ * is `withheld` for ever.
  */
 export type DeliveryState = "pending" | "held" | "delivered" | "given_up" | "withheld"
 
@@ -118,29 +122,29 @@ export interface Delivery {
 export interface StoredAlert {
   readonly alert: Alert
   readonly state: AlertState
-  /** Until when it is silenced; `undefined` where it is not, or until somebody ends it. */
+  /** Until when it is silenced. `undefined` if it is not, or if the silence lasts until somebody ends it. */
   readonly silencedUntil: DateTime.Utc | undefined
   /** Since when it is over. */
   readonly resolvedAt: DateTime.Utc | undefined
-  /** How many times it was raised again within its time to live. */
+  /** How often it was raised again within its time to live. */
   readonly repeats: number
   /** In the order of the channels' names. */
   readonly deliveries: ReadonlyArray<Delivery>
 }
 
-/** Which alerts to list; all where nothing is said. */
+/** Which alerts to list. Default: all. */
 export interface Filter {
   readonly states?: ReadonlyArray<AlertState> | undefined
   readonly severities?: ReadonlyArray<Severity> | undefined
   /** Of the host with this id or name. */
   readonly host?: string | undefined
-  /** Those that did not occur before. */
+  /** Those that occurred at this time or later. */
   readonly since?: DateTime.Utc | undefined
   /** At most so many, the first. */
   readonly limit?: number | undefined
   /**
-   * Which come first: the `newest`, where nothing is said, or the `worst`. These are the open ones, the most severe first; those that
-   * are over follow. The newest come first among equals.
+   * Which come first: the `newest` (the default) or the `worst`. The worst are the open ones, the most severe first.
+   * Then come those that are over. Among equals the newest comes first.
    */
   readonly order?: "newest" | "worst" | undefined
 }
@@ -154,15 +158,15 @@ export interface DueAgain {
 /** Keeps alerts. Once an operation has succeeded, what it stored survives the process and the machine's power. */
 export class AlertStore extends Context.Service<AlertStore, {
   /**
-   * Resolves the alerts that the event ends. Then stores its alert with pending deliveries, or counts it where it is a repeat.
-   * An alert that ends another is never a repeat. To be run in a transaction, once for an event.
+   * Resolves the alerts that the event ends. Then stores its alert with pending deliveries or, if it is a repeat,
+   * counts it. An alert that ends another is never a repeat. To be run in a transaction, once for each event.
    */
   readonly submit: (submission: Submission) => Effect.Effect<Submitted, AlertStoreError>
   /** The alerts, in the order of the filter. */
   readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<StoredAlert>, AlertStoreError>
   /**
-   * Changes the state of alerts: of all, or of none where one of them cannot be changed. An id may be the whole one, or its last
-   * 12 characters. `tell` is run in the same transaction.
+   * Changes the state of alerts: of all of them or, if one cannot be changed, of none. An id may be the whole id, or
+   * its last 12 characters. `tell` runs in the same transaction.
    */
   readonly change: <E, R>(
     ids: ReadonlyArray<string>,
@@ -175,13 +179,13 @@ export class AlertStore extends Context.Service<AlertStore, {
    */
   readonly dueAgain: (toldUntil: DateTime.Utc | undefined) => Effect.Effect<ReadonlyArray<DueAgain>, AlertStoreError>
   /**
-   * Ends the silence of an alert that is due again, makes its deliveries due, and runs `tell` in the same transaction. Does
-   * nothing where the alert is no longer due.
+   * Ends the silence of an alert that is due again, makes its deliveries due, and runs `tell` in the same transaction.
+   * Does nothing if the alert is no longer due.
    */
   readonly tellAgain: <E, R>(
     due: DueAgain,
     tell: (telling: Telling) => Effect.Effect<void, E, R>
   ) => Effect.Effect<void, AlertStoreError | E, R>
-  /** What has become of an alert, the oldest first; nothing where it is as it was raised. */
+  /** The changes of an alert, oldest first. Empty if it is as it was raised. */
   readonly history: (id: string) => Effect.Effect<ReadonlyArray<Transition>, AlertsRefused | AlertStoreError>
 }>()("@openwatch/openwatch/alert-store/AlertStore") {}

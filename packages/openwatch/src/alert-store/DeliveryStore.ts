@@ -1,8 +1,9 @@
 /**
  * The delivery store: what each channel is to have, and what became of sending it.
  *
- * A delivery is made with its alert (see `AlertStore`). Where no other alert says that an alert ended, its end is a delivery
- * of its own, made when the channel comes to it. That somebody looks after an alert is none: it is sent while it is so.
+ * A delivery is made with its alert (see `AlertStore`). If no other alert says that an alert ended, its end is a
+ * delivery of its own. It is made when the channel comes to it. That an alert was acknowledged or silenced is no
+ * delivery. It is sent as long as it is true.
  */
 import { Context, type DateTime, type Effect } from "effect"
 import type { AlertChanged, AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
@@ -45,8 +46,8 @@ export interface Reopened {
 /** Keeps deliveries. Once an operation has succeeded, what it stored survives the process and the machine's power. */
 export class DeliveryStore extends Context.Service<DeliveryStore, {
   /**
-   * What is known of a delivery; `undefined` where the channel is not to have it. One that was given up and is wanted again
-   * (`isRequeued`) is due from now on, unless it is not true any more: see `reopen`.
+   * Returns what is known of a delivery. `undefined` if the channel is not to have it. If it was given up and is wanted
+   * again (`isRequeued`), it is due from now on, unless it is no longer true (see `reopen`).
    */
   readonly due: (
     told: Told,
@@ -54,20 +55,20 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
     options: { readonly publishedAt: DateTime.Utc; readonly isRequeued: boolean }
   ) => Effect.Effect<Due | undefined, AlertStoreError>
   /**
-   * Holds an alert back from a channel that is to have it, if it is silenced or its host is in maintenance, and returns whether
-   * it is held. A channel that was told of a problem is always told that it is over. A channel from which the problem was held
-   * back is not told of its end either.
+   * Holds an alert back from a channel if the alert is silenced or its host is in maintenance. Returns whether it is
+   * held. A channel that was told of a problem is always told of its end. A channel from which the problem was held
+   * back is not.
    */
   readonly hold: (told: Told, channel: string, isInMaintenance: boolean) => Effect.Effect<boolean, AlertStoreError>
   /** Whether an alert is still what it has become. */
   readonly isStill: (changed: AlertChanged) => Effect.Effect<boolean, AlertStoreError>
-  /** Records one more attempt for each: all or none. */
+  /** Records one more attempt for each of these: all or none. */
   readonly recordAttempt: (
     told: ReadonlyArray<Told>,
     channel: string,
     attempted: Attempted
   ) => Effect.Effect<void, AlertStoreError>
-  /** Has what is due wait to be sent together with others. */
+  /** Marks what is due to wait, until it is sent together with others. */
   readonly gather: (told: Told, channel: string) => Effect.Effect<void, AlertStoreError>
   /** What is due to a channel and was gathered, in the order in which it was raised. */
   readonly gathered: (channel: string) => Effect.Effect<ReadonlyArray<Gathered>, AlertStoreError>
@@ -81,9 +82,9 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
   /** The ids of the alerts of which a channel has given something up, in the order in which they were raised. */
   readonly givenUp: (channel: string) => Effect.Effect<ReadonlyArray<string>, AlertStoreError>
   /**
-   * Makes what was given up of an alert, and of its end, due again from now on: for all channels, or for one. What is not true any
-   * more stays given up: it would open an incident of a problem that is over, or close that of one that is not. Returns `undefined`
-   * where no alert has this id. The last 12 characters of the id will do.
+   * Makes what was given up of an alert, and of its end, due again from now on: for all channels, or for one. What is
+   * no longer true stays given up. It would open an incident of a problem that is over, or close that of one that is
+   * not. Returns `undefined` if no alert has this id. The last 12 characters of the id are enough.
    */
   readonly reopen: (alertId: string, channel?: string) => Effect.Effect<Reopened | undefined, AlertStoreError>
 }>()("@openwatch/openwatch/alert-store/DeliveryStore") {}
