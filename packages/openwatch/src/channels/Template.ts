@@ -11,7 +11,7 @@
 import { DateTime } from "effect"
 import { hostOf, severityOf, timeOf, titleOf, type Told } from "./Message.ts"
 
-/** What can be put in, and how it is read from what is told. */
+/** The placeholders, and how the value of each is read from what is told. */
 const places = {
   id: ({ alert }) => alert.id,
   /** `firing`, or `resolved` where it tells that something is over. */
@@ -63,7 +63,7 @@ export const formatOf = (contentType: string | undefined): Format => {
   return /\b(?:xml|html)\b/i.test(contentType) ? "xml" : "text"
 }
 
-/** A text with places. */
+/** A text with placeholders. */
 export interface Template {
   readonly text: string
   readonly format: Format
@@ -75,7 +75,7 @@ const fill = ({ format, text }: Template, valueOf: (name: string) => string, who
     return escapes[format](valueOf(name))
   })
 
-/** Puts in what there is to say; `whole` is all of it, as JSON. */
+/** Fills in the placeholders. `whole` is all that is told, as JSON. */
 export const render = (template: Template, told: Told, whole: string): string => {
   const { tags } = told.alert
   return fill(template, (name) => {

@@ -1,5 +1,5 @@
 /**
- * What `openwatch channels test` sends: an alert that is none.
+ * What `openwatch channels test` sends: an alert that tells of nothing real.
  */
 import { Clock, DateTime, Effect } from "effect"
 import { v7 } from "uuid"
@@ -9,14 +9,14 @@ import { hostIdFromName } from "../inventory/Host.ts"
 
 /** A channel that can be tested. */
 export interface TestableChannel extends AlertChannel {
-  /** Sends an alert that is none, now. Returns what came back, in words. */
+  /** Sends a test alert now. Returns in words what came back. */
   readonly test: (alert: Alert) => Effect.Effect<string, ChannelError>
 }
 
 const host = "openwatch-test"
 const hostId = hostIdFromName(host)
 
-/** Makes one for a channel. Its tag `test` tells programs what it is, its title people. */
+/** Makes a test alert for a channel. Programs recognize it by its tag `test`, people by its title. */
 export const make = (channel: string): Effect.Effect<Alert> =>
   Effect.map(Clock.currentTimeMillis, (now) =>
     new Alert({

@@ -1,5 +1,5 @@
 /**
- * Sending a body to a URL, and what the answer means for trying again.
+ * Sends a body to a URL, and says what the response means for trying again.
  */
 import { Clock, DateTime, Duration, Effect, Redacted, Stream } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -30,7 +30,7 @@ const parseRetryAfter = (text: string | undefined, now: number): Duration.Durati
   return date._tag === "None" ? undefined : Duration.millis(Math.max(0, DateTime.toEpochMillis(date.value) - now))
 }
 
-/** What no later attempt would change: the receiver takes what it was sent for wrong. */
+/** The statuses by which a receiver says that what it was sent is wrong. Trying again would not help. */
 const refused: ReadonlySet<number> = new Set([400, 413, 422])
 
 // A URL may be a secret as a whole, and the client's messages hold it.
@@ -41,7 +41,10 @@ const networkProblem = (error: unknown): string => {
   return "no complete answer"
 }
 
-/** A URL without what it says of a user, and that as basic authentication (RFC 7617): no client sends it from there. */
+/**
+ * Takes user and password out of a URL, and makes basic authentication of them (RFC 7617), since no client sends them
+ * from a URL.
+ */
 const withoutCredentials = (text: string): { readonly url: string; readonly headers: Record<string, string> } => {
   const url = new URL(text)
   const { password, username } = url
@@ -52,13 +55,13 @@ const withoutCredentials = (text: string): { readonly url: string; readonly head
   return { url: url.href, headers: { authorization: `Basic ${credentials.toString("base64")}` } }
 }
 
-/** So much of an answer is worth showing. */
+/** How many characters of a response are shown. */
 const shownLength = 300
 
-/** How long the shown part of an answer may take to come. */
+/** How long the shown part of a response may take to come. */
 const shownWithin = "2 seconds"
 
-/** What an answer begins with, in one line. */
+/** The beginning of a response, in one line. */
 const beginning = ({ stream }: HttpClientResponse.HttpClientResponse): Effect.Effect<string> =>
   Effect.suspend(() => {
     const decoder = new TextDecoder()
@@ -106,16 +109,18 @@ const exchange = (request: Request, shows: boolean): Effect.Effect<string, Chann
   )
 
 /**
- * Sends a body. Succeeds on a 2xx answer. What a receiver refuses as wrong (400, 413, 422) is final; everything else may work
- * later, also a wrong address or secret, which somebody may set right. A redirection is not followed, as what is meant for one
- * receiver is not for another to see.
+ * Sends a body. Succeeds with a status of 2xx.
  *
- * The status is all that is read. Whatever the answer's body does, the connection is given back: a receiver that never ends
- * one would otherwise take a connection for each alert.
+ * What a receiver refuses as wrong (400, 413, 422) is final. Everything else may work later, also with a wrong address
+ * or secret, since somebody may correct it. A redirection is not followed: what is meant for one receiver is not for
+ * another to see.
+ *
+ * Only the status is read. The connection is given back, whatever the body of the response does. Otherwise a receiver
+ * that never ends a response would take a connection for each alert.
  */
 export const send = (request: Request): Effect.Effect<string, ChannelError, HttpClient.HttpClient> =>
   exchange(request, false)
 
-/** Sends a body, and returns what came back, with what the answer begins with, as the error does that it may fail with. */
+/** Sends a body, and returns the status and the beginning of the response. An error has both, too. */
 export const ask = (request: Request): Effect.Effect<string, ChannelError, HttpClient.HttpClient> =>
   exchange(request, true)

@@ -12,10 +12,13 @@ import * as TimeSpan from "./TimeSpan.ts"
 /** The methods by which a webhook can be sent to: those that carry a body. */
 export const AllMethods = ["POST", "PUT", "PATCH"] as const
 
-/** How a mail server is spoken to: with TLS after STARTTLS (RFC 3207) or at once, or, on the same machine, without. */
+/**
+ * How to connect to a mail server: with TLS after STARTTLS (RFC 3207), with TLS at once, or without TLS on the same
+ * machine.
+ */
 export const AllSecurities = ["starttls", "tls", "none"] as const
 
-/** How a mail server is spoken to. */
+/** How to connect to a mail server. */
 export type Security = (typeof AllSecurities)[number]
 
 /** The ports that are meant for each (RFC 6409, RFC 8314). */
@@ -29,7 +32,7 @@ interface Common {
   readonly name: string
   /** Tags that an alert must have to be sent there. */
   readonly requiredTags: Readonly<Record<string, string>>
-  /** How urgent an alert has to be to be sent there; any is where it is `undefined`. */
+  /** How urgent an alert has to be to be sent there. Default: any. */
   readonly minSeverity: Severity | undefined
 }
 
@@ -43,7 +46,7 @@ export type ChannelConfiguration =
     readonly method: (typeof AllMethods)[number]
     /** By their names in lower case. */
     readonly headers: Readonly<Record<string, Redacted.Redacted>>
-    /** The alert as JSON where it is `undefined`. */
+    /** The body. Default: the alert as JSON. */
     readonly body: Template.Template | undefined
   }
   | Common & GroupingOptions & { readonly type: "slack" | "teams"; readonly url: Redacted.Redacted }
@@ -58,7 +61,10 @@ export type ChannelConfiguration =
     readonly to: ReadonlyArray<string>
   }
 
-/** What each type of channel can be told besides its name and which alerts it gets, and what it must be told. */
+/**
+ * The settings of each type of channel, besides its name and which alerts it gets: those that it may have, and those
+ * that it must have.
+ */
 const settingsOf = {
   console: { may: ["group_wait", "group_interval"], must: [] },
   webhook: { may: ["url", "secret", "method", "headers", "headers_env", "body"], must: ["url"] },
@@ -299,7 +305,7 @@ const readOne = (
   }
 }
 
-/** What is wrong with a URL, without showing it; nothing where requests can be sent there. */
+/** Returns what is wrong with a URL, without showing it. `undefined` if requests can be sent there. */
 const problemOfUrl = (text: string): string | undefined => {
   const url = URL.parse(text)
   if (url?.protocol !== "http:" && url?.protocol !== "https:") {
@@ -346,7 +352,7 @@ const tagsOf = (hosts: ReadonlyArray<Host>): ReadonlyMap<string, ReadonlySet<str
 
 const listed = (names: Iterable<string>): string => Array.from(names).toSorted().join(", ")
 
-/** What is wrong with tags that channels require: those that no alert can have where these are the hosts. */
+/** Returns what is wrong with the tags that channels require: those that no alert of these hosts can have. */
 export const impossibleTags = (
   channels: ReadonlyArray<ChannelConfiguration>,
   hosts: ReadonlyArray<Host>

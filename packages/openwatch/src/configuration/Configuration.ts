@@ -59,11 +59,11 @@ import type * as Secret from "./Secret.ts"
 import * as TimeSpan from "./TimeSpan.ts"
 import * as YamlFile from "./YamlFile.ts"
 
-/** What to run. Where something is `undefined`, its user has a default. */
+/** What to run. For what is `undefined`, the part that uses it has a default. */
 export interface Configuration {
   /** The file, as it was given. */
   readonly file: string
-  /** The inventory's file, as it was given, or relative to the configuration's folder where it was relative. */
+  /** The inventory's file. A relative path is made relative to the folder of the configuration. */
   readonly inventory: string | undefined
   /** Whether the hosts of the inventory are probed. */
   readonly probesHosts: boolean
@@ -85,7 +85,7 @@ export interface Configuration {
   /** Maintenance that is planned. */
   readonly maintenance: ReadonlyArray<Planned>
   readonly nats: NatsConfiguration.NatsConfiguration | undefined
-  /** How the live page is served; not at all where it is `undefined`. */
+  /** How the live page is served. `undefined` if there is no page. */
   readonly http: HttpSettings.HttpSettings | undefined
 }
 
@@ -107,7 +107,7 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()
   }
 }
 
-/** A time span in a range; out of it, an error that says the range. */
+/** A time span in a range. Outside of it there is an error that names the range. */
 const timeSpanBetween = (
   { maximum, minimum }: { readonly minimum: Duration.Duration; readonly maximum: Duration.Duration }
 ) =>
@@ -305,7 +305,7 @@ export const loadForScans = Effect.fn("Configuration.loadForScans")(function*(fi
   return { inventory: inventory === undefined ? undefined : relativeTo(file, inventory), driftThresholds }
 })
 
-/** Reads a configuration from its file, and what it takes from the environment from there. */
+/** Reads a configuration from its file. Secrets may come from the environment. */
 export const load = Effect.fn("Configuration.load")(function*(file: string, environment: Environment) {
   const text = yield* YamlFile.readText(file).pipe(
     Effect.mapError(({ problem }) => new ConfigurationError({ file, problems: [problem] }))
@@ -314,8 +314,8 @@ export const load = Effect.fn("Configuration.load")(function*(file: string, envi
 })
 
 /**
- * Fails where a channel requires a tag that no alert of these hosts can have, or maintenance is planned for none of them. Where events come from another process, hosts that
- * this one does not know have tags of their own, and nothing is known to be wrong.
+ * Fails if a channel requires a tag that no alert of these hosts can have, or if a planned maintenance is of none of
+ * them. If events come from another process, nothing is checked: they may be of hosts that this process does not know.
  */
 export const checkTags = (
   { channels, file, maintenance, nats }: Configuration,

@@ -40,7 +40,7 @@ export type NatsCredentials =
   /** The path of a file that is read before each attempt to connect. */
   | { readonly type: "creds"; readonly file: string }
 
-/** How the process is joined to others. Where something is `undefined`, the bridge has a default. */
+/** How the process is joined to others. For what is `undefined`, the bridge has a default. */
 export interface NatsConfiguration {
   readonly servers: ReadonlyArray<string>
   readonly source: string

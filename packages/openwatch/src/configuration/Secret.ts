@@ -1,6 +1,6 @@
 /**
- * Secrets in files that people edit: a key holds the secret itself, the same key with `_env` names the variable of the
- * environment that does. Its value is in no message.
+ * Secrets in files that people edit. A key has the secret itself. The same key with `_env` names the variable of the
+ * environment that has it. No message shows its value.
  */
 import { Redacted, Schema } from "effect"
 
@@ -18,7 +18,9 @@ export const Secret = Schema.String.annotate({ message: "Expected a text that is
   Schema.isNonEmpty({ message: "Expected a text that is not empty" })
 )
 
-/** Without the line end that files and many tools add: `$(cat FILE)` does not, an environment made of files does. */
+/**
+ * Removes the line end that many tools add. An environment made of files has it, one made by `$(cat FILE)` does not.
+ */
 export const trimmed = (text: string): string => text.replace(/[\r\n]+$/, "")
 
 /** Reads what is at a place in the file from there or from the environment, and adds what is wrong to `problems`. */

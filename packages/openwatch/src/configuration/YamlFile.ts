@@ -1,6 +1,6 @@
 /**
- * A YAML file that people edit, decoded by a schema: all that is wrong with it is said at once, each problem with its
- * place.
+ * A YAML file that people edit, decoded by a schema. All that is wrong with it is reported at once, each problem with
+ * its place.
  */
 import { Effect, FileSystem, Result, Schema, SchemaIssue } from "effect"
 import type { PlatformError, SchemaAST } from "effect"
@@ -68,8 +68,8 @@ const parseYaml = (text: string): Result.Result<unknown, string> =>
   Result.try({ try: () => Yaml.parse(text), catch: (error) => error instanceof Error ? error.message : String(error) })
 
 /**
- * The parser names the line of most errors, but not of one in a quoted string or a flow collection. That line is where
- * the text, read only up to there, starts to fail.
+ * Adds the line of an error that the parser does not name, as of one in a quoted string or a flow collection. It is the
+ * first line up to which the text cannot be parsed.
  */
 const nameLine = (text: string, problem: string): string => {
   if (/ at line \d+$/.test(problem)) return problem
@@ -124,7 +124,9 @@ const describeReadError = (error: PlatformError.PlatformError): string => {
 /** Why a file cannot be read. */
 export interface Unreadable {
   readonly problem: string
-  /** Whether the same file may be read later: this machine, not the file, is what is wrong. */
+  /**
+   * Whether the same file may be readable later. If so, something is wrong with this machine, and not with the file.
+   */
   readonly isForNow: boolean
 }
 

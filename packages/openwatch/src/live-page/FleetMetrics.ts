@@ -1,8 +1,8 @@
 /**
- * The fleet as Prometheus sees it: series that are made of the store when somebody scrapes, beside those of the process.
+ * The fleet for Prometheus: series that are made from the store when somebody scrapes.
  *
- * A host that is unknown, or that this machine cannot judge, has no `openwatch_host_up`, rather than one that says something. While the database is
- * away there are only the series of `openwatch_ready`, rather than what was true before.
+ * A host that is unknown, or that this machine cannot judge, has no `openwatch_host_up`. While the database is away,
+ * there are only the series of `openwatch_ready`, and not what was true before.
  */
 import { Clock, Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
@@ -13,7 +13,10 @@ import { FleetCounts } from "../storage/FleetCounts.ts"
 import { HostStates, stateOf } from "../storage/HostStates.ts"
 import type { Parts } from "./Readiness.ts"
 
-/** A scraper waits ten seconds by default, and the other series are worth having also when the database says nothing. */
+/**
+ * How long the database may take. A scraper waits ten seconds by default, and should get the other series even if the
+ * database does not respond.
+ */
 const patience = "3 seconds"
 
 /** Sets one value of a gauge, which has these labels. */

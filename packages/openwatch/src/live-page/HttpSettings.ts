@@ -27,15 +27,15 @@ export interface HttpSettings {
   readonly token: Redacted.Redacted | undefined
   /** Tokens of people by name: what they do with alerts is done in their names. */
   readonly tokens?: ReadonlyArray<{ readonly name: string; readonly token: Redacted.Redacted }>
-  /** Host names, beside addresses and `localhost`, under which browsers may ask for the page. */
+  /** The host names, beside addresses and `localhost`, under which browsers may ask for the page. */
   readonly hosts: ReadonlyArray<string>
-  /** Where people find the page; alerts have no link where it is not given. */
+  /** Where people find the page. Without it alerts have no link. */
   readonly url?: string
 }
 
-/** What the address is where nothing is said. */
+/** The address by default. */
 export const defaultHost = "127.0.0.1"
-/** What the port is where nothing is said. */
+/** The port by default. */
 export const defaultPort = 7420
 /** A token that is shorter can be guessed. */
 const shortestToken = 16
@@ -123,7 +123,7 @@ const readToken = (
 }
 
 /**
- * Reads the entry, and the token from the environment where the entry says so; `undefined` where there is to be no page.
+ * Reads the entry, and tokens from the environment if the entry says so. Returns `undefined` if there is to be no page.
  * Fails with what is wrong, each with its place in the file.
  */
 export const read = (

@@ -31,13 +31,12 @@ export interface LivePage {
   /** As a browser asks for it. */
   readonly url: string
   /**
-   * Answers requests until its scope closes. The address is given back then, and pages that are open are cut off rather
-   * than waited for.
+   * Serves requests until its scope closes. Then the address is given back. Open pages are cut off and not waited for.
    */
   readonly layer: Layer.Layer<never, never, SystemEventBus | FleetView | ProcessView | SystemOutbox | AlertOutbox>
 }
 
-/** How many events of before the start the page shows. */
+/** How many events from before the start the page shows. */
 const pastShown = 200
 
 const urlOf = (host: string, port: number): string => `http://${host.includes(":") ? `[${host}]` : host}:${port}/`
@@ -62,8 +61,8 @@ const reasonOf = (cause: unknown): string => {
 }
 
 /**
- * Takes the address, before anything is there to be shown: what cannot be served is known before anything else starts. Until
- * the layer is built requests are answered with 503, but for `/health`: the process is well.
+ * Takes the address before anything else starts. So an address that cannot be used is known at once. Until the layer is
+ * built, all requests but `/health` get the status 503.
  */
 export const listen = Effect.fn("LivePage.listen")(
   function*(

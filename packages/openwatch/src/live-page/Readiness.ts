@@ -1,7 +1,8 @@
 /**
- * Whether this process does what it is there for: `/ready`.
+ * Whether the parts of this process work: `/ready`.
  *
- * Anybody may ask who reaches the server. So a reason says what is wrong in a few words, and names nothing; the log says more.
+ * Everybody who reaches the server may ask. So a reason says in a few words what is wrong, and names nothing. The log
+ * says more.
  */
 import { Duration, Effect } from "effect"
 import { FailingChannels } from "../alert-router/FailingChannels.ts"
@@ -10,7 +11,9 @@ import { ProbeActivity } from "../liveness/ProbeActivity.ts"
 import { FleetCounts } from "../storage/FleetCounts.ts"
 import { CurrentOutages } from "../storage/Outage.ts"
 
-/** The parts of the process by their names: `null` for one that works, and for another what is wrong. */
+/**
+ * The parts of the process by their names. The value is `null` for a part that works, and otherwise says what is wrong.
+ */
 export type Parts = Readonly<Record<string, string | null>>
 
 /** What the process is to do. */
@@ -23,7 +26,7 @@ export interface Duties {
   readonly channels: number
 }
 
-/** How long the database may take for nothing. */
+/** How long the database may take to respond. */
 const patience = "3 seconds"
 
 /** Makes the effect that looks at each part. */

@@ -20,7 +20,7 @@ import { Maintenances, type Scheduled } from "../storage/Maintenances.ts"
 import * as Outage from "../storage/Outage.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
 
-/** The inspector takes what cannot be read for a defect, and answers 500. */
+/** To the inspector, what cannot be read is a defect. The request then gets the status 500. */
 const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Effect<A, E>): Effect.Effect<A> =>
   read.pipe(
     (read) => Outage.noted(read, (error) => SqlError.isSqlError(error) ? describeSqlError(error) : error.message),
@@ -48,7 +48,7 @@ const standingOf = (verdict: Verdict | undefined, probe: ProbeRecord | undefined
   }
 }
 
-/** So many alerts of a host are shown. */
+/** How many alerts of a host are shown. */
 const alertsAtMost = 50
 
 const hour = 3_600_000
