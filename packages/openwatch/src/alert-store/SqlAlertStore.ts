@@ -9,6 +9,7 @@ import type { Again, AlertType, Ending, Severity } from "../alert-router/Alert.t
 import type { How } from "../alert-router/AlertOutbox.ts"
 import { type AlertState, isOpen, next, openStates } from "../alert-router/Lifecycle.ts"
 import type { HostId } from "../events/HostId.ts"
+import { alone } from "../storage/alone.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
 import { inTransaction } from "../storage/Outage.ts"
 import { AlertsRefused, AlertStore, AlertStoreError } from "./AlertStore.ts"
@@ -336,6 +337,7 @@ const make = Effect.gen(function*() {
     tell: (telling: Telling) => Effect.Effect<void, E, R>
   ) {
     const at = yield* DateTime.now
+    yield* alone(sql)
     const rows = yield* find(ids)
     const moves = rows.map((row) => ({
       row,
@@ -407,6 +409,7 @@ const make = Effect.gen(function*() {
 
   const submit = Effect.fnUntraced(function*(submission: Submission) {
     const { alert, channels, ends, isWorse, rule } = submission
+    yield* alone(sql)
     const ended = ends === undefined ? [] : yield* end(submission, ends)
     const done = (outcome: Submitted["outcome"], raised?: Routed): Submitted => ({ outcome, raised, ended })
     if (alert === undefined) return done("none")

@@ -12,6 +12,7 @@ import type { HostId } from "../events/HostId.ts"
 import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
 import * as ProbeLog from "../host-history/ProbeLog.ts"
 import type { Host } from "../inventory/Host.ts"
+import { alone } from "./alone.ts"
 import * as HostHistory from "./HostHistory.ts"
 import { inTransaction } from "./Outage.ts"
 
@@ -174,6 +175,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
         if (host === undefined || others.length > 0 || goneAt.get(endpoint)!.length > 1) continue
         if (!idsBefore.has(host.id)) renamed.set(host_id, host.id)
       }
+      if (renamed.size > 0) yield* alone(sql)
       for (const [from, to] of renamed) yield* move(from, to)
       for (const row of gone) if (!renamed.has(row.host_id)) yield* remove(row)
       yield* sql`DELETE FROM inventory`

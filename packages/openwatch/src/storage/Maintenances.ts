@@ -16,9 +16,10 @@ import {
   windowAt
 } from "../alert-router/Maintenance.ts"
 import { InMaintenance } from "../alert-router/Suppression.ts"
-import { lockOfRows, toStoreError } from "../alert-store/SqlAlertStore.ts"
+import { toStoreError } from "../alert-store/SqlAlertStore.ts"
 import type { HostId } from "../events/HostId.ts"
 import { clean } from "../events/PlainText.ts"
+import { alone } from "./alone.ts"
 import { inTransaction } from "./Outage.ts"
 
 /** A maintenance that somebody has begun. */
@@ -133,12 +134,12 @@ export const layer: Layer.Layer<Maintenances, never, SqlClient.SqlClient> = Laye
 
       end: (given) =>
         Effect.gen(function*() {
+          yield* alone(sql)
           const subjects = yield* identified(given)
           // It may have begun before there was an inventory.
           const keysOf = (subject: Subject) => [keyOf(subject), formatSubject(subject)]
           const rows = yield* sql<Pick<MaintenanceRow, "subject">>`SELECT subject FROM maintenance
-            WHERE until > ${yield* Clock.currentTimeMillis} AND ${sql.in("subject", subjects.flatMap(keysOf))}
-            ORDER BY subject ${lockOfRows(sql)}`
+            WHERE until > ${yield* Clock.currentTimeMillis} AND ${sql.in("subject", subjects.flatMap(keysOf))}`
           const going = new Set(rows.map(({ subject }) => subject))
           const missing = subjects.filter((subject) => !keysOf(subject).some((key) => going.has(key)))
           if (missing.length === 0) yield* sql`DELETE FROM maintenance WHERE ${sql.in("subject", [...going])}`

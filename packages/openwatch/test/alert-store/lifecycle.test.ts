@@ -24,7 +24,7 @@ import {
   Storage,
   SystemOutbox
 } from "@openwatch/openwatch"
-import { DateTime, Duration, Effect, Layer, Result } from "effect"
+import { DateTime, Duration, Effect, Fiber, Latch, Layer, Result } from "effect"
 import { SqlClient } from "effect/sql"
 import { fromEvent } from "../../src/alert-router/Alert.ts"
 import { storeIn } from "../../src/events/SystemOutbox.ts"
@@ -383,6 +383,48 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(others.sent, [])
         }).pipe(withRouter([telling(channel, sent), telling(others.channel, others.sent)]))
       })
+
+      it.effect.skipIf(!isPostgres)(
+        "what people and the router change at once, each in its order, changes one after the other",
+        () =>
+          Effect.gen(function*() {
+            yield* look(false, web, db)
+            const sql = yield* SqlClient.SqlClient
+            const store = yield* AlertStore.AlertStore
+            const ids = (yield* stored).map(({ alert }) => alert.id)
+            const end = Effect.fnUntraced(function*(hostId: HostId, id: string) {
+              const occurredAt = DateTime.makeUnsafe(time += 1_000)
+              const event = new HeartbeatPulse({
+                hostId,
+                reachable: true,
+                priorReachable: false,
+                responseTimeMs: 0,
+                occurredAt
+              })
+              const consequence = fromEvent(event, { id, hostLabel: hostId })
+              yield* store.submit({ ...consequence, event, channels: [], timeToLive: Duration.hours(1) })
+            })
+            const hasBegun = yield* Latch.make()
+            const goesOn = yield* Latch.make()
+            // The router has the later alert, and comes to the earlier one; somebody has the earlier one, and comes to the later.
+            const routing = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+              yield* end(db, "01936b0e-0000-7000-8000-00000000000a")
+              yield* hasBegun.open
+              yield* goesOn.await
+              yield* end(web, "01936b0e-0000-7000-8000-00000000000b")
+            })))
+            yield* hasBegun.await
+            const acknowledging = yield* Effect.forkChild(Effect.exit(perform("ack", ids)))
+            const waiting = sql<{ waiting: boolean }>`SELECT EXISTS (SELECT 1 FROM pg_locks
+            WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              OR NOT granted AND locktype = 'transactionid') AS waiting`
+            while ((yield* waiting)[0]?.waiting !== true) yield* Effect.sleep("10 millis")
+            yield* goesOn.open
+            yield* Fiber.join(routing)
+            const refusal = yield* Effect.flip(yield* Fiber.join(acknowledging))
+            assert.include(refusal.message, "is resolved, and cannot become acknowledged")
+          }).pipe(withRouter())
+      )
 
       // @spec system-alerts
       // @ac AC-10
