@@ -477,8 +477,8 @@ export interface ServiceClass<in out Self, in out Id extends string, in out Even
    * A module declares a small bus with the events that it knows. The application declares one bus with the events of
    * all modules, and provides each module's bus from it.
    *
-   * Shutting down the part, or closing its layer, ends what was published and subscribed to through it. It does not end
-   * the wider bus. The schemas must be the same objects: another schema under the same `_tag` is a defect.
+   * Shutting down the part, or closing its layer, ends publishing and subscriptions through it, and not the wider bus.
+   * The schemas must be the same objects: another schema under the same `_tag` is a defect.
    */
   readonly layerFrom: <WiderSelf, WiderId extends string, WiderEvents extends EventSchemas>(
     wider: ServiceClass<WiderSelf, WiderId, WiderEvents> & Covers<Events, WiderEvents>

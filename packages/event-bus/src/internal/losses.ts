@@ -6,7 +6,9 @@ import type { NonEmptyArray } from "effect/Array"
 import type { Loss } from "../Subscription.ts"
 import { plural } from "./words.ts"
 
-/** Adds losses up until somebody takes the sum. Adding makes no garbage: a stuck subscription loses all the time. */
+/**
+ * Adds up losses until somebody takes the sum. Adding makes no garbage, since a stuck subscription loses all the time.
+ */
 export class Gathering {
   private dropped = 0
   private since: DateTime.Utc | undefined = undefined
@@ -65,7 +67,7 @@ export const pull = (
     })
   })
 
-/** Logging, without what a logger that fails would do to the fiber that logs. */
+/** Logs so that a logger that fails does not fail the fiber that logs. */
 export const quietly = (logging: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchCause(logging, () => Effect.void)
 

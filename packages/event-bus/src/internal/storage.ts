@@ -40,7 +40,7 @@ export interface Lost<A> {
   readonly last: A
 }
 
-/** The lengths of the chunks of a lane: a lane of its own for one page of many sees few events, and must not weigh much. */
+/** The lengths of the chunks of a lane. The first is small: a lane for one page of many gets few events. */
 const firstChunkLength = 8
 const lastChunkLength = 256
 
@@ -53,7 +53,7 @@ export interface Waiter {
 interface Chunk<A> {
   /** Position in the log of the first item. */
   readonly start: number
-  /** All of its slots from the beginning: growing an array by and by costs more than the rest of a publish. */
+  /** All of its slots, made at once: growing an array bit by bit costs more than the rest of a publish. */
   readonly items: Array<A>
   next: Chunk<A> | undefined
 }
@@ -94,7 +94,7 @@ interface Host<A> {
 class Lane<A> {
   /** Events appended so far: the position of the next one. */
   head = 0
-  /** The slots of the last chunk: where there are thousands of lanes, each object that a publish looks at counts. */
+  /** The slots of the last chunk, kept here: with thousands of lanes, each object that a publish reads costs. */
   private slots: Array<A> = nothing.items
   /** How many of them are used. */
   private used = 0
@@ -162,7 +162,7 @@ class Lane<A> {
     this.host.remove(this)
   }
 
-  /** Each chunk is larger than the one before: who sees few events does not pay for many. */
+  /** Each chunk is larger than the one before, so that a lane with few events stays small. */
   private extend(): void {
     const { length } = this.slots
     const chunk = makeChunk<A>(this.head, length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
@@ -280,13 +280,13 @@ export class Cursor<A> {
     return this.waiters !== undefined && this.waiters.length > 0
   }
 
-  /** The first of those who wait has what it waits for: it is about to be woken. */
+  /** The first waiter has what it waits for, and is about to be woken. */
   get isWakeDue(): boolean {
     const waiters = this.waiters
     return waiters !== undefined && waiters.length > 0 && (this.unsettled >= waiters[0]!.count || !this.isOpen)
   }
 
-  /** How long the log may get before an event is lost, if none is taken: while open, taking only adds to it. */
+  /** How long the log may get before an event is lost, if none is taken. While open, taking only adds to it. */
   get fullAt(): number {
     return this.position + this.capacity - this.backlogCount
   }
@@ -378,7 +378,7 @@ export class Cursor<A> {
     if (waiters.length > 0 && this.isOpen) this.lane.wait(this)
   }
 
-  /** Accepts no more events; what is pending stays where it is: for when the log has ended too. */
+  /** Accepts no more events. What is pending stays in the log. */
   closeIntake(): void {
     if (!this.isOpen) return
     this.settle()
@@ -388,7 +388,7 @@ export class Cursor<A> {
     if (this.isAwaited) this.scheduleWake()
   }
 
-  /** Accepts no more events, and leaves the log with what is pending: the log goes on without holding for it. */
+  /** Accepts no more events, and copies what is pending, so that the log is not held for it. */
   leave(): void {
     this.closeIntake()
     this.keep(this.limit - this.position)
@@ -410,7 +410,7 @@ export class Cursor<A> {
     this.lane.host.schedule(() => this.wake())
   }
 
-  /** The event of the log at the position. There is one, as many chunks further as it may be. */
+  /** The event of the log at the position, perhaps some chunks further on. There is one. */
   private current(): A {
     let chunk = this.chunk
     if (this.position - chunk.start >= chunk.items.length) {
