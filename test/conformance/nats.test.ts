@@ -105,7 +105,7 @@ const harness = (mode: "core" | "jetstream"): Conformance.Harness => ({
   )
 })
 
-describe.skipIf(!NatsServer.isInstalled)("a bridge over NATS", { timeout: 30_000 }, () => {
+describe.skipIf(!NatsServer.isInstalled)("a bridge over NATS", () => {
   beforeAll(async () => {
     server = await Effect.runPromise(Scope.provide(NatsServer.make(), scope))
   })

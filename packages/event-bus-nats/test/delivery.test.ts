@@ -26,7 +26,7 @@ const client = (server: NatsServer.NatsServer) =>
     (nats) => Effect.promise(() => nats.close())
   )
 
-describe.skipIf(!NatsServer.isInstalled)("delivery", { timeout: 30_000 }, () => {
+describe.skipIf(!NatsServer.isInstalled)("delivery", () => {
   for (const mode of ["core", "jetstream"] as const) {
     it.live(`${mode}: what one bus publishes, another gets, in order and as its own class`, () =>
       Effect.gen(function*() {

@@ -51,7 +51,7 @@ const burst = (bus: House, total: number, after: (published: number) => Effect.E
     }
   })
 
-describe.skipIf(!NatsServer.isInstalled)("faults", { timeout: 30_000 }, () => {
+describe.skipIf(!NatsServer.isInstalled)("faults", () => {
   for (const mode of ["core", "jetstream"] as const) {
     it.live(`${mode}: without a server the bridge waits, buffers and shows it; what was buffered is sent later`, () =>
       Effect.gen(function*() {

@@ -43,7 +43,7 @@ const send = (
 
 const router = { source: "second", import: ["DoorOpened"], handledBy: "router" } as const
 
-describe.skipIf(!NatsServer.isInstalled)("handledBy", { timeout: 30_000 }, () => {
+describe.skipIf(!NatsServer.isInstalled)("handledBy", () => {
   it.live("an event is acknowledged when its handler has finished, not before", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()

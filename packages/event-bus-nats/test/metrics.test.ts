@@ -18,7 +18,7 @@ const metricsOf = (source: string) =>
       )
     ))
 
-describe.skipIf(!NatsServer.isInstalled)("metrics", { timeout: 30_000 }, () => {
+describe.skipIf(!NatsServer.isInstalled)("metrics", () => {
   it.live("the registry has what `health` says, and forgets it with the bridge", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()

@@ -312,7 +312,7 @@ describe("somebody without the token", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* login(token)).status, 204)
     }).pipe(Effect.provide(withToken), Effect.provide(logger))
-  }, 20_000)
+  })
 
   it.effect("keeps nobody out who has a session", () =>
     Effect.gen(function*() {

@@ -651,8 +651,7 @@ describe("AlertRouter", () => {
           { channel: "hanging", state: "given_up", attempts: attempts.length, lastError: "no end after 10s" }
         ])
       }).pipe(running(router([hanging], { retryFor: Duration.hours(2) })))
-    },
-    30_000
+    }
   )
 
   // @spec system-alert-router
@@ -914,8 +913,7 @@ describe("AlertRouter", () => {
         )
         assert.deepStrictEqual(lines.slice(1), [`The channel "ops" takes alerts again`])
       }).pipe(running(router([channel])), Effect.provide(logger))
-    },
-    30_000
+    }
   )
 
   // @spec system-alert-router
@@ -951,8 +949,7 @@ describe("AlertRouter", () => {
             assert.deepStrictEqual([yield* states, yield* consumers], [["given_up"], []])
           })
         )
-      }).pipe(Effect.scoped),
-    30_000
+      }).pipe(Effect.scoped)
   )
 
   describe("what a channel has given up", () => {

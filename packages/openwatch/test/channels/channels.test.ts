@@ -239,7 +239,7 @@ describe("webhook", () => {
       assert.match(yield* test(alert), /^the receiver answered with status 202: so far so far /)
       const error = yield* Effect.flip(test(alert))
       assert.match(error.message, /^the receiver answered with status 403: (no){150}$/)
-    }).pipe(Effect.scoped), 30_000)
+    }).pipe(Effect.scoped))
 
   it.effect("what the URL says of a user is sent as basic authentication", () =>
     Effect.gen(function*() {

@@ -83,8 +83,7 @@ const decoded = (text: string): string => {
   return `${headers}\n\n${quoted(body.join("\r\n\r\n")).replace(/\r\n/g, "\n")}`
 }
 
-const live = <A, E>(name: string, test: Effect.Effect<A, E, Scope.Scope>) =>
-  it.live(name, () => Effect.scoped(test), 30_000)
+const live = <A, E>(name: string, test: Effect.Effect<A, E, Scope.Scope>) => it.live(name, () => Effect.scoped(test))
 
 /** What a channel fails with. */
 const failure = (channel: AlertChannel) => Effect.flip(channel.send(down))

@@ -123,8 +123,7 @@ describe("drift between scans", () => {
           DriftDetector.describe(second),
           "web-01.example.org, DEBIAN-11/anssi_np_nt28_high: score 77.27, major (-13.64 points)"
         )
-      })),
-    30_000
+      }))
   )
 
   it.effect.skipIf(!existsSync(full))(
@@ -170,7 +169,7 @@ describe("drift between scans", () => {
       // 7/30 to 4/30 is ten points, and a hair less in floating point.
       assert.isBelow(700 / 30 - 400 / 30, 10)
       assert.deepStrictEqual(yield* types([7, 23], [4, 26]), ["major"])
-    })), 30_000)
+    })))
 
   const clear = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DELETE FROM series`)
 

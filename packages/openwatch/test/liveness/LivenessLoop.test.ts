@@ -215,8 +215,7 @@ describe("watch", () => {
         const died = summaries(hosts, pulses).find(({ change, host }) => host === "dies" && change[1] === false)
         const failedAt = probe.startedAt("dies")[3]! / 1_000
         assert.isAtMost(died!.second - failedAt, 60)
-      }),
-    20_000
+      })
   )
 
   // @spec system-liveness-loop

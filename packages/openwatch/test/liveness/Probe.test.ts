@@ -345,8 +345,7 @@ describe("OpenSSH", () => {
       Effect.gen(function*() {
         const port = yield* openSsh()
         yield* probe(port)
-      }),
-    30_000
+      })
   )
 
   // @spec system-liveness-loop
@@ -365,7 +364,6 @@ describe("OpenSSH", () => {
           (socket) => Effect.sync(() => socket.destroy())
         )
         assert.strictEqual((yield* probe(port)).note, "Exceeded MaxStartups")
-      }),
-    30_000
+      })
   )
 })

@@ -556,7 +556,7 @@ describe("Storage", () => {
       Effect.provide([sqlite, logger]),
       Effect.provide(NodeServices.layer)
     )
-  }, 30_000)
+  })
 
   it.effect("an unreachable PostgreSQL is an error that names host and database, and not the password", () =>
     Effect.gen(function*() {
