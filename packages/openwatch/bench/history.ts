@@ -1,12 +1,22 @@
 /**
- * What the past of 10,000 hosts takes, and what one more probe costs: `npm run bench:history`, on PostgreSQL with `DATABASE_URL`.
+ * What the past of 10,000 hosts takes, what one more probe costs, and what the page reads of it: `npm run bench:history`, on
+ * PostgreSQL with `DATABASE_URL`.
  *
  * Each host has 500 probes and more, as many as are kept between two times that old ones are dropped, and 90 days with 288
- * answers each. A host answers in 5 to 20 ms, and each twentieth answer takes up to a second.
+ * answers each. A host answers in 5 to 20 ms, and each twentieth answer takes up to a second. Each has ten scans.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { hostIdFromName, HostStates, Outboxes, ResponseTimes, Storage, SystemEventBus } from "@openwatch/openwatch"
-import { Array, Console, Duration, Effect, FileSystem, Layer } from "effect"
+import {
+  HostHistory,
+  hostIdFromName,
+  HostStates,
+  Outboxes,
+  ResponseTimes,
+  Scans,
+  Storage,
+  SystemEventBus
+} from "@openwatch/openwatch"
+import { Array, Console, DateTime, Duration, Effect, FileSystem, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 
 const hostCount = Number(process.env["HOSTS"] ?? 10_000)
@@ -52,6 +62,45 @@ const size = Effect.gen(function*() {
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 
+/** How long something takes that is done so many times. */
+const timed = Effect.fnUntraced(function*<E, R>(
+  name: string,
+  rounds: number,
+  what: (n: number) => Effect.Effect<unknown, E, R>
+) {
+  const times: Array<number> = []
+  for (let n = 0; n < rounds; n++) {
+    const [elapsed] = yield* Effect.timed(what(n))
+    times.push(Duration.toMillis(elapsed))
+  }
+  const sorted = times.toSorted((a, b) => a - b)
+  yield* Console.log(
+    `${name}: ${sorted[Math.floor(rounds / 2)]!.toFixed(1)} ms, at most ${sorted.at(-1)!.toFixed(1)} ms`
+  )
+})
+
+const scansOfHost = 10
+
+/** Takes in scans, the oldest first. */
+const takeInScans = Effect.gen(function*() {
+  const scans = yield* Scans.Scans
+  for (let n = 0; n < scansOfHost; n++) {
+    for (const [number, hostId] of hostIds.entries()) {
+      yield* scans.recordHistory({
+        scanId: `${n} ${hostId}`,
+        formerScanId: "",
+        hostId,
+        hostName: "",
+        series: { benchmark: "os", profile: "cis" },
+        score: (number + n) % 100,
+        scannedAt: DateTime.makeUnsafe(start + n * dayLength),
+        failing: [],
+        outcome: { passed: [], failed: [] }
+      })
+    }
+  }
+})
+
 const measure = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const states = yield* HostStates.HostStates
@@ -87,18 +136,21 @@ const measure = Effect.gen(function*() {
       `${(histograms / hostCount / days).toFixed(1)} bytes a day; together ${megabytes((yield* size) - empty)}`
   )
 
-  const rounds = 60
-  const times: Array<number> = []
-  for (let n = 0; n < rounds; n++) {
-    const batch = Array.makeBy(flushed, (m) => report(hostIds[(n * flushed + m) % hostCount]!, probesOfHost + n, 1))
-    const [elapsed] = yield* Effect.timed(states.recordProbes(batch))
-    times.push(Duration.toMillis(elapsed))
-  }
-  const sorted = times.toSorted((a, b) => a - b)
-  yield* Console.log(
-    `Storing the ${flushed} probes of 5 s: ${sorted[Math.floor(rounds / 2)]!.toFixed(1)} ms, ` +
-      `at most ${sorted.at(-1)!.toFixed(1)} ms`
+  yield* timed(
+    `Storing the ${flushed} probes of 5 s`,
+    60,
+    (n) =>
+      states.recordProbes(
+        Array.makeBy(flushed, (m) => report(hostIds[(n * flushed + m) % hostCount]!, probesOfHost + n, 1))
+      )
   )
+
+  const scans = yield* Scans.Scans
+  const history = yield* HostHistory.HostHistory
+  yield* takeInScans
+  yield* timed("Reading the last probe of each host", 20, () => states.probes)
+  yield* timed(`Reading the last score of each, of ${hostCount * scansOfHost} scans`, 20, () => scans.lastScores)
+  yield* timed("Reading the past of one", 20, (n) => history.of(hostIds[n]!))
 })
 
 const program = Effect.gen(function*() {
@@ -107,7 +159,7 @@ const program = Effect.gen(function*() {
     Storage.locate({ databaseUrl: process.env["DATABASE_URL"], dataFolder: path })
   )
   yield* measure.pipe(Effect.provide(
-    HostStates.layer.pipe(
+    Layer.mergeAll(HostStates.layer, HostHistory.layer, Scans.layer).pipe(
       Layer.provideMerge(Outboxes.layer()),
       Layer.provideMerge(SystemEventBus.layer),
       Layer.provideMerge(Storage.layer(location))

@@ -14,6 +14,7 @@ import * as ProbeLog from "../host-history/ProbeLog.ts"
 import type { Host } from "../inventory/Host.ts"
 import { alone } from "./alone.ts"
 import * as HostHistory from "./HostHistory.ts"
+import { storeScore } from "./hostScores.ts"
 import { inTransaction } from "./Outage.ts"
 
 /** What the last transition of a host found. */
@@ -137,6 +138,8 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
         yield* sql`UPDATE ${sql(table)} SET host_id = ${to} WHERE host_id = ${from}`
       }
       yield* sql`UPDATE scans SET host_id = ${to} WHERE host_id = ${from}`
+      yield* storeScore(sql, sql`SELECT ${to}, scanned_at, score FROM host_scores WHERE host_id = ${from}`)
+      yield* sql`DELETE FROM host_scores WHERE host_id = ${from}`
       yield* sql`UPDATE series SET host_id = ${to} WHERE host_id = ${from} AND NOT EXISTS (
         SELECT 1 FROM series AS own WHERE own.host_id = ${to} AND own.benchmark = series.benchmark
           AND own.profile = series.profile)`

@@ -12,6 +12,7 @@ import type { ChangedRule, DriftDetected } from "../events/DriftDetected.ts"
 import type { HostId } from "../events/HostId.ts"
 import { keyOf, type Series } from "../events/Series.ts"
 import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
+import { storeScore } from "./hostScores.ts"
 import { inTransaction } from "./Outage.ts"
 
 /** A scan as it is stored. */
@@ -264,6 +265,10 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
         })
       } ON CONFLICT (scan_id) DO NOTHING RETURNING scan_id`
       if (rows.length === 0) return false
+      yield* storeScore(
+        sql,
+        sql`VALUES (${scan.hostId}, ${DateTime.toEpochMillis(scan.scannedAt)}, ${scan.score})`
+      )
       const failing = (yield* numbersOf(scan.failing)).join()
       yield* sql`UPDATE scans SET failing = ${failing} WHERE scan_id = ${scan.scanId}`
       return true
@@ -329,17 +334,9 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
     return Scans.of({
       known: (hostId, series) =>
         Effect.map(find(hostId, series), (row) => Option.map(Option.fromUndefinedOr(row), knownOf)),
-      // A scan of before has no time: then it is that of its series.
       lastScores: Effect.map(
-        sql<{ host_id: HostId; score: number }>`WITH RECURSIVE hosts (host_id) AS (
-            SELECT MIN(host_id) FROM scans UNION ALL
-            SELECT (SELECT MIN(host_id) FROM scans WHERE scans.host_id > hosts.host_id) FROM hosts WHERE host_id IS NOT NULL
-          ) SELECT host_id, COALESCE(
-            (SELECT score FROM scans WHERE scans.host_id = hosts.host_id AND scanned_at IS NOT NULL
-              ORDER BY scanned_at DESC, seq DESC LIMIT 1),
-            (SELECT score FROM series WHERE series.host_id = hosts.host_id ORDER BY ended_at DESC, seq DESC LIMIT 1)
-          ) AS score FROM hosts WHERE host_id IS NOT NULL`,
-        (rows) => new Map(rows.flatMap(({ host_id, score }) => score === null ? [] : [[host_id, score]]))
+        sql<{ host_id: HostId; score: number }>`SELECT host_id, score FROM host_scores`,
+        (rows) => new Map(rows.map(({ host_id, score }) => [host_id, score]))
       ),
       list: (filter) => Effect.map(list(filter ?? {}), (rows) => rows.map(takenOf)),
       find: (idPrefix) =>

@@ -333,6 +333,25 @@ const toldAgain = Effect.gen(function*() {
   yield* sql`ALTER TABLE deliveries ADD COLUMN again_at BIGINT`
 })
 
+/** The score of each host's scan that ended last, which pages ask for all the time. A scan of before has no time: then it is that of its series. */
+const hostScores = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE host_scores (
+    host_id TEXT NOT NULL PRIMARY KEY,
+    scanned_at BIGINT NOT NULL,
+    score DOUBLE PRECISION NOT NULL
+  )`
+  yield* sql`INSERT INTO host_scores (host_id, scanned_at, score)
+    SELECT host_id, scanned_at, score FROM scans WHERE scanned_at IS NOT NULL AND NOT EXISTS (
+      SELECT 1 FROM scans AS newer
+      WHERE newer.host_id = scans.host_id AND (newer.scanned_at, newer.seq) > (scans.scanned_at, scans.seq))`
+  yield* sql`INSERT INTO host_scores (host_id, scanned_at, score)
+    SELECT host_id, ended_at, score FROM series
+    WHERE host_id NOT IN (SELECT host_id FROM host_scores) AND NOT EXISTS (
+      SELECT 1 FROM series AS newer
+      WHERE newer.host_id = series.host_id AND (newer.ended_at, newer.seq) > (series.ended_at, series.seq))`
+})
+
 /** Every step, named `<number>_<what>`. */
 export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.SqlClient>> = {
   "1_initial": initial,
@@ -347,7 +366,8 @@ export const migrations: Record<string, Effect.Effect<void, unknown, SqlClient.S
   "10_host_history": hostHistory,
   "11_failing_rules": failingRules,
   "12_maintenance": maintenance,
-  "13_told_again": toldAgain
+  "13_told_again": toldAgain,
+  "14_host_scores": hostScores
 }
 
 /** The version of the schema after the last step. */

@@ -110,6 +110,25 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual((yield* scans.list()).map(({ counts }) => counts?.failed), [0, 2, 2, 2])
         }).pipe(withScans))
 
+      it.effect("a host that is renamed has its score, or that of a later scan under its new name", () =>
+        Effect.gen(function*() {
+          const scans = yield* Scans.Scans
+          const { takeInventory } = yield* HostStates.HostStates
+          const id = (name: string) => hostIdFromName(name)
+          const host = (name: string, address: string) => new Host({ id: id(name), name, address, port: 22 })
+          yield* takeInventory([host("a", "192.0.2.1"), host("b", "192.0.2.2"), host("c", "192.0.2.3")])
+          yield* scans.recordHistory(scan(3, { hostId: id("a") }))
+          yield* scans.recordHistory(scan(4, { hostId: id("b") }))
+          yield* scans.recordHistory(scan(5, { hostId: id("c") }))
+          yield* scans.recordHistory(scan(2, { hostId: id("new b") }))
+          yield* scans.recordHistory(scan(6, { hostId: id("new c") }))
+          yield* takeInventory([host("new a", "192.0.2.1"), host("new b", "192.0.2.2"), host("new c", "192.0.2.3")])
+          assert.deepStrictEqual(
+            yield* scans.lastScores,
+            new Map([[id("new a"), 53], [id("new b"), 54], [id("new c"), 56]])
+          )
+        }).pipe(withScans))
+
       // @spec system-drift-detector
       // @ac AC-28
       it.effect("[system-drift-detector/AC-28] the score of a host is that of the scan that ended last, however it was taken in", () =>
