@@ -1,8 +1,9 @@
 /**
- * The process: runs the command line, and turns its end and the signals it gets into an exit status.
+ * The process: runs the command line, and turns its end and the signals that it gets into an exit status.
  *
- * The status is 0 when what was asked for worked, which includes a graceful stop by SIGINT or SIGTERM, 1 when it did not,
- * 2 for a command line that is wrong. A second signal ends the process at once, with the shell's status for that signal.
+ * The status is 0 if what was asked for worked, also after a graceful stop by SIGINT or SIGTERM. It is 1 if it did not
+ * work, and 2 if the command line is wrong. A second signal ends the process at once, with the shell's status for that
+ * signal.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 // Not from "effect", which is all of it: this, and what it imports, is loaded for `--help`.

@@ -18,7 +18,7 @@ const format = ({ occurredAt, sections }: Message, zone: DateTime.TimeZone, canC
   }).join("\n")
 }
 
-/** Prints a line for what is told of the same, in the current time zone, in color where the terminal has it. */
+/** Prints a line for all that is told of the same, in the current time zone, in color if the terminal has colors. */
 export const make = (options: Routing & Partial<ForPeople.GroupingOptions>) =>
   Effect.gen(function*() {
     const zone = yield* DateTime.CurrentTimeZone

@@ -26,7 +26,7 @@ export interface Options extends Routing, Partial<ForPeople.GroupingOptions> {
   readonly to: ReadonlyArray<string>
 }
 
-/** A server that says nothing for so long is given up. */
+/** How long a server may say nothing. */
 const patience = Duration.toMillis(Duration.seconds(9))
 
 const shownLength = 300
@@ -98,7 +98,7 @@ const identityOf = (told: ReadonlyArray<Told>, from: string) => {
   return { messageId: idOf(whole), references: Array.from(alerts).slice(0, mostReferences).map(idOf), inReplyTo: [] }
 }
 
-/** What a mail server has said against it, or why it cannot be asked. */
+/** Why a mail was not accepted: what the server said, or why it could not be asked. */
 interface Refusal {
   readonly code?: string | undefined
   /** What the operating system has called it. */
@@ -120,7 +120,7 @@ const errorOf = ({ code, command, originalCode, response, responseCode }: Refusa
       isRetryable: !(command === "DATA" && responseCode !== undefined && responseCode >= 500)
     })
 
-/** Hands one mail to the server. Returns what it said, and whom it does not take mail for. */
+/** Hands one mail to the server. Returns what it said, and the receivers for whom it does not take mail. */
 const transact = (
   { credentials, host, port, security }: Options,
   envelope: { readonly from: string; readonly to: ReadonlyArray<string> },

@@ -1,5 +1,5 @@
 /**
- * A channel that people read: what comes within a while is one message there.
+ * A channel that people read: what comes within a while is one message.
  */
 import { Duration, Effect, type Redacted } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -11,7 +11,7 @@ import type { TestableChannel } from "./TestAlert.ts"
 
 /** How messages are grouped. */
 export interface GroupingOptions {
-  /** How long to wait for more from the first alert on: not at all, and nothing is grouped, where it is zero. */
+  /** How long the first alert waits for others. Zero: nothing is grouped. */
   readonly groupWait: Duration.Duration
   /** The least time between two messages. */
   readonly groupInterval: Duration.Duration

@@ -1,6 +1,6 @@
 /**
- * What people are told, in words: of one alert, or of all that came within a while. Channels that people read write it in
- * their own way.
+ * What people are told, in words: of one alert, or of all that came within a while. Each channel that people read
+ * formats it in its own way.
  */
 import type { DateTime } from "effect"
 import { type Again, type Alert, AllSeverities, flappingRule, type Severity, stillOpen } from "../alert-router/Alert.ts"
@@ -19,7 +19,7 @@ export interface Section {
   readonly short: string
   /** The first of them. */
   readonly told: ReadonlyArray<Told>
-  /** How many there are besides. */
+  /** How many others there are. */
   readonly more: number
 }
 
@@ -32,7 +32,7 @@ export interface Message {
   readonly sections: readonly [Section, ...Array<Section>]
   /** When the last alert happened. */
   readonly occurredAt: DateTime.Utc
-  /** The page that shows it, where there is one. */
+  /** The page that shows it, if there is one. */
   readonly link: string | undefined
 }
 
@@ -47,7 +47,7 @@ export const reasonOf = ({ how, who, why }: AlertEnded): string =>
 export const titleOf = (told: Told): string =>
   told._tag === "AlertRaised" ? told.alert.title : `${reasonOf(told)}; this is over: ${told.alert.title}`
 
-/** How urgent it is: the end of an alert is not. */
+/** How urgent it is. The end of an alert is not urgent. */
 export const severityOf = (told: Told): Severity => told._tag === "AlertRaised" ? told.alert.severity : "info"
 
 /** When it happened. */
@@ -66,7 +66,7 @@ const kindOf = (told: Told): string => {
   return alert.type === "host_unreachable" && ruleOf(alert) === flappingRule ? flappingRule : alert.type
 }
 
-/** What a number of hosts do, and what one does. */
+/** The verb for several hosts, and for one. */
 const verbs: Readonly<Record<string, readonly [many: string, one: string]>> = {
   host_unreachable: ["are unreachable", "is unreachable"],
   [flappingRule]: ["are flapping", "is flapping"],
@@ -150,7 +150,7 @@ export const keysOf = ({ dedupKey, id, resolves, supersedes }: Alert): ReadonlyA
   ...(supersedes === undefined ? [] : [["In place of", supersedes] as const])
 ]
 
-/** What else there is to say of an alert: its host, why, and which rules changed. */
+/** What else can be said of an alert: its host, why, and which rules changed. */
 export const factsOf = ({ drift, host, hostId, reason, tags }: Alert): ReadonlyArray<readonly [string, string]> => {
   const rules = (of: "becameFailing" | "becamePassing") => {
     const { critical, high, low, medium } = drift?.[of] ?? { critical: 0, high: 0, low: 0, medium: 0 }

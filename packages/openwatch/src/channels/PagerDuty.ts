@@ -39,7 +39,7 @@ export const problemOf = ({ dedupKey, hostId, type }: Alert): string => {
   return key.length <= longestKey ? key : `drift|${hostId}|${createHash("sha256").update(series).digest("hex")}`
 }
 
-/** What is to be sent, but for the key; nothing where it neither begins nor ends a problem. */
+/** Returns what is to be sent, without the key. `undefined` if it neither begins nor ends a problem. */
 export const eventOf = (told: Told | Pick<AlertChanged, "_tag" | "alert" | "to">):
   | Record<string, unknown>
   | undefined =>

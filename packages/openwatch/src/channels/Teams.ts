@@ -21,7 +21,7 @@ const colors: { readonly [S in Severity]: string } = {
 // Cards read some of Markdown (https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features).
 const escape = (text: string): string => text.replace(/[\\*_[\]()`~#>-]/g, "\\$&")
 
-/** More would not fit a card with all the others. */
+/** How many characters a fact may have, so that all of them fit into a card. */
 const longestFact = 500
 
 const cut = (text: string): string => text.length <= longestFact ? text : `${text.slice(0, longestFact - 1)}…`

@@ -44,11 +44,11 @@ export const signatureOf = (timestamp: number, body: string, secret: Redacted.Re
 export interface Options extends Routing {
   readonly url: Redacted.Redacted
   readonly secret?: Redacted.Redacted | undefined
-  /** `POST` where it is not given. */
+  /** Default: `POST`. */
   readonly method?: Request["method"]
   /** Sent with each request. */
   readonly headers?: Readonly<Record<string, Redacted.Redacted>> | undefined
-  /** The alert as JSON where it is not given. */
+  /** Default: the alert as JSON. */
   readonly body?: Template | undefined
 }
 

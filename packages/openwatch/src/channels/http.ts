@@ -11,10 +11,10 @@ import { clean } from "../events/PlainText.ts"
 /** What is to be sent. */
 export interface Request {
   readonly url: Redacted.Redacted
-  /** `POST` where it is not given. */
+  /** Default: `POST`. */
   readonly method?: "POST" | "PUT" | "PATCH" | undefined
   readonly body: string
-  /** `application/json` where it is not given. */
+  /** Default: `application/json`. */
   readonly contentType?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
 }

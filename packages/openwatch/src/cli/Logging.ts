@@ -1,8 +1,8 @@
 /**
- * The log: lines on standard error, for people, or as JSON for programs. Standard output belongs to what was asked for.
+ * The log: lines on standard error, for people, or as JSON for programs. Standard output is for what was asked for.
  *
- * A line for people has local time with its zone. One for programs is an object with `time` (UTC), `level`, `message`, and, where
- * there is one, the `cause`, and whatever else is known.
+ * A line for people has the local time with its zone. One for programs is an object with `time` (UTC), `level`,
+ * `message`, the `cause` if there is one, and all annotations.
  */
 import * as Cause from "effect/Cause"
 import * as Flag from "effect/cli/Flag"
@@ -68,7 +68,10 @@ const onStandardError = (lines: Logger.Logger<unknown, string>): Logger.Logger<u
 const wantsJson = (words: ReadonlyArray<string>): boolean =>
   words.some((word, at) => word === "--log-format=json" || (word === "--log-format" && words[at + 1] === "json"))
 
-/** The logger that the command line asks for. It has to be there before the command line is read: that may fail, too. */
+/**
+ * The logger that the command line asks for. It has to be there before the command line is read, since reading it may
+ * fail.
+ */
 export const layer: Layer.Layer<never, never, Stdio.Stdio> = Layer.unwrap(
   Effect.map(Effect.flatMap(Stdio.Stdio, ({ args }) => args), (words) => {
     const hasColor = process.stderr.isTTY && (process.env["NO_COLOR"] ?? "") === ""

@@ -1,21 +1,22 @@
 /**
- * How far a long command is: one line on standard error that is written anew, where that is a terminal; elsewhere nothing.
+ * How far a long command is: one line on standard error that is written again and again, if that is a terminal.
+ * Otherwise nothing is written.
  */
 
 let isShown = false
 let lastAt = -Infinity
 
-/** Writing more often costs more than anybody sees, in milliseconds. */
+/** The least time between two writes, in milliseconds. Nobody sees more. */
 const pause = 100
 
-/** Takes the line away: something else is to be written, or it is over. */
+/** Removes the line, before something else is written and at the end. */
 export const clear = (): void => {
   if (!isShown) return
   isShown = false
   process.stderr.write("\r\u001b[K")
 }
 
-/** Shows how far it is, unless that was shown just now. */
+/** Shows how far it is, unless that was shown a moment ago. */
 export const show = (text: () => string): void => {
   if (!process.stderr.isTTY) return
   const now = performance.now()

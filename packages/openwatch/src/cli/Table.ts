@@ -10,9 +10,9 @@ export const formatTime = (time: DateTime.Utc, zone: DateTime.TimeZone): string 
   return `${iso.slice(0, 10)} ${iso.slice(11, 16)}${offset}`
 }
 
-/** As wide as the terminal; where there is none, a program may be reading, and nothing is cut off. */
+/** The width of the terminal. If there is none, a program may be reading, and nothing is cut off. */
 export const terminalWidth = () => process.stdout.isTTY ? process.stdout.columns : Infinity
 
-/** Lines of at most so many characters; what is too long ends with an ellipsis. */
+/** Cuts lines to at most so many characters. One that was too long ends with an ellipsis. */
 export const cut = (lines: ReadonlyArray<string>, width: number): ReadonlyArray<string> =>
   lines.map((line) => line.length <= width ? line : `${line.slice(0, width - 1)}…`)

@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import { userInfo } from "node:os"
 
-/** The name of the user, or its number where it has none. */
+/** The name of the user, or its number if it has no name. */
 export const name: Effect.Effect<string> = Effect.sync(() => {
   try {
     return userInfo().username

@@ -42,7 +42,7 @@ const formatUndelivered = (
     : `  ${channel}: ${what}pending, ${tries}${why}`
 }
 
-/** A line for each alert, and one for each channel that does not have it; cut off where `width` says so. */
+/** Returns a line for each alert, and one for each channel that does not have it, cut off at `width`. */
 export const formatTable = (
   alerts: ReadonlyArray<StoredAlert>,
   zone: DateTime.TimeZone,
@@ -60,7 +60,7 @@ export const formatTable = (
     ])
   ], width)
 
-/** A time span back from now, or a date, perhaps with a time, in local time where it has no zone. */
+/** Reads a time span back from now, or a date, perhaps with a time. Without a zone it is local time. */
 export const parseSince = (text: string): Option.Option<(now: DateTime.Utc) => DateTime.Utc> => {
   const span = TimeSpan.parse(text)
   if (Option.isSome(span)) return Option.some((now) => DateTime.subtractDuration(now, span.value))

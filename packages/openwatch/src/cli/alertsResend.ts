@@ -1,5 +1,5 @@
 /**
- * `openwatch alerts resend`: have sent again what channels were not sent.
+ * `openwatch alerts resend`: sends again what channels have given up.
  */
 import { Console, Effect, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
@@ -27,7 +27,7 @@ const channel = Flag.String("channel").pipe(
   Flag.optional
 )
 
-/** Not all could be sent again; each that could not has been named. */
+/** Not all could be sent again. Each that could not has been named. */
 export class NotResent extends Schema.TaggedError<NotResent>()("NotResent", { problems: Schema.Array(Schema.String) }) {
   override get message(): string {
     return this.problems.join("\n")

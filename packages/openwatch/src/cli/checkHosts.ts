@@ -36,7 +36,7 @@ const interval = Flag.String("interval").pipe(
 
 const json = jsonFlag("Print one JSON object a line: each event, and at the end the counters")
 
-/** Some hosts are unreachable; what was printed names each, with the reason. */
+/** Some hosts are unreachable. What was printed names each, with the reason. */
 export class HostsUnreachable extends Schema.TaggedError<HostsUnreachable>()("HostsUnreachable", {
   unreachable: Schema.Int,
   of: Schema.Int

@@ -12,7 +12,7 @@ const folder = Argument.String("DIR").pipe(
   Argument.withDefault(".")
 )
 
-/** The files could not be written; none of them was. */
+/** The files could not be written. None of them was. */
 export class NotWritten extends Schema.TaggedError<NotWritten>()("NotWritten", { message: Schema.String }) {
   override get [CliError.userMessage](): string {
     return this.message

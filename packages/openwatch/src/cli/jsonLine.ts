@@ -1,6 +1,6 @@
 /**
- * What `--json` prints: an object a line, each with the version of its form. A key may be new in the same version; one that goes, or
- * comes to mean something else, is a new version.
+ * What `--json` prints: one object on each line, with the `version` of its form. A new key does not change the version.
+ * A key that is removed, or gets another meaning, does.
  */
 
 import * as Flag from "effect/cli/Flag"

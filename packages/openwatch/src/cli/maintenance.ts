@@ -1,5 +1,5 @@
 /**
- * `openwatch maintenance`: have nothing sent of some hosts for a while.
+ * `openwatch maintenance`: nothing is sent of some hosts for a while.
  */
 import { Console, DateTime, Duration, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"

@@ -31,21 +31,23 @@ const describe = ({ export: out, import: into }: NatsBridge.Health, waiting: num
   `NATS: ${out.exported} sent, ${waiting} not sent${waiting > 0 ? " (the next run sends them)" : ""}; ` +
   `${into.imported} taken in, ${into.rejected} rejected`
 
-/** What comes in from the server. It is not the bus of this process, which carries what is stored: this is stored first. */
+/**
+ * The bus of the events that come from the server. They are stored first. `SystemEventBus` carries only stored events.
+ */
 class NatsBus extends EventBus.Service<NatsBus>()("@openwatch/NatsBus", { events: [HeartbeatPulse, DriftDetected] }) {}
 
 type Event = typeof SystemEventBus.Event.Type
 
-/** The name under which it is kept which events the server has. */
+/** The name of the consumer. Under it the outbox knows which events the server has. */
 const consumerName = "nats"
 
-/** The subscription that stores what comes in. */
+/** The name of the subscription that stores the events that come in. */
 const subscriptionName = "outbox"
 
-/** How many events that have come may wait for the database. */
+/** How many events that have come in may wait for the database. */
 const bufferSize = 512
 
-/** How many events the server does not have yet. None where the database cannot say so. */
+/** How many events the server does not have yet. 0 if the database cannot be read. */
 const waiting = (outbox: SystemOutbox["Service"]): Effect.Effect<number> =>
   outbox.consumers.pipe(
     Effect.timeout("1 second"),
@@ -66,11 +68,12 @@ const noticedHere = (outbox: SystemOutbox["Service"], from: "beginning" | "now")
 })
 
 /**
- * Sends and takes in events while it is built, and prints a last line of counters. Without `nats` in the configuration it
- * does nothing.
+ * Exports and imports events for as long as it is there, and prints a last line of counters. Without `nats` in the
+ * configuration it does nothing.
  *
- * What comes in is stored, and with JetStream acknowledged only then. From there it is handled like what was noticed here, but is
- * not sent on. What was noticed here is sent until the server has it, if need be by the next run.
+ * An event that comes in is stored. With JetStream it is acknowledged only then. From there it is handled like one that
+ * was noticed here, but it is not sent on. An event that was noticed here is sent until the server has it, if need be
+ * by the next run.
  */
 export const layer = (configuration: Configuration.Configuration) => {
   const { file, nats, routesAlerts } = configuration

@@ -1,5 +1,5 @@
 /**
- * `openwatch scan import`: take in the results of scans.
+ * `openwatch scan import`: imports the results of scans.
  */
 import { Console, DateTime, Effect, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
@@ -37,7 +37,7 @@ const configuration = Flag.String("config").pipe(
 
 const json = jsonFlag("Print one JSON object a line, for each file that was taken in")
 
-/** Some files could not be read; each has been named. */
+/** Some files could not be read. Each has been named. */
 export class FilesRejected extends Schema.TaggedError<FilesRejected>()("FilesRejected", {
   rejected: Schema.Int,
   of: Schema.Int
@@ -86,7 +86,10 @@ interface Read {
   readonly scan: Scan.Scan
 }
 
-/** The command: takes in scan after scan in the order of their end, also those of files after one that cannot be read. */
+/**
+ * The command. It imports the scans in the order in which they ended. If a file cannot be read, the others are imported
+ * all the same.
+ */
 export const scanImport = Command.make(
   "import",
   { files, configuration, data: StorageOptions.data, history, json },

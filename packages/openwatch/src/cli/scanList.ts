@@ -33,10 +33,10 @@ export const jsonOf = ({ counts, hostId, hostName, scanId, scannedAt, score, ser
   failed: counts?.failed ?? null
 })
 
-/** So much of an id is shown, and is enough to name a scan. */
+/** How much of an id is shown. It is enough to name a scan. */
 export const shortId = (scanId: string): string => scanId.slice(0, 13)
 
-/** A line for each scan; cut off where `width` says so. */
+/** Returns a line for each scan, cut off at `width`. */
 export const formatTable = (
   scans: ReadonlyArray<TakenScan>,
   zone: DateTime.TimeZone,

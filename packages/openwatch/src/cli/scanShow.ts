@@ -1,5 +1,5 @@
 /**
- * `openwatch scan show`: what has a scan found, and what is other than in another one?
+ * `openwatch scan show`: what did a scan find, and how does it differ from another one?
  */
 import { Console, DateTime, Effect, Option } from "effect"
 import * as Argument from "effect/cli/Argument"
@@ -25,7 +25,7 @@ export interface Comparison {
   readonly both: ReadonlyArray<ChangedRule>
 }
 
-/** Compares a scan with another; not where the rules of one were not kept. */
+/** Compares a scan with another. `undefined` if the rules of one of them are not stored. */
 export const compare = (scan: ScanReport, other: ScanReport): Comparison | undefined => {
   if (scan.failing === undefined || other.failing === undefined) return undefined
   const here = new Set(scan.failing.map(({ id }) => id))
@@ -74,7 +74,7 @@ const listed = (title: string, list: ReadonlyArray<ChangedRule>): ReadonlyArray<
   ...list.map(ruleLine)
 ]
 
-/** In words, what is other in a scan than in another one. */
+/** Returns in words how a scan differs from another one. */
 export const formatComparison = (
   scan: ScanReport,
   other: ScanReport,
