@@ -50,9 +50,9 @@ export const make = Effect.fnUntraced(function*(
 
   const giveUp = Effect.fnUntraced(function*(overdue: ReadonlyArray<Told>, { message }: ChannelError) {
     if (overdue.length === 0) return
-    yield* untilStored(store.recordAttempt(overdue, channel, { state: "given_up", lastError: message }))
     // The consumer has let them pass. Told again, they are its dead letters: on the page, and to be sent again from there.
-    yield* untilStored(outbox.publishAll(overdue))
+    const letters = outbox.publishAll(overdue)
+    yield* untilStored(store.recordAttempt(overdue, channel, { state: "given_up", lastError: message }, letters))
   })
 
   /**

@@ -62,12 +62,13 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
   readonly hold: (told: Told, channel: string, isInMaintenance: boolean) => Effect.Effect<boolean, AlertStoreError>
   /** Whether an alert is still what it has become. */
   readonly isStill: (changed: AlertChanged) => Effect.Effect<boolean, AlertStoreError>
-  /** Records one more attempt for each of these: all or none. */
-  readonly recordAttempt: (
+  /** Records one more attempt for each of these: all or none. `tell` runs in the same transaction. */
+  readonly recordAttempt: <E = never, R = never>(
     told: ReadonlyArray<Told>,
     channel: string,
-    attempted: Attempted
-  ) => Effect.Effect<void, AlertStoreError>
+    attempted: Attempted,
+    tell?: Effect.Effect<void, E, R>
+  ) => Effect.Effect<void, AlertStoreError | E, R>
   /** Marks what is due to wait, until it is sent together with others. */
   readonly gather: (told: Told, channel: string) => Effect.Effect<void, AlertStoreError>
   /** What is due to a channel and was gathered, in the order in which it was raised. */

@@ -164,7 +164,7 @@ const make = Effect.gen(function*() {
         toStoreError
       ),
 
-    recordAttempt: (told, channel, { lastError, state }) => {
+    recordAttempt: (told, channel, { lastError, state }, tell) => {
       const recording = Effect.gen(function*() {
         const deliveredAt = state === "delivered" ? yield* Clock.currentTimeMillis : undefined
         for (const each of told) {
@@ -180,6 +180,7 @@ const make = Effect.gen(function*() {
             WHERE ${isOf(each, channel)}`
         }
       })
+      if (tell !== undefined) return toStoreError(inTransaction(sql)(Effect.andThen(recording, tell)))
       return toStoreError(told.length === 1 ? recording : inTransaction(sql)(recording))
     },
 

@@ -153,6 +153,20 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.isUndefined(yield* store.lastDeliveredAt("ops"))
         }).pipe(withStores))
 
+      it.effect("what is given up is told in the same step, or is not given up", () =>
+        Effect.gen(function*() {
+          const store = yield* DeliveryStore.DeliveryStore
+          const down = yield* raise("web", ["mail"])
+          const given = { state: "given_up", lastError: "no" } as const
+          assert.strictEqual(
+            yield* Effect.flip(store.recordAttempt([down], "mail", given, Effect.fail("no power" as const))),
+            "no power"
+          )
+          assert.deepStrictEqual(yield* states, ["pending"])
+          yield* store.recordAttempt([down], "mail", given, Effect.void)
+          assert.deepStrictEqual(yield* states, ["given_up"])
+        }).pipe(withStores))
+
       it.effect("what is sent again says so where it is gathered or given up, too", () =>
         Effect.gen(function*() {
           const store = yield* DeliveryStore.DeliveryStore
