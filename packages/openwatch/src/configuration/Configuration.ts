@@ -8,7 +8,7 @@
  *   failure_threshold: 2           # failed probes in a row until a host is unreachable
  *   retry_interval: 30s            # how soon a host that has failed is looked at again: 5s to 1h
  *   flapping: 4                    # more changes than this in an hour are told once, as flapping
- * scans: scans                     # folder of result files, relative to this file; none where it is not given
+ * scans: scans                     # folder of result files, relative to this file; default: none
  * drift:                           # from how many percentage points on a score has moved
  *   major: 10
  *   minor: 5
@@ -20,11 +20,11 @@
  * channels:
  *   - type: console
  *   - type: webhook
- *     name: on-call                # the type where it is not given; unique
+ *     name: on-call                # unique; default: the type
  *     url: https://on-call.example.org/alerts
  *     secret_env: ON_CALL_SECRET   # or secret: the secret itself
  *     min_severity: high           # no alert that is less urgent; what ends one that was sent comes all the same
- *     tags: { site: berlin }       # all must match; every alert where there are none
+ *     tags: { site: berlin }       # all must match; default: every alert
  *   - type: slack
  *     url_env: SLACK_WEBHOOK_URL   # or url: the URL itself
  * http:                            # the live page, see `HttpSettings`; false for none

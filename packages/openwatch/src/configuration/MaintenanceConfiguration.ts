@@ -6,7 +6,7 @@
  *   - hosts: [web-1, web-2]        # by their names
  *     once: 2026-12-01 22:00
  *     for: 2h
- *     time_zone: Europe/Berlin     # that of the machine where it is not given
+ *     time_zone: Europe/Berlin     # default: that of the machine
  *     why: new switches
  *   - tags: [site=berlin]          # the hosts that have one of these tags
  *     weekly: [sat 02:00, sun 02:00]

@@ -13,9 +13,9 @@
  *   user: openwatch                       # or token, nkey_seed, or creds_file: a file that nsc made
  *   password_env: NATS_PASSWORD           # or password: the password itself; token and nkey_seed likewise
  *   tls: { ca_file: ca.pem }              # and cert_file, key_file, handshake_first; files relative to this one
- *   stream:                               # of JetStream, made where there is none
+ *   stream:                               # of JetStream; made if it is missing
  *     name: OPENWATCH
- *     max_age: 7d                         # how long events are kept; for ever where it is not given
+ *     max_age: 7d                         # how long events are kept; default: for ever
  *     max_bytes: 1000000000
  *     max_messages: 1000000
  *     discard: new                        # a full stream refuses new events; old: it loses the oldest

@@ -39,7 +39,7 @@ inventory: hosts.yaml
 #alerts:
 #  time_to_live: 60m           # how long repeats of an alert are muted
 #  retry_for: 24h              # how long a channel is tried for an alert
-#  remind_after: 4h            # what is still active then is sent again; never where it is left out
+#  remind_after: 4h            # what is still active then is sent again; never by default
 
 # Where alerts go. A secret is best kept in a variable of the environment, which is named here.
 channels:
