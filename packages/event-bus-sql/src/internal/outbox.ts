@@ -121,7 +121,7 @@ export const makeOutbox = (
     const goLive = (rows: ReadonlyArray<LogRow>): void => {
       if (!settings.live) return
       for (const row of rows) {
-        // Of another version of the application.
+        // A kind of another version of the application.
         if (!bus.kinds.includes(row.kind)) continue
         let event: AnyEvent
         try {
@@ -169,11 +169,11 @@ export const makeOutbox = (
         : refuse(name, `id must be a text that is not empty and holds no NUL, but is ${quote(id)}`)
 
     /**
-     * The statement in the transaction around it, or in one of its own, with what comes after either. It returns the kinds of
-     * what it has stored.
+     * Runs `insert` in the transaction around it, or in one of its own. It returns the kinds of what it has stored. After the
+     * commit these are counted, and whoever reads the log is woken.
      */
     const publishing = (
-      make: (trace: string | null) => Effect.Effect<ReadonlyArray<string>, unknown>
+      insert: (trace: string | null) => Effect.Effect<ReadonlyArray<string>, unknown>
     ): Effect.Effect<void, OutboxError> =>
       Effect.withFiber((fiber) => {
         const isInTransaction = Option.isSome(Context.getOption(fiber.context, database.transactionService))
@@ -189,7 +189,7 @@ export const makeOutbox = (
         }
         const span = Context.getOption(fiber.context, Tracer.ParentSpan)
         const stored = Effect.andThen(
-          make(Option.isSome(span) ? traceOf(span.value) : null),
+          insert(Option.isSome(span) ? traceOf(span.value) : null),
           (kinds) =>
             sql.afterCommit(Effect.sync(() => {
               metrics.stored(kinds)
@@ -235,7 +235,8 @@ export const makeOutbox = (
 
     // -------------------------------------------------------------------------
 
-    const start = (from: ConsumerOptions<any>["from"], present: number): Effect.Effect<number, unknown> =>
+    /** The number behind which a new consumer starts. */
+    const startOf = (from: ConsumerOptions<any>["from"], present: number): Effect.Effect<number, unknown> =>
       from === "beginning"
         ? Effect.succeed(0)
         : from === undefined || from === "now"
@@ -287,7 +288,7 @@ export const makeOutbox = (
           isServed: Effect.Effect<boolean, unknown>
         ): Effect.Effect<ConsumerRow, any> => {
           if (row === undefined) {
-            return Effect.map(start(consumerOptions.from, present), (at) => ({
+            return Effect.map(startOf(consumerOptions.from, present), (at) => ({
               name: checked.name,
               kinds: Object.fromEntries(checked.kinds.map((kind) => [kind, at])),
               ordering: checked.order,
