@@ -19,7 +19,8 @@ if (isSkipped) {
 }
 
 const promtool = (...args: ReadonlyArray<string>): string => {
-  const { status, stderr, stdout } = spawnSync("promtool", args, { encoding: "utf8" })
+  const { error, status, stderr, stdout } = spawnSync("promtool", args, { encoding: "utf8" })
+  if (error !== undefined) throw error
   return `${status} ${stdout}${stderr}`
 }
 

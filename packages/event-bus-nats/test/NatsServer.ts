@@ -63,6 +63,10 @@ export const make = (
             log += chunk
             if (log.includes("Server is ready")) resolve()
           })
+          child.once("error", (error) => {
+            running = undefined
+            reject(error)
+          })
           child.once("exit", (code) => reject(new Error(`nats-server ended with ${code}: ${log}`)))
         })
       })

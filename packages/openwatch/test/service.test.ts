@@ -12,7 +12,8 @@ if (isSkipped) console.log("systemd-analyze is not installed: tests of openwatch
 
 /** What systemd says, with its exit status. */
 const analyze = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync("systemd-analyze", args, { encoding: "utf8" })
+  const { error, status, stderr, stdout } = spawnSync("systemd-analyze", args, { encoding: "utf8" })
+  if (error !== undefined) throw error
   return `${status} ${stdout}${stderr}`
 }
 

@@ -31,7 +31,7 @@ const patience = Duration.toMillis(Duration.seconds(9))
 
 const shownLength = 300
 
-const shown = (text: string): string => clean(text.trim().replace(/\s+/g, " ")).slice(0, shownLength)
+const shown = (text: string): string => clean(text.trim().replace(/\s+/g, " ").slice(0, shownLength))
 
 const linesOf = (pairs: ReadonlyArray<readonly [string, string]>): ReadonlyArray<string> =>
   pairs.map(([name, value]) => `${name}: ${value}`)

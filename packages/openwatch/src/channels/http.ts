@@ -72,7 +72,7 @@ const beginning = ({ stream }: HttpClientResponse.HttpClientResponse): Effect.Ef
     )
     // Whatever the body does, what has come of it by then is what came back.
     return Effect.timeoutOption(Effect.ignore(read), shownWithin).pipe(
-      Effect.map(() => clean(text.trim().replace(/\s+/g, " ")).slice(0, shownLength))
+      Effect.map(() => clean(text.trim().replace(/\s+/g, " ").slice(0, shownLength)))
     )
   })
 

@@ -22,6 +22,7 @@ import * as NetHost from "effect/net/Host"
 import { AllAlertTags } from "../alert-router/Alert.ts"
 import * as YamlFile from "../configuration/YamlFile.ts"
 import { HostId } from "../events/HostId.ts"
+import { clean } from "../events/PlainText.ts"
 import { Host, hostIdFromName } from "./Host.ts"
 
 /** The hosts that a file names, in the order of the file. There is at least one. No two have the same name or id. */
@@ -64,9 +65,13 @@ const HostName = Schema.String.check(
 )
 
 const HostAddress = Schema.String.check(
-  Schema.makeFilter((address: string) => Result.isSuccess(NetHost.hostFromString(address)), {
-    expected: "an IP address or a host name (a port goes into `port`)"
-  })
+  // Names in other scripts and the zones of IPv6 may have characters that are not shown.
+  Schema.makeFilter(
+    (address: string) => Result.isSuccess(NetHost.hostFromString(address)) && clean(address) === address,
+    {
+      expected: "an IP address or a host name (a port goes into `port`)"
+    }
+  )
 )
 
 const HostPort = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }, { expected: "a port, 1 to 65535" }))

@@ -139,6 +139,16 @@ describe("an inventory is refused", () => {
       "hosts[0].address: Expected an IP address or a host name (a port goes into `port`), got \"10.0.0.256\""
     ],
     [
+      "an address with a character that is not shown",
+      "hosts: [{ name: a, address: \"\\u00adexample.org\" }]",
+      "hosts[0].address: Expected an IP address or a host name (a port goes into `port`), got \"\u00adexample.org\""
+    ],
+    [
+      "an address whose zone turns text around",
+      "hosts: [{ name: a, address: \"fe80::1%eth0\\u202e\" }]",
+      "hosts[0].address: Expected an IP address or a host name (a port goes into `port`), got \"fe80::1%eth0\u202e\""
+    ],
+    [
       "an id that is no UUID",
       "hosts: [{ name: a, address: a, id: web-1 }]",
       "hosts[0].id: Expected a UUID, got \"web-1\""

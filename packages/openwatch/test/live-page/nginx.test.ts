@@ -62,7 +62,7 @@ describe.skipIf(isSkipped)("behind nginx, on another port than 80 and 443", () =
         ["fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder};`).join(" ")
       } ${server} }`
     )
-    yield* ChildProcess.make(nginx!, ["-c", `${folder}/nginx.conf`], { stdin: "ignore" })
+    yield* ChildProcess.make(nginx ?? "nginx", ["-c", `${folder}/nginx.conf`], { stdin: "ignore" })
     let status = 0
     while (status === 0 || status === 502) {
       status = yield* login(port, "watch.example.org")

@@ -323,7 +323,7 @@ describe("OpenSSH", () => {
       const port = yield* freePort
       const settings = [`ListenAddress=127.0.0.1:${port}`, "PidFile=none", ...options].flatMap((one) => ["-o", one])
       const server = yield* Effect.acquireRelease(
-        Effect.sync(() => spawn(sshd!, ["-D", "-e", "-f", "/dev/null", "-h", key, ...settings])),
+        Effect.sync(() => spawn(sshd ?? "sshd", ["-D", "-e", "-f", "/dev/null", "-h", key, ...settings])),
         (server) => Effect.sync(() => server.kill())
       )
       let said = ""
@@ -332,6 +332,7 @@ describe("OpenSSH", () => {
           said += String(text)
           if (said.includes("Server listening")) resume(Effect.void)
         })
+        server.on("error", (error) => resume(Effect.die(error)))
         server.on("exit", () => resume(Effect.die(new Error(`sshd ended: ${said}`))))
       })
       return port
