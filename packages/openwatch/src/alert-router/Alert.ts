@@ -97,6 +97,10 @@ export class Alert extends Schema.Class<Alert>("Alert")({
    * series of a drift, or `flapping`.
    */
   dedupKey: Schema.String,
+  /**
+   * The problem that it is of. Alerts that end it, or take its place, have the same, also where the host has been renamed meanwhile.
+   */
+  problem: Schema.optionalKey(Schema.String),
   /** Why the host does not answer. */
   reason: Schema.optionalKey(Reason),
   /** How the score moved. */
@@ -154,6 +158,10 @@ export interface Consequence {
   /** The alerts that could be ended by one like this. If such an alert was raised meanwhile, this one is no repeat. */
   readonly couldEnd: Ending | undefined
 }
+
+/** The problem of an alert: `unreachable|host`, or `drift|host|series`. */
+export const problemOf = (type: AlertType, hostId: HostId, rule: string): string =>
+  type.startsWith("host_") ? `unreachable|${hostId}` : `drift|${hostId}|${rule}`
 
 /** The third part of the key of an alert about a host that is flapping. */
 export const flappingRule = "flapping"
@@ -257,6 +265,7 @@ export const fromEvent = (
     ...(event.host === undefined ? {} : { host: event.host }),
     title,
     dedupKey: `${type}|${event.hostId}|${consequence.rule}`,
+    problem: problemOf(type, event.hostId, consequence.rule),
     ...(event._tag === "HeartbeatPulse"
       ? event.reason === undefined ? {} : { reason: event.reason }
       : { drift: driftOf(event) }),

@@ -92,10 +92,10 @@ export const isNamed = (sql: SqlClient.SqlClient, ids: ReadonlyArray<string>) =>
 export const self = "openwatch"
 
 /** What an alert says beside what it is found by. */
-type Details = Pick<Alert, "host" | "reason" | "drift" | "resolves" | "supersedes" | "link">
+type Details = Pick<Alert, "host" | "problem" | "reason" | "drift" | "resolves" | "supersedes" | "link">
 
-const detailsOf = ({ drift, host, link, reason, resolves, supersedes }: Alert): string =>
-  JSON.stringify({ host, reason, drift, resolves, supersedes, link })
+const detailsOf = ({ drift, host, link, problem, reason, resolves, supersedes }: Alert): string =>
+  JSON.stringify({ host, problem, reason, drift, resolves, supersedes, link })
 
 /** The alert in a row. */
 export const alertOf = (row: AlertRow): Alert =>
@@ -421,10 +421,16 @@ const make = Effect.gen(function*() {
         return done("repeat")
       }
     }
+    const problem = last?.alert.problem
     const raised: Routed = {
       alert: last === undefined
         ? alert
-        : new Alert(Object.assign({}, alert, isWorse ? { supersedes: last.alert.id } : { resolves: last.alert.id })),
+        : new Alert(Object.assign(
+          {},
+          alert,
+          isWorse ? { supersedes: last.alert.id } : { resolves: last.alert.id },
+          problem === undefined ? {} : { problem }
+        )),
       channels: Array.from(new Set([...channels, ...ended.flatMap(({ channels }) => channels)]))
     }
     yield* insert(raised, rule)

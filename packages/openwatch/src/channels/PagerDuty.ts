@@ -11,7 +11,7 @@
 import { DateTime, Effect, Redacted } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import { createHash } from "node:crypto"
-import type { Alert, Severity } from "../alert-router/Alert.ts"
+import { type Alert, problemOf, type Severity } from "../alert-router/Alert.ts"
 import type { Routing } from "../alert-router/AlertChannel.ts"
 import type { AlertChanged } from "../alert-router/AlertOutbox.ts"
 import { ask } from "./http.ts"
@@ -32,11 +32,11 @@ const longestSummary = 1_024
 const longestKey = 255
 
 /** The problem that an alert is of. A series whose name is too long for a key stands there as its SHA-256. */
-export const problemOf = ({ dedupKey, hostId, type }: Alert): string => {
-  if (type.startsWith("host_")) return `unreachable|${hostId}`
-  const series = dedupKey.split("|").slice(2).join("|")
-  const key = `drift|${hostId}|${series}`
-  return key.length <= longestKey ? key : `drift|${hostId}|${createHash("sha256").update(series).digest("hex")}`
+export const keyOf = ({ dedupKey, hostId, problem, type }: Alert): string => {
+  const key = problem ?? problemOf(type, hostId, dedupKey.split("|").slice(2).join("|"))
+  if (key.length <= longestKey) return key
+  const [kind, host, ...series] = key.split("|")
+  return `${kind}|${host}|${createHash("sha256").update(series.join("|")).digest("hex")}`
 }
 
 /** Returns what is to be sent, without the key. `undefined` if it neither begins nor ends a problem. */
@@ -46,14 +46,14 @@ export const eventOf = (told: Told | Pick<AlertChanged, "_tag" | "alert" | "to">
 {
   const { alert } = told
   if (told._tag === "AlertChanged") {
-    return { event_action: told.to === "silenced" ? "resolve" : "acknowledge", dedup_key: problemOf(alert) }
+    return { event_action: told.to === "silenced" ? "resolve" : "acknowledge", dedup_key: keyOf(alert) }
   }
   const isOver = told._tag === "AlertEnded" || alert.type === "host_recovered" || alert.resolves !== undefined
-  if (isOver) return { event_action: "resolve", dedup_key: problemOf(alert) }
+  if (isOver) return { event_action: "resolve", dedup_key: keyOf(alert) }
   if (alert.type === "drift_improvement") return undefined
   return {
     event_action: "trigger",
-    dedup_key: problemOf(alert),
+    dedup_key: keyOf(alert),
     client: "OpenWatch",
     ...(alert.link === undefined
       ? {}

@@ -231,7 +231,7 @@ describe("pagerduty", () => {
 
   it("keys of series that are the same for 300 characters are not, and no longer than PagerDuty takes", () => {
     const keys = ["a", "b"].map((end) =>
-      PagerDutyChannel.problemOf(alert("web", "drift_major", "", { rule: `${"ä".repeat(300)}${end}` }))
+      PagerDutyChannel.keyOf(alert("web", "drift_major", "", { rule: `${"ä".repeat(300)}${end}` }))
     )
     assert.notStrictEqual(keys[0], keys[1])
     for (const key of keys) assert.match(key, /^[\x21-\x7e]{1,255}$/)

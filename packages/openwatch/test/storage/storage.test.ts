@@ -13,6 +13,7 @@ import {
   HostStates,
   Outage,
   Outboxes,
+  PagerDutyChannel,
   RunLock,
   Scans,
   SqlAlertStore,
@@ -382,6 +383,10 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           )
           // What it is called comes with the next event: it recovers under its new name.
           yield* store.submit(submission(pulse(www, true, 2_000)))
+          // It is the same problem all the same: who has opened an incident of it finds it to close it.
+          const recovered = (yield* store.list()).find(({ alert }) => alert.type === "host_recovered")!.alert
+          assert.deepInclude(recovered, { hostId: www, problem: `unreachable|${web}` })
+          assert.strictEqual(PagerDutyChannel.keyOf(recovered), `unreachable|${web}`)
           for (const event of removed) {
             const consequence = fromEvent(event, { id: "", hostLabel: "" })
             yield* store.submit({ ...consequence, event, channels: [], timeToLive: Duration.minutes(60) })
@@ -801,6 +806,6 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
           Effect.provideServiceEffect(Outage.CurrentOutages, Outage.none)
         )
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    120_000
+    300_000
   )
 })
