@@ -154,6 +154,7 @@ for (const place of places) {
               const before = yield* sql`SELECT id FROM ${sql(`${prefix}processes`)}`
               // As another process does once the lease has ended.
               yield* sql.withTransaction(Effect.gen(function*() {
+                yield* sql`UPDATE ${sql(`${prefix}state`)} SET generation = generation + 1`
                 yield* sql`UPDATE ${sql(`${prefix}positions`)} SET owner = NULL, epoch = epoch + 1`
                 yield* sql`DELETE FROM ${sql(`${prefix}members`)}`
                 yield* sql`DELETE FROM ${sql(`${prefix}processes`)}`

@@ -11,6 +11,7 @@ import {
   Effect,
   Exit,
   type Fiber,
+  Latch,
   Option,
   type Schedule,
   Tracer
@@ -65,8 +66,8 @@ export interface Engine {
   readonly name: string
   readonly database: Database
   readonly log: Log
-  /** The id under which this process has its lease. */
-  readonly processId: () => string
+  /** Under which this process has its lease. */
+  readonly id: string
   readonly decode: (row: LogRow) => EventBus.AnyEvent
   /** Runs an effect on the database until it succeeds. */
   readonly persist: <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A>
@@ -118,10 +119,11 @@ export class Consumer implements Host {
   readonly lingering = new Map<number, number>()
   readonly feed = new Signal()
   isClosing = false
+  readonly isClosed = Latch.makeUnsafe()
   /** The kinds that the consumer is registered for, wherever it is served, and where they start. */
   kinds: ReadonlyMap<string, number>
   private generation = -1
-  private readonly partitionCount: number
+  private partitionCount: number
   running = 0
   private isReading = false
   private isPumping = false
@@ -212,7 +214,8 @@ export class Consumer implements Host {
     const known = this.kinds
     this.kinds = new Map(Object.entries(row.kinds))
     const isChanged = known.size !== this.kinds.size || Array.from(known.keys()).some((kind) => !this.kinds.has(kind))
-    if (isChanged) this.blocked.clear()
+    if (isChanged || this.partitionCount !== row.partitions) this.blocked.clear()
+    this.partitionCount = row.partitions
   }
 
   /** Gives some partitions up, so that other processes can have them. */
@@ -617,7 +620,7 @@ export class Consumer implements Host {
         // The last statement: whoever took the partition over meanwhile is not overtaken.
         Effect.flatMap(
           Effect.tap(
-            database.mark(this.engine.processId(), from, to, entry.isParked ? entry.seq : undefined),
+            database.mark(this.engine.id, from, to, entry.isParked ? entry.seq : undefined),
             () => Effect.sync(() => mark(true))
           ),
           (isMarked) => isMarked ? committed : Effect.fail(new Fenced())
@@ -841,7 +844,6 @@ export class Consumer implements Host {
 
   /** Starts nothing more, and ends when no handler runs: at once, or after as long as they are given. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.isClosing = true
     const interrupt = Effect.sync(() => {
       for (const { fiber } of this.runs) fiber?.interruptUnsafe()
     })

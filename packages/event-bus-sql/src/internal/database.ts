@@ -166,6 +166,18 @@ export interface Unpark {
   readonly seq: number
 }
 
+/**
+ * What a process knows of itself. It changes meanwhile, so a transaction that says who serves what reads it once it has the
+ * lock of the state, which all of them take.
+ */
+export interface Member {
+  readonly id: string
+  /** The consumers that it serves, or is about to. */
+  readonly serving: ReadonlyArray<string>
+  /** Those that it does not serve any more, and that it has yet to be taken off. */
+  readonly left: ReadonlyArray<string>
+}
+
 /** A number of 64 bits, in whatever way a driver gives it. */
 type Big = number | string | bigint
 
@@ -463,7 +475,7 @@ export class Database {
    * Adds a process, and what it serves. What those whose ids begin with `former` have left is free at once: they are known
    * not to run any more.
    */
-  join(process: string, former: string | undefined, consumers: ReadonlyArray<string>): Sql<void> {
+  join(member: Member, former: string | undefined): Sql<void> {
     const { sql } = this
     return this.transact(Effect.gen({ self: this }, function*() {
       const now = yield* this.now
@@ -476,15 +488,18 @@ export class Database {
         yield* sql`DELETE FROM ${this.members} WHERE ${isFormer("process")}`
         yield* sql`DELETE FROM ${this.processes} WHERE ${isFormer("id")}`
       }
-      yield* sql`INSERT INTO ${this.processes} (id, lease_until, beat)
-        VALUES (${process}, ${now} + ${this.leaseMillis}, 0)`
-      for (const consumer of consumers) yield* this.joinConsumer(process, consumer)
+      const { id, serving } = member
+      // It is there if the reply to the COMMIT was lost.
+      yield* sql`INSERT INTO ${this.processes} (id, lease_until, beat) VALUES (${id}, ${now} + ${this.leaseMillis}, 0)
+        ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until`
+      for (const consumer of serving) yield* this.joinConsumer(id, consumer)
     }))
   }
 
+  /** A process whose lease was taken away serves nothing before it has joined again, which says what it serves. */
   private joinConsumer(process: string, consumer: string): Sql<unknown> {
-    return this.sql`INSERT INTO ${this.members} (process, consumer) VALUES (${process}, ${consumer})
-      ON CONFLICT DO NOTHING`
+    return this.sql`INSERT INTO ${this.members} (process, consumer)
+      SELECT id, ${consumer} FROM ${this.processes} WHERE id = ${process} ON CONFLICT DO NOTHING`
   }
 
   /** Renews the lease, and returns what else a process looks at now and then, in one statement. */
@@ -637,7 +652,7 @@ export class Database {
    * neither handled nor passed over what comes behind the kind's start.
    */
   register<E>(
-    process: string,
+    member: Member,
     name: string,
     kindsOf: ReadonlyArray<string>,
     replaces: string | undefined,
@@ -658,7 +673,7 @@ export class Database {
       const start = found === undefined || kindsOf.every((kind) => found.kinds[kind] !== undefined)
         ? horizon
         : Math.max(horizon, yield* this.endOfLog(name))
-      const row = yield* decide(found, start, this.isServed(name, expired))
+      const row = yield* decide(found, start, this.isServed(name, expired, member.id))
       const now = yield* this.now
       const kinds = JSON.stringify(row.kinds)
       if (found === undefined) {
@@ -675,18 +690,18 @@ export class Database {
         yield* sql`UPDATE ${this.consumers} SET kinds = ${kinds}, ordering = ${row.ordering},
           partitions = ${row.partitions}, seen_at = ${now} WHERE name = ${name}`
       }
-      yield* this.joinConsumer(process, name)
+      yield* this.joinConsumer(member.id, name)
       return row
     }))
   }
 
-  /** True where a process serves a consumer, or has yet to end what it did for it. */
-  private isServed(consumer: string, expired: ReadonlyMap<string, number>): Sql<boolean> {
+  /** True where a process, but for one, serves a consumer, or has yet to end what it did for it. */
+  private isServed(consumer: string, expired: ReadonlyMap<string, number>, except = ""): Sql<boolean> {
     return Effect.andThen(
       this.bury(expired),
       Effect.map(
-        this.sql`SELECT 1 AS served FROM ${this.members} WHERE consumer = ${consumer}
-          UNION ALL SELECT 1 FROM ${this.positions} WHERE consumer = ${consumer} AND owner IS NOT NULL`,
+        this.sql`SELECT 1 AS served FROM ${this.members} WHERE consumer = ${consumer} AND process <> ${except}
+          UNION ALL SELECT 1 FROM ${this.positions} WHERE consumer = ${consumer} AND owner <> ${except}`,
         (rows) => rows.length > 0
       )
     )
@@ -800,11 +815,10 @@ export class Database {
 
   /**
    * Looks at who owns what, and takes what this process should have. `choose` gets a consumer's partitions and the number
-   * of processes that serve it, and returns those to take.
+   * of processes that serve it, and returns those to take. Returns them, and the id under which they were taken.
    */
   rebalance(
-    process: string,
-    names: ReadonlyArray<string>,
+    member: Member,
     expired: ReadonlyMap<string, number>,
     choose: (
       consumer: ConsumerRow,
@@ -812,18 +826,20 @@ export class Database {
       positions: ReadonlyArray<PositionRow>,
       members: number
     ) => ReadonlyArray<number>
-  ): Sql<ReadonlyArray<Taken>> {
+  ): Sql<{ readonly process: string; readonly taken: ReadonlyArray<Taken> }> {
     const { sql } = this
     return this.transact(Effect.gen({ self: this }, function*() {
       yield* this.lockState
       yield* this.bury(expired)
-      if (names.length === 0) return []
+      const { id: process, serving: names } = member
+      const taken: Array<Taken> = []
+      if (names.length === 0) return { process, taken }
       const now = yield* this.now
       // Without a lease of its own a process takes nothing.
       const [alive] = yield* (this.isPostgres
         ? sql`SELECT 1 AS alive FROM ${this.processes} WHERE id = ${process} AND lease_until > ${now}`
         : sql`SELECT 1 AS alive FROM ${this.processes} WHERE id = ${process}`)
-      if (alive === undefined) return []
+      if (alive === undefined) return { process, taken }
       const positions = (yield* sql<RawPosition>`SELECT consumer, part, pos, owner, epoch, is_unclean
         FROM ${this.positions} WHERE ${sql.in("consumer", names)} ORDER BY consumer, part`).map(positionRow)
       const members = new Map(
@@ -831,7 +847,6 @@ export class Database {
           FROM ${this.members} WHERE ${sql.in("consumer", names)} GROUP BY consumer`)
           .map((row) => [row.consumer, Number(row.members)])
       )
-      const taken: Array<Taken> = []
       const { generation, rows } = yield* this.readConsumers(names)
       for (const row of rows) {
         const consumer = row.name
@@ -857,7 +872,7 @@ export class Database {
           taken.push({ position, head, parked: parked.filter(({ part }) => part === position.part) })
         }
       }
-      return taken
+      return { process, taken }
     }))
   }
 
@@ -1182,16 +1197,17 @@ export class Database {
     }))
   }
 
-  /** Takes a process off those that serve a consumer, and gives its partitions up. */
-  leave(process: string, consumer: string): Sql<void> {
+  /** Takes a process off the consumers that it has left, and gives their partitions up. Returns which these are. */
+  leave(member: Member): Sql<ReadonlyArray<string>> {
     const { sql } = this
     return this.transact(Effect.gen({ self: this }, function*() {
       yield* this.changeGeneration
+      const { id, left } = member
       yield* sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1
-        WHERE consumer = ${consumer} AND owner = ${process}`
-      yield* sql`DELETE FROM ${this.members} WHERE process = ${process} AND consumer = ${consumer}`
-      const now = yield* this.now
-      yield* sql`UPDATE ${this.consumers} SET seen_at = ${now} WHERE name = ${consumer}`
+        WHERE ${sql.in("consumer", left)} AND owner = ${id}`
+      yield* sql`DELETE FROM ${this.members} WHERE process = ${id} AND ${sql.in("consumer", left)}`
+      yield* this.see(left)
+      return left
     }))
   }
 

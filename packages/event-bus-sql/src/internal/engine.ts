@@ -9,7 +9,7 @@ import type * as SqlError from "effect/sql/SqlError"
 import type { OutageListener } from "../Outbox.ts"
 import { collisionPause, retryCollisions } from "./collisions.ts"
 import { Consumer, type ConsumerSettings, type Engine as ConsumerEngine } from "./consumer.ts"
-import type { ConsumerRow, Database, LogRow, Move, Park, PositionRow, Unpark } from "./database.ts"
+import type { ConsumerRow, Database, LogRow, Member, Move, Park, PositionRow, Unpark } from "./database.ts"
 import { watchCommits } from "./fileWatch.ts"
 import { Log } from "./log.ts"
 import { describe, isCollision } from "./outage.ts"
@@ -47,19 +47,23 @@ const longestPause = 5_000
 /** How long closing may wait for the database. */
 const closingPatience = "5 seconds"
 
-export class Engine implements ConsumerEngine {
+export class Engine implements ConsumerEngine, Member {
   readonly name: string
   readonly database: Database
   readonly log: Log
   readonly decode: (row: LogRow) => EventBus.AnyEvent
   readonly consumers = new Map<string, Consumer>()
+  /** Those that are being registered, which may take place before this process hears of it. */
+  private readonly registering = new Set<string>()
+  /** Those that it does not serve any more, and may not be taken off yet. */
+  private readonly leaving = new Set<string>()
   private readonly settings: EngineSettings
   private readonly onEvents: (rows: ReadonlyArray<LogRow>) => void
   private readonly read = new Signal()
   private readonly dirty = new Signal()
   private readonly unsure = new Signal()
   private readonly tell = new Signal()
-  private id: string
+  id: string
   private generation = -1
   /** What the consumers know of their kinds is at least of this generation. */
   private learnedGeneration = -1
@@ -101,7 +105,14 @@ export class Engine implements ConsumerEngine {
     })
   }
 
-  readonly processId = (): string => this.id
+  get serving(): ReadonlyArray<string> {
+    const served = Array.from(this.consumers.values()).filter(({ isClosing }) => !isClosing)
+    return [...served.map(({ settings }) => settings.name), ...this.registering]
+  }
+
+  get left(): ReadonlyArray<string> {
+    return Array.from(this.leaving)
+  }
 
   /** What the ids of this process and of those before it begin with, if it has a name. */
   private get idPrefix(): string | undefined {
@@ -121,7 +132,7 @@ export class Engine implements ConsumerEngine {
   readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = Effect.gen({ self: this }, function*() {
     yield* retryCollisions(this.log.open)
     const sentAt = yield* this.now
-    yield* retryCollisions(this.database.join(this.id, this.idPrefix, []))
+    yield* retryCollisions(this.database.join(this, this.idPrefix))
     this.validUntil = sentAt + this.patience
     yield* Effect.forkScoped(Effect.forever(this.renewing))
     yield* Effect.forkScoped(Effect.forever(this.watching))
@@ -135,7 +146,8 @@ export class Engine implements ConsumerEngine {
         const [sender, what] = payload.split(" ")
         if (sender === this.id) return
         this.read.raise()
-        if (what === changed) this.onUnsure()
+        // Without a payload it has only begun to listen, and may have missed any.
+        if (what === changed || payload === "") this.onUnsure()
       }, this.persist)
     } else {
       yield* watchCommits(this.database, this.persist, this.peeking)
@@ -241,7 +253,7 @@ export class Engine implements ConsumerEngine {
     for (const consumer of this.consumers.values()) consumer.dropAll()
     this.id = this.newId()
     const sentAt = yield* this.now
-    yield* this.persist(this.database.join(this.id, undefined, Array.from(this.consumers.keys())))
+    yield* this.persist(this.database.join(this, undefined))
     this.validUntil = sentAt + this.patience
     this.onUnsure()
   })
@@ -410,34 +422,57 @@ export class Engine implements ConsumerEngine {
     this.unsure.raise()
   }
 
-  private readonly rebalancing: Effect.Effect<void> = Effect.suspend(() => this.turn.withPermit(this.rebalance))
+  private readonly rebalancing: Effect.Effect<void> = Effect.suspend(() =>
+    this.turn.withPermit(Effect.andThen(this.signOff, this.rebalance))
+  )
+
+  /** Takes this process off what it has left. */
+  private readonly signOff: Effect.Effect<void> = Effect.suspend(() =>
+    this.leaving.size === 0 ? Effect.void : Effect.map(this.persist(this.database.leave(this)), (left) => {
+      for (const name of left) this.leaving.delete(name)
+      this.tellChange()
+    })
+  )
 
   private readonly rebalance: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     this.isUnsure = false
     this.isRebalancing = true
     let wanted = 0
     const expired = this.expired(yield* this.now)
-    const taken = yield* this.persist(Effect.suspend(() => {
+    let outdated: Array<Consumer> = []
+    const { process, taken } = yield* this.persist(Effect.suspend(() => {
       wanted = 0
-      const names = Array.from(this.consumers.values()).filter(({ isClosing }) => !isClosing).map(({ settings }) =>
-        settings.name
-      )
-      return this.database.rebalance(this.id, names, expired, (row, generation, positions, members) => {
-        const consumer = this.consumers.get(row.name)!
+      outdated = []
+      return this.database.rebalance(this, expired, (row, generation, positions, members) => {
+        const consumer = this.consumers.get(row.name)
+        if (consumer === undefined || consumer.isClosing) return []
+        if (row.ordering !== consumer.order) {
+          outdated.push(consumer)
+          return []
+        }
         consumer.learn(row, generation)
         const chosen = this.choose(consumer, positions, members)
         wanted += chosen.length
         return chosen
       })
     }))
-    for (const one of taken) {
+    for (const consumer of outdated) {
+      yield* this.annotated(Effect.logError(
+        `The consumer "${consumer.settings.name}" is not served here any more: while this process had no lease, another has ` +
+          `served it with another order than "${consumer.order}"`
+      ))
+      yield* Effect.forkDetach(this.close(consumer))
+    }
+    // The lease may have ended since.
+    const isOwner = process === this.id && (yield* this.now) < this.validUntil
+    for (const one of isOwner ? taken : []) {
       const consumer = this.consumers.get(one.position.consumer)
       if (consumer !== undefined && !consumer.isClosing) consumer.take(one)
     }
     const isSeen = yield* this.lookAtDead
     this.isRebalancing = false
     // What a transaction still held, or has yet to write, is looked at again.
-    this.isShort = taken.length < wanted || !isSeen
+    this.isShort = !isOwner || taken.length < wanted || !isSeen
     if (this.isShort) yield* Effect.forkDetach(Effect.andThen(Effect.sleep(100), Effect.sync(this.onUnsure)))
     this.onProgress()
   })
@@ -499,28 +534,41 @@ export class Engine implements ConsumerEngine {
       isServed: Effect.Effect<boolean, SqlError.SqlError>
     ) => Effect.Effect<ConsumerRow, E | SqlError.SqlError>
   ): Effect.Effect<Consumer, E | SqlError.SqlError, Scope.Scope> {
-    return Effect.gen({ self: this }, function*() {
-      // The present is where the log ends now, not where it was last read.
-      yield* retryCollisions(this.log.advance)
-      const expired = this.expired(yield* this.now)
-      const row = yield* retryCollisions(this.database.register(
-        this.id,
-        settings.name,
-        settings.kinds,
-        replaces,
-        this.log.horizon,
-        expired,
-        refuse,
-        decide
-      ))
-      const consumer = new Consumer(this, settings, new Map(Object.entries(row.kinds)), row.partitions, context)
-      this.consumers.set(settings.name, consumer)
-      yield* Effect.addFinalizer(() => this.close(consumer))
-      yield* Effect.forkScoped(consumer.reading)
-      yield* this.rebalancing
-      this.tellChange()
-      return consumer
-    })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function*() {
+        // The present is where the log ends now, not where it was last read.
+        yield* restore(retryCollisions(this.log.advance))
+        const expired = this.expired(yield* this.now)
+        const { name } = settings
+        this.registering.add(name)
+        this.leaving.delete(name)
+        const register = retryCollisions(this.database.register(
+          this,
+          name,
+          settings.kinds,
+          replaces,
+          this.log.horizon,
+          expired,
+          refuse,
+          decide
+        ))
+        // It may have taken place, although it failed or was interrupted.
+        const forget = Effect.sync(() => {
+          this.registering.delete(name)
+          this.leaving.add(name)
+          this.onUnsure()
+        })
+        const row = yield* Effect.onError(restore(register), () => forget)
+        const consumer = new Consumer(this, settings, new Map(Object.entries(row.kinds)), row.partitions, context)
+        this.consumers.set(name, consumer)
+        this.registering.delete(name)
+        yield* Effect.addFinalizer(() => this.close(consumer))
+        yield* Effect.forkScoped(Effect.interruptible(consumer.reading))
+        yield* Effect.onInterrupt(restore(this.rebalancing), () => this.close(consumer))
+        this.tellChange()
+        return consumer
+      })
+    )
   }
 
   /** Dead letters are dealt with, here and wherever their partitions are. */
@@ -577,10 +625,11 @@ export class Engine implements ConsumerEngine {
     }
   })
 
+  /** Ends serving a consumer. Whoever comes second waits for the first. */
   private close(consumer: Consumer): Effect.Effect<void> {
-    const { name } = consumer.settings
     return Effect.suspend(() => {
-      if (this.consumers.get(name) !== consumer) return Effect.void
+      if (consumer.isClosing) return consumer.isClosed.await
+      consumer.isClosing = true
       const writing = inTurn((resume) => {
         const look = (): void => {
           let isDone = true
@@ -595,12 +644,15 @@ export class Engine implements ConsumerEngine {
         Effect.andThen(Effect.timeoutOption(writing, closingPatience)),
         Effect.andThen(Effect.suspend(() => {
           consumer.dropAll()
-          return this.atLast(this.database.leave(this.id, name))
+          this.consumers.delete(consumer.settings.name)
+          this.leaving.add(consumer.settings.name)
+          return Effect.timeoutOption(this.signOff, closingPatience)
         })),
         Effect.andThen(Effect.sync(() => {
-          this.consumers.delete(name)
-          this.tellChange()
-        }))
+          // If it took too long, it is taken off when the database can be used again.
+          if (this.leaving.size > 0) this.onUnsure()
+        })),
+        Effect.ensuring(consumer.isClosed.open)
       )
     })
   }
