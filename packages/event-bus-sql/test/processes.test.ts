@@ -413,6 +413,7 @@ for (const place of places) {
             const [a, b, test] = [yield* process(slow), yield* process(slow), yield* process(slow)]
             const outbox = Context.get(a, ShopOutbox)
             const sql = Context.get(test, SqlClient.SqlClient)
+            const another = Context.get(b, SqlClient.SqlClient)
             const sharesAre = (expected: string) =>
               until(Effect.map(Effect.provide(shares, test), (counts) => counts.join() === expected))
             const positions = sql<{ part: number; owner: string; pos: string }>`SELECT part, owner, pos
@@ -444,10 +445,11 @@ for (const place of places) {
 
             yield* sql.withTransaction(Effect.gen(function*() {
               yield* sql`SELECT 1 FROM ${sql(`${prefix}state`)} FOR UPDATE`
-              yield* Context.get(b, SqlClient.SqlClient)`SELECT pg_notify(${`${prefix}commits`}, 'test changed')`
-              // Both are about to look at who owns what.
+              yield* another`SELECT pg_notify(${`${prefix}commits`}, 'test changed')`
+              // Both are about to look at who owns what. In a transaction the activity would be the same each time.
               yield* until(Effect.map(
-                sql`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE ${`%${prefix}state%`}`,
+                another`SELECT 1 FROM pg_stat_activity
+                  WHERE wait_event_type = 'Lock' AND query LIKE ${`%${prefix}state%`}`,
                 (rows) => rows.length >= 2
               ))
               yield* mayEnd.open
