@@ -81,24 +81,37 @@ const timed = Effect.fnUntraced(function*<E, R>(
 
 const scansOfHost = 10
 
-/** Takes in scans, the oldest first. */
+/** Takes in scans, the last of each host as they all are, and the others at once. */
 const takeInScans = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
   const scans = yield* Scans.Scans
-  for (let n = 0; n < scansOfHost; n++) {
-    for (const [number, hostId] of hostIds.entries()) {
-      yield* scans.recordHistory({
-        scanId: `${n} ${hostId}`,
-        formerScanId: "",
-        hostId,
-        hostName: "",
-        series: { benchmark: "os", profile: "cis" },
-        score: (number + n) % 100,
-        scannedAt: DateTime.makeUnsafe(start + n * dayLength),
-        failing: [],
-        outcome: { passed: [], failed: [] }
-      })
+  const takenAt = (n: number) => start + n * dayLength
+  for (let n = 1; n < scansOfHost; n++) {
+    for (const batch of Array.chunksOf(hostIds, 500)) {
+      const rows = Array.map(batch, (hostId) => ({
+        scan_id: `${n} ${hostId}`,
+        host_id: hostId,
+        benchmark: "os",
+        profile: "cis",
+        score: 50,
+        scanned_at: takenAt(n)
+      }))
+      yield* sql`INSERT INTO scans ${sql.insert(rows)}`
     }
   }
+  const last = Effect.forEach(hostIds, (hostId, number) =>
+    scans.recordHistory({
+      scanId: `last ${hostId}`,
+      formerScanId: "",
+      hostId,
+      hostName: "",
+      series: { benchmark: "os", profile: "cis" },
+      score: number % 100,
+      scannedAt: DateTime.makeUnsafe(takenAt(scansOfHost)),
+      failing: [],
+      outcome: { passed: [], failed: [] }
+    }), { discard: true })
+  yield* sql.withTransaction(last)
 })
 
 const measure = Effect.gen(function*() {

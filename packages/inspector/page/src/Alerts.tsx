@@ -4,7 +4,7 @@ import { AlertChanges, ChangeAlerts } from "./ChangeAlerts.tsx"
 import { count, moment } from "./format.ts"
 import { tagsOf } from "./Hosts.tsx"
 import type { OpenAlert } from "./Live.ts"
-import { Maintained, maintainedUntil, type WatchedHost } from "./Maintenance.tsx"
+import { maintainedUntil, Until, type WatchedHost } from "./Maintenance.tsx"
 import { More } from "./More.tsx"
 import { Found, hasWords, Search } from "./Search.tsx"
 import { addressOfFleet, addressOfHost, type Filter, replaceAddress } from "./View.ts"
@@ -50,7 +50,7 @@ const AlertItem = (
         {isMaintained
           ? (
             <>
-              <Maintained host={host} />,{" "}
+              in maintenance <Until host={host} />,{" "}
             </>
           )
           : null}

@@ -37,12 +37,12 @@ export const maintainedUntil = ({ maintenance }: WatchedHost): string | undefine
 /** The sign of a host in maintenance, for those who see it. */
 export const maintenanceSign = "‖"
 
-/** That a host is in maintenance, in few words; nothing where it is not. */
-export const Maintained = ({ host }: { readonly host: WatchedHost }) => {
+/** Until when a host is in maintenance, in few words; nothing where it is not. */
+export const Until = ({ host }: { readonly host: WatchedHost }) => {
   const until = maintainedUntil(host)
   return until === undefined ? null : (
     <>
-      in maintenance until <time dateTime={until} title={moment(until)}>{soon(until)}</time>
+      until <time dateTime={until} title={moment(until)}>{soon(until)}</time>
     </>
   )
 }

@@ -6,9 +6,9 @@ import { options } from "preact"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { Ago } from "./Ago.tsx"
 import { Badge } from "./Badge.tsx"
-import { rate } from "./format.ts"
+import { moment, rate } from "./format.ts"
 import type { OpenAlert } from "./Live.ts"
-import { describeMaintenance, Maintained, maintainedUntil, maintenanceSign, type WatchedHost } from "./Maintenance.tsx"
+import { describeMaintenance, maintainedUntil, maintenanceSign, Until, type WatchedHost } from "./Maintenance.tsx"
 import { addressOfHost } from "./View.ts"
 
 export const sign = { unreachable: "▲", unjudged: "◇", unknown: "?", reachable: "●" } as const
@@ -29,13 +29,14 @@ export interface Place {
 const spare = 3
 
 /** The sign and the colour say that a host is down, so there is room for why. */
-const Detail = ({ host }: { host: WatchedHost }) => {
+const Detail = ({ alerts, host }: Tile) => {
   const { reason, score, since, state } = host
   if (maintainedUntil(host) !== undefined) {
     return (
       <>
         <span class="said">{state},{" "}</span>
-        <Maintained host={host} />
+        <span class={alerts.length === 0 ? "" : "said"}>in maintenance{" "}</span>
+        <Until host={host} />
       </>
     )
   }
@@ -67,9 +68,9 @@ const Detail = ({ host }: { host: WatchedHost }) => {
 }
 
 /** All that a tile has too little room for. */
-const titleOf = ({ maintenance = [], name, reason, state }: WatchedHost): string =>
+const titleOf = ({ maintenance = [], name, reason, since, state }: WatchedHost): string =>
   [
-    `${name}: ${state}${reason === null ? "" : `, ${reason}`}`,
+    `${name}: ${state}${reason === null ? "" : `, ${reason}`}${since === null ? "" : `, since ${moment(since)}`}`,
     ...maintenance.map((each) => `${each.isOn ? "In maintenance" : "Maintenance"} ${describeMaintenance(each)}`)
   ].join("\n")
 
@@ -215,7 +216,7 @@ export const Tiles = ({ place, tiles }: { tiles: ReadonlyArray<Tile>; place: Pla
           {host.name}
         </span>
         <span class="of">
-          <Detail host={host} />
+          <Detail host={host} alerts={alerts} />
         </span>
         <Badge alerts={alerts} />
       </a>

@@ -140,6 +140,13 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         yield* ask(0)
         yield* see(page, "dialog", "What becomes of this alert?")
         yield* see(page, "dialog .past", /acknowledged by grace, .*: mine/)
+        // It is a line, and has not the columns of the alerts around it.
+        assert.strictEqual(
+          yield* Effect.promise(() =>
+            page.evaluate<string>(`getComputedStyle(document.querySelector("dialog .past li")).display`)
+          ),
+          "list-item"
+        )
         assert.deepStrictEqual(yield* violations(page), [])
         yield* press(page, "Escape")
         yield* Effect.promise(() => page.locator("dialog").waitFor({ state: "detached" }))
@@ -290,7 +297,7 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         yield* see(page, ".summary", "of 3 hosts; 2 in maintenance, of which 1 down")
         // Those that nobody works on come first.
         assert.deepStrictEqual(yield* texts(page, ".grid .name"), ["▲ web-1", "▲‖ web-0", "●‖ web-2"])
-        yield* see(page, ".tile.maintained.unreachable", /web-0.*in maintenance until Jan 2/s)
+        yield* see(page, ".tile.maintained.unreachable", /web-0.*unreachable, in maintenance until Jan 2/s)
         assert.match(
           (yield* Effect.promise(() => page.locator(".tile.maintained").first().getAttribute("title")))!,
           /^web-0: unreachable\nIn maintenance until Jan 2, 2100, .*, by ada: a new disk$/

@@ -29,7 +29,7 @@ const day = (n: number) => ({
   p99: 38
 })
 
-const past: typeof InspectorApi.HostPast.Type = {
+export const past: typeof InspectorApi.HostPast.Type = {
   uptimes: [24, 168, 720, 2_160].map((hours) => ({
     hours,
     percent: hours === 24 ? 100 : 99.95,
