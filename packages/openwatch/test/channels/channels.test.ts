@@ -282,6 +282,23 @@ describe("webhook", () => {
       assert.deepStrictEqual(asked, ["http://receiver.test/far"])
     }).pipe(Effect.scoped))
 
+  it.effect("a proxy that is none is an error that names the variable, and not its value", () =>
+    Effect.gen(function*() {
+      for (
+        const [variable, value] of [["HTTPS_PROXY", "proxy:3128"], ["http_proxy", "http://ops:pa%ss@proxy"]] as const
+      ) {
+        process.env[variable] = value
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(ReceiverClient.layer))).pipe(
+          Effect.ensuring(Effect.sync(() => delete process.env[variable]))
+        )
+        assert.strictEqual(
+          error.message,
+          `the environment variable ${variable} names no proxy that can be used; expected a URL that begins with http:// ` +
+            "or https://, or nothing"
+        )
+      }
+    }))
+
   it.effect("Retry-After is a number of seconds or a date", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-11-23T22:00:00Z"))
