@@ -39,6 +39,7 @@ import { type Effect, type Layer, type Scope } from "effect"
 import type * as SqlClient from "effect/sql/SqlClient"
 import { consuming } from "./internal/conformance/consuming.ts"
 import { failing } from "./internal/conformance/failing.ts"
+import { lasting } from "./internal/conformance/lasting.ts"
 import { publishing } from "./internal/conformance/publishing.ts"
 import { sharing } from "./internal/conformance/sharing.ts"
 import type { ConformanceFailure } from "./internal/conformance/stage.ts"
@@ -67,4 +68,4 @@ export interface Situation {
 }
 
 /** All situations. */
-export const situations: ReadonlyArray<Situation> = [...publishing, ...consuming, ...failing, ...sharing]
+export const situations: ReadonlyArray<Situation> = [...publishing, ...consuming, ...failing, ...sharing, ...lasting]

@@ -408,21 +408,6 @@ describe("retention", () => {
         { retention: "1 hour", pollInterval: "1 minute", lease: "10 minutes" }
       ))
 
-    it.effect("what a consumer has not handled stays, also when nobody serves it", () =>
-      inShop(
-        Effect.gen(function*() {
-          const outbox = yield* ShopOutbox
-          yield* Effect.scoped(outbox.on("OrderPlaced", () => Effect.void, { consumer: "away" }))
-          yield* outbox.publishAll([placed("1"), placed("2")])
-          yield* TestClock.adjust("2 hours")
-          assert.deepStrictEqual(yield* kept, ["1", "2"])
-          yield* outbox.removeConsumer("away")
-          yield* TestClock.adjust("10 minutes")
-          assert.deepStrictEqual(yield* kept, [])
-        }),
-        { retention: "1 hour", pollInterval: "1 minute", lease: "10 minutes" }
-      ))
-
     it.effect("with an infinite retention everything stays", () =>
       inShop(
         Effect.gen(function*() {

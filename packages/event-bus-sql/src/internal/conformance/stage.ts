@@ -48,6 +48,8 @@ export type Process = Context.Context<Shop | SqlClient.SqlClient>
 export interface Stage {
   /** A process with an outbox, that lives as long as the scope. */
   readonly process: Effect.Effect<Process, unknown, Scope.Scope>
+  /** The same, with options of its own. */
+  readonly processWith: (options: Outbox.Options) => Effect.Effect<Process, unknown, Scope.Scope>
   /** Runs in a process that ends with it. */
   readonly inProcess: <A, E>(
     effect: Effect.Effect<A, E, Shop | SqlClient.SqlClient | Scope.Scope>
@@ -56,14 +58,16 @@ export interface Stage {
 
 const stageOf = (harness: Harness): Effect.Effect<Stage, never, Scope.Scope> =>
   Effect.map(harness.database, (database) => {
-    const shop = Shop.layerWith({ pollInterval: "50 millis", lease: "5 seconds" }).pipe(
-      Layer.provideMerge(Layer.fresh(Bus.layer)),
-      Layer.provideMerge(database),
-      Layer.fresh
-    )
+    const shop = (options?: Outbox.Options) =>
+      Shop.layerWith({ pollInterval: "50 millis", lease: "5 seconds", ...options }).pipe(
+        Layer.provideMerge(Layer.fresh(Bus.layer)),
+        Layer.provideMerge(database),
+        Layer.fresh
+      )
     return {
-      process: Layer.build(shop),
-      inProcess: (effect) => Effect.scoped(Effect.provide(effect, shop))
+      process: Layer.build(shop()),
+      processWith: (options) => Layer.build(shop(options)),
+      inProcess: (effect) => Effect.scoped(Effect.provide(effect, shop()))
     }
   })
 
