@@ -167,7 +167,7 @@ const observe = Effect.fnUntraced(function*({ steps, ...options }: Scenario, wit
 
 it(
   `what others do changes nothing for a subscription, in ${LAWS_SEQUENCES} random sequences`,
-  { timeout: 60_000 + Number(LAWS_SEQUENCES) * 10 },
+  { timeout: 60_000 + Number(LAWS_SEQUENCES) * 50 },
   async () => {
     const property = fc.asyncProperty(scenario, (scenario) =>
       Effect.runPromise(

@@ -244,7 +244,7 @@ const compare = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>) {
 
 it(
   `counters, order and the fate of takers are those of a model, in ${LAWS_SEQUENCES} random sequences`,
-  { timeout: 60_000 + Number(LAWS_SEQUENCES) * 10 },
+  { timeout: 60_000 + Number(LAWS_SEQUENCES) * 50 },
   async () => {
     const property = fc.asyncProperty(steps, (steps) =>
       Effect.runPromise(

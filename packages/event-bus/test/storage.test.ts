@@ -303,7 +303,7 @@ const compare = (scenario: Scenario): void => {
 describe("the storage does what a stock PubSub for each subscription does", () => {
   it(
     `in ${STORAGE_SEQUENCES} random sequences`,
-    { timeout: 60_000 + Number(STORAGE_SEQUENCES) * 10 },
+    { timeout: 60_000 + Number(STORAGE_SEQUENCES) * 50 },
     () => {
       const result = fc.check(fc.property(scenario, compare), {
         numRuns: Number(STORAGE_SEQUENCES),

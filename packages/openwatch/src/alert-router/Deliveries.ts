@@ -4,8 +4,7 @@
  */
 import { Outbox } from "@openwatch/event-bus-sql"
 import { Clock, DateTime, Duration, Effect, References } from "effect"
-import { DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
-import type { Attempted } from "../alert-store/DeliveryStore.ts"
+import { type Attempted, DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
 import { type AlertChannel, ChannelError } from "./AlertChannel.ts"
 import { type AlertChanged, AlertOutbox } from "./AlertOutbox.ts"
 import * as Groups from "./Groups.ts"
