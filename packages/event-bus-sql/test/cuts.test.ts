@@ -75,4 +75,48 @@ describe.skipIf(isSkipped)("a connection to PostgreSQL that is cut after each me
       }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, Logger.layer([])])),
     300_000
   )
+
+  it.live(
+    "of a process that joins again once its lease was lost: it does, whatever was lost",
+    () =>
+      Effect.gen(function*() {
+        const { port } = yield* cluster
+        const proxy = yield* cuttingProxy(port)
+        const direct = yield* Effect.provide(
+          SqlClient.SqlClient,
+          yield* Layer.build(PgClient.layer({ url: urlOf(port) }))
+        )
+        yield* Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" })
+          const owners = direct`SELECT id FROM join_processes JOIN join_positions ON owner = id`
+          // What looks at the lease comes first; the reply to the COMMIT of the joining is about the 90th message.
+          for (let cut = 61; cut <= 120; cut++) {
+            yield* direct.withTransaction(Effect.gen(function*() {
+              yield* direct`UPDATE join_state SET generation = generation + 1`
+              yield* direct`UPDATE join_positions SET owner = NULL, epoch = epoch + 1`
+              yield* direct`DELETE FROM join_members`
+              yield* direct`DELETE FROM join_processes`
+            }))
+            yield* proxy.cutAfter(cut)
+            let rows: ReadonlyArray<unknown> = []
+            for (let look = 0; rows.length === 0 && look < 2_000; look++) {
+              yield* Effect.sleep(5)
+              rows = yield* owners
+            }
+            assert.strictEqual(rows.length, 1, `after a cut behind message ${cut}`)
+            yield* proxy.relent
+          }
+        }).pipe(
+          Effect.provide(
+            // The lease of what has joined does not end meanwhile.
+            shop("join_", { pollInterval: "50 millis", lease: "1 hour" }).pipe(
+              Layer.provideMerge(PgClient.layer({ url: urlOf(proxy.port) }))
+            )
+          ),
+          Effect.scoped
+        )
+      }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, Logger.layer([])])),
+    120_000
+  )
 })
