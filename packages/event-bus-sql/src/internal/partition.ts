@@ -555,7 +555,9 @@ export class Partition {
 
   /** What a transactional handler's mark moves: past this entry, and what was passed before it. */
   moveOver(entry: Entry): Move {
-    const pos = entry.isPassed ? this.passedPos : entry.seq
+    // What was parked since it was taken is not written yet, and the position must not move past it.
+    const passed = this.isDirty ? this.storedPos : this.passedPos
+    const pos = entry.isPassed ? passed : entry.seq
     return {
       consumer: this.host.consumer,
       part: this.part,
