@@ -1,13 +1,21 @@
 import { NodeServices } from "@effect/platform-node"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import { Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { cluster, isSkipped } from "../../../test/servers/Postgres.ts"
 import { cuttingProxy } from "./cuttingProxy.ts"
 import { placed, shop, ShopOutbox } from "./shop.ts"
 
 const urlOf = (port: number) => Redacted.make(`postgresql://openwatch@127.0.0.1:${port}/postgres`)
+
+/** A proxy in front of a server, and a client that goes past it. */
+const connections = Effect.gen(function*() {
+  const { port } = yield* cluster
+  const proxy = yield* cuttingProxy(port)
+  const services = yield* Layer.build(PgClient.layer({ url: urlOf(port) }))
+  return { proxy, direct: Context.get(services, SqlClient.SqlClient) }
+})
 
 const often = Schedule.spaced(5)
 
@@ -16,12 +24,7 @@ describe.skipIf(isSkipped)("a connection to PostgreSQL that is cut after each me
     "of one publish, and of one event handled in a transaction and one not: nothing is lost or written twice",
     () =>
       Effect.gen(function*() {
-        const { port } = yield* cluster
-        const proxy = yield* cuttingProxy(port)
-        const direct = yield* Effect.provide(
-          SqlClient.SqlClient,
-          yield* Layer.build(PgClient.layer({ url: urlOf(port) }))
-        )
+        const { direct, proxy } = yield* connections
         yield* direct`CREATE TABLE mails (order_id TEXT)`
         const seen: Array<string> = []
         const cuts = yield* Effect.gen(function*() {
@@ -80,12 +83,7 @@ describe.skipIf(isSkipped)("a connection to PostgreSQL that is cut after each me
     "of a process that joins again once its lease was lost: it does, whatever was lost",
     () =>
       Effect.gen(function*() {
-        const { port } = yield* cluster
-        const proxy = yield* cuttingProxy(port)
-        const direct = yield* Effect.provide(
-          SqlClient.SqlClient,
-          yield* Layer.build(PgClient.layer({ url: urlOf(port) }))
-        )
+        const { direct, proxy } = yield* connections
         yield* Effect.gen(function*() {
           const outbox = yield* ShopOutbox
           yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" })

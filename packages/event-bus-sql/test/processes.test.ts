@@ -3,7 +3,6 @@ import type { Outbox } from "@openwatch/event-bus-sql"
 import { Context, Effect, Exit, Fiber, Latch, Queue, Schedule, Scope } from "effect"
 import { SqlClient, Statement } from "effect/sql"
 import { TestClock } from "effect/testing"
-import { keyHash, slotOf } from "../src/internal/keyHash.ts"
 import {
   inShop,
   type OrderPaid,
@@ -400,68 +399,6 @@ for (const place of places) {
             yield* Fiber.join(holding)
             yield* Fiber.join(idle)
             assert.deepStrictEqual(yield* Queue.clear(handled), ["OrderPlaced 1"])
-          })
-      )
-
-      it.effect.skipIf(!place.isPostgres)(
-        "a partition that is being handed over while its process looks at who owns what is handled by the other only",
-        () =>
-          Effect.gen(function*() {
-            const { prefix, process } = yield* processes
-            // Nobody looks unless told to.
-            const slow = { pollInterval: "20 seconds", lease: "60 seconds" } as const
-            const [a, b, test] = [yield* process(slow), yield* process(slow), yield* process(slow)]
-            const outbox = Context.get(a, ShopOutbox)
-            const sql = Context.get(test, SqlClient.SqlClient)
-            const another = Context.get(b, SqlClient.SqlClient)
-            const sharesAre = (expected: string) =>
-              until(Effect.map(Effect.provide(shares, test), (counts) => counts.join() === expected))
-            const positions = sql<{ part: number; owner: string; pos: string }>`SELECT part, owner, pos
-              FROM ${sql(`${prefix}positions`)}`
-            const begun = yield* Latch.make()
-            const mayEnd = yield* Latch.make()
-            const handled: Array<string> = []
-            const serveBoth = serve(({ _tag, order }) =>
-              _tag === "OrderPlaced"
-                ? Effect.andThen(begun.open, mayEnd.await)
-                : Effect.sync(() => handled.push(order))
-            )
-            yield* Effect.provide(serveBoth, a)
-            const former = (yield* positions)[0]!.owner
-            // What it keeps the first time it has had for longest the second time, and gives up.
-            const kept = yield* Effect.scoped(Effect.gen(function*() {
-              yield* Effect.provide(serveBoth, b)
-              yield* sharesAre("8,8")
-              return (yield* positions).filter(({ owner }) => owner === former).map(({ part }) => part)
-            }))
-            yield* sharesAre("16")
-            const numbers = Array.from({ length: 100 }, (_, i) => String(i))
-            const first = numbers.find((order) => slotOf(keyHash(order)) % 16 === kept[0])!
-            const position = Effect.map(positions, (rows) => rows.find(({ part }) => part === kept[0])!)
-            yield* outbox.publish(placed(first))
-            yield* begun.await
-            yield* Effect.provide(serveBoth, b)
-            yield* sharesAre("7,9")
-
-            yield* sql.withTransaction(Effect.gen(function*() {
-              yield* sql`SELECT 1 FROM ${sql(`${prefix}state`)} FOR UPDATE`
-              yield* another`SELECT pg_notify(${`${prefix}commits`}, 'test changed')`
-              // Both are about to look at who owns what. In a transaction the activity would be the same each time.
-              yield* until(Effect.map(
-                another`SELECT 1 FROM pg_stat_activity
-                  WHERE wait_event_type = 'Lock' AND query LIKE ${`%${prefix}state%`}`,
-                (rows) => rows.length >= 2
-              ))
-              yield* mayEnd.open
-              yield* until(Effect.map(position, ({ pos }) => Number(pos) > 0))
-            }))
-            yield* until(Effect.map(position, ({ owner }) => owner !== null && owner !== former))
-            // By the one that knew of another when it joined, and so tells it.
-            yield* Context.get(b, ShopOutbox).publishAll(numbers.map((order) => paid(order, 1)))
-            yield* until(Effect.sync(() => new Set(handled).size >= 100))
-            yield* outbox.awaitIdle
-            yield* Context.get(b, ShopOutbox).awaitIdle
-            assert.sameMembers(handled, numbers)
           })
       )
 

@@ -5,7 +5,8 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Latch, Scope } from "effect"
 import { SqlClient, Statement } from "effect/sql"
 import { TestClock } from "effect/testing"
-import { placed, places, processes, ShopOutbox } from "./shop.ts"
+import { keyHash, slotOf } from "../src/internal/keyHash.ts"
+import { paid, placed, places, processes, ShopOutbox } from "./shop.ts"
 
 const quick = { pollInterval: "20 millis", lease: "5 seconds" } as const
 
@@ -109,6 +110,69 @@ for (const place of places) {
           yield* sql`DELETE FROM ${sql(`${tablePrefix}processes`)}`
         }))
       })
+
+      it.effect.skipIf(!place.isPostgres)(
+        "a partition that is being handed over while its process looks at who owns what is handled by the other only",
+        () =>
+          Effect.gen(function*() {
+            const { prefix, process } = yield* processes
+            const [a, b, test] = [yield* process(slow), yield* process(slow), yield* process(slow)]
+            const outbox = Context.get(a, ShopOutbox)
+            const sql = Context.get(test, SqlClient.SqlClient)
+            const another = Context.get(b, SqlClient.SqlClient)
+            const sharesAre = (expected: string) => until(Effect.provide(shares, test), expected)
+            const positions = sql<{ part: number; owner: string; pos: string }>`SELECT part, owner, pos
+              FROM ${sql(`${prefix}positions`)}`
+            const begun = yield* Latch.make()
+            const mayEnd = yield* Latch.make()
+            const handled: Array<string> = []
+            const serveBoth = Effect.flatMap(ShopOutbox, (outbox) =>
+              outbox.on(["OrderPlaced", "OrderPaid"], ({ _tag, order }) =>
+                _tag === "OrderPlaced"
+                  ? Effect.andThen(begun.open, mayEnd.await)
+                  : Effect.sync(() =>
+                    handled.push(order)
+                  ), { consumer: "ledger", order: "key" }))
+            yield* Effect.provide(serveBoth, a)
+            const former = (yield* positions)[0]!.owner
+            // What it keeps the first time it has had for longest the second time, and gives up.
+            const kept = yield* Effect.scoped(Effect.gen(function*() {
+              yield* Effect.provide(serveBoth, b)
+              yield* sharesAre("8,8")
+              return (yield* positions).filter(({ owner }) => owner === former).map(({ part }) => part)
+            }))
+            yield* sharesAre("16")
+            const first = numbers.find((order) => slotOf(keyHash(order)) % 16 === kept[0])!
+            const position = Effect.map(positions, (rows) => rows.find(({ part }) => part === kept[0])!)
+            yield* outbox.publish(placed(first))
+            yield* begun.await
+            yield* Effect.provide(serveBoth, b)
+            yield* sharesAre("7,9")
+
+            yield* sql.withTransaction(Effect.gen(function*() {
+              yield* sql`SELECT 1 FROM ${sql(`${prefix}state`)} FOR UPDATE`
+              yield* another`SELECT pg_notify(${`${prefix}commits`}, 'test changed')`
+              // Both are about to look at who owns what. In a transaction the activity would be the same each time.
+              yield* until(
+                Effect.map(
+                  another`SELECT 1 FROM pg_stat_activity
+                    WHERE wait_event_type = 'Lock' AND query LIKE ${`%${prefix}state%`}`,
+                  (rows) => String(rows.length >= 2)
+                ),
+                "true"
+              )
+              yield* mayEnd.open
+              yield* until(Effect.map(position, ({ pos }) => String(Number(pos) > 0)), "true")
+            }))
+            yield* until(Effect.map(position, ({ owner }) => String(owner !== null && owner !== former)), "true")
+            // By the one that knew of another when it joined, and so tells it.
+            yield* Context.get(b, ShopOutbox).publishAll(numbers.map((order) => paid(order, 1)))
+            yield* until(Effect.sync(() => String(new Set(handled).size)), "100")
+            yield* outbox.awaitIdle
+            yield* Context.get(b, ShopOutbox).awaitIdle
+            assert.sameMembers(handled, numbers)
+          })
+      )
 
       it.effect("a consumer that is served by a process whose lease has ended meanwhile has all of its partitions served", () =>
         Effect.gen(function*() {
