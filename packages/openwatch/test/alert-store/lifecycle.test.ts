@@ -454,10 +454,8 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(sent, ["host_unreachable after silence"])
         }).pipe(Effect.scoped))
 
-      // @spec system-alerts
-      // @ac AC-11
-      it.effect("[system-alerts/AC-11] what is silenced before a channel took it is not sent, and is sent when that is over", () => {
-        const { channel, sent } = recording()
+      /** Stores that a host is unreachable, as a process does whose channel takes nothing. */
+      const storeUntaken = Effect.fnUntraced(function*(id: string) {
         const occurredAt = DateTime.makeUnsafe(0)
         const event = new HeartbeatPulse({
           hostId: web,
@@ -466,22 +464,25 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           responseTimeMs: 0,
           occurredAt
         })
-        const id = "01936b0e-0000-7000-8000-000000000001"
         const { alert, ...consequence } = fromEvent(event, { id, hostLabel: "web" })
+        const channels = ["ops"]
+        const timeToLive = Duration.hours(1)
+        yield* (yield* AlertStore.AlertStore).submit({ ...consequence, alert, event, channels, timeToLive })
+        yield* (yield* AlertOutbox).publish(new AlertRaised({ alert: alert!, channels, occurredAt }))
+      })
+
+      // @spec system-alerts
+      // @ac AC-11
+      it.effect("[system-alerts/AC-11] what is silenced before a channel took it is not sent, and is sent when that is over", () => {
+        const { channel, sent } = recording()
+        const id = "01936b0e-0000-7000-8000-000000000001"
         const delivery = Effect.map(
           stored,
           (stored) => stored.find(({ alert }) => alert.id === id)?.deliveries[0]?.state
         )
         return Effect.gen(function*() {
           const location = yield* (yield* Database).empty
-          // As a process stores it whose channel takes nothing.
-          yield* running(location)(Effect.gen(function*() {
-            const timeToLive = Duration.hours(1)
-            const channels = ["ops"]
-            yield* (yield* AlertStore.AlertStore).submit({ ...consequence, alert, event, channels, timeToLive })
-            yield* (yield* AlertOutbox).publish(new AlertRaised({ alert: alert!, channels, occurredAt }))
-            yield* perform("silence", id)
-          }))
+          yield* running(location)(Effect.andThen(storeUntaken(id), perform("silence", id)))
           yield* running(location, [channel])(Effect.gen(function*() {
             yield* awaitIdle
             assert.deepStrictEqual(sent, [])
@@ -612,24 +613,8 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
         const { channel, sent } = recording()
         return Effect.gen(function*() {
           const location = yield* (yield* Database).empty
-          // As a process stores it whose channel takes nothing.
-          yield* running(location)(Effect.gen(function*() {
-            const store = yield* AlertStore.AlertStore
-            const occurredAt = DateTime.makeUnsafe(0)
-            const event = new HeartbeatPulse({
-              hostId: web,
-              reachable: false,
-              priorReachable: true,
-              responseTimeMs: 0,
-              occurredAt
-            })
-            const id = "01936b0e-0000-7000-8000-000000000002"
-            const { alert, ...consequence } = fromEvent(event, { id, hostLabel: "web" })
-            const channels = ["ops"]
-            yield* store.submit({ ...consequence, alert, event, channels, timeToLive: Duration.hours(1) })
-            yield* (yield* AlertOutbox).publish(new AlertRaised({ alert: alert!, channels, occurredAt }))
-            yield* perform("resolve", id)
-          }))
+          const id = "01936b0e-0000-7000-8000-000000000002"
+          yield* running(location)(Effect.andThen(storeUntaken(id), perform("resolve", id)))
           yield* running(location, [channel])(Effect.gen(function*() {
             yield* awaitIdle
             assert.deepStrictEqual((yield* stored)[0]?.deliveries.map(({ state }) => state), ["withheld", "withheld"])
