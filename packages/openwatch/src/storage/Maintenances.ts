@@ -171,12 +171,19 @@ export const layer: Layer.Layer<Maintenances, never, SqlClient.SqlClient> = Laye
           who,
           why
         }))
-        const windows: Array<Scheduled> = []
-        for (const each of planned) {
+        const due = planned.flatMap((each) => {
           const window = windowAt(each, now)
-          if (window === undefined) continue
-          windows.push({ ...window, subjects: yield* identified(each.subjects), who: undefined, why: each.why })
-        }
+          return window === undefined ? [] : [{ each, window }]
+        })
+        const subjects = due.flatMap(({ each }) => each.subjects)
+        const known = yield* identified(subjects)
+        const knownOf = new Map(subjects.map((subject, index) => [subject, known[index]!]))
+        const windows = due.map(({ each: { subjects, why }, window }): Scheduled => ({
+          ...window,
+          subjects: subjects.map((subject) => knownOf.get(subject)!),
+          who: undefined,
+          why
+        }))
         return Array.sort([...begun, ...windows], byTime)
       })
     })
