@@ -178,8 +178,10 @@ export const layer: Layer.Layer<Maintenances, never, SqlClient.SqlClient> = Laye
         const subjects = due.flatMap(({ each }) => each.subjects)
         const known = yield* identified(subjects)
         const knownOf = new Map(subjects.map((subject, index) => [subject, known[index]!]))
-        const windows = due.map(({ each: { subjects, why }, window }): Scheduled => ({
-          ...window,
+        const windows = due.map(({ each: { subjects, why }, window: { isOn, since, until } }): Scheduled => ({
+          isOn,
+          since,
+          until,
           subjects: subjects.map((subject) => knownOf.get(subject)!),
           who: undefined,
           why
