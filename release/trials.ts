@@ -1,6 +1,7 @@
 /**
  * What a stranger runs of each package, in a folder where its README's programs are `program-0.js`, `program-1.js` and so on.
  */
+import { spawnSync } from "node:child_process"
 
 export interface Command {
   readonly what: string
@@ -37,6 +38,41 @@ console.log(response.status, (await response.text()).includes("<!doctype html>")
 process.exit(0)
 `
 
+/**
+ * Runs both processes of the program on a server of its own, in place of those that it names. It ends once the one that reacts
+ * has said what it was told.
+ */
+const runsOnServer = `
+import { Effect, Layer } from "effect"
+import { spawn } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+const folder = mkdtempSync("jetstream-")
+const server = spawn("nats-server", ["-js", "-sd", folder, "-a", "127.0.0.1", "-p", "-1"])
+process.once("exit", () => {
+  server.kill("SIGKILL")
+  rmSync(folder, { recursive: true, force: true })
+})
+const port = await new Promise((resolve) => {
+  let log = ""
+  server.stderr.on("data", (text) => {
+    log += text
+    if (log.includes("Server is ready")) resolve(/client connections on 127.0.0.1:(\\d+)/.exec(log)[1])
+  })
+})
+const program = readFileSync("program-0.js", "utf8").replace(/const servers = .*/, \`const servers = "nats://127.0.0.1:\${port}"\`)
+writeFileSync("on-server.js", program)
+const { first, second } = await import(process.cwd() + "/on-server.js")
+const log = console.log
+console.log = (...said) => {
+  log(...said)
+  if (String(said[0]).endsWith("is down")) process.exit(0)
+}
+Effect.runFork(Layer.launch(second))
+Effect.runFork(Layer.launch(first))
+`
+
+const hasNatsServer = spawnSync("nats-server", ["--version"]).status === 0
+
 export const trials: Readonly<Record<string, Trial>> = {
   "@openwatch/event-bus": {
     commands: [
@@ -64,8 +100,19 @@ export const trials: Readonly<Record<string, Trial>> = {
   },
   "@openwatch/event-bus-nats": {
     besides: ["@openwatch/event-bus-sql"],
-    // It needs a server. Its layers are made, which imports all of it.
-    commands: [{ what: "the program of its README is loaded", args: ["program-0.js"], expected: "" }],
+    commands: [
+      hasNatsServer
+        ? {
+          what: "the program of its README",
+          args: ["--input-type=module", "--eval", runsOnServer],
+          expected: "web-1 is down"
+        }
+        : {
+          what: "the program of its README is loaded, and not run (apt-get install nats-server)",
+          args: ["program-0.js"],
+          expected: ""
+        }
+    ],
     // Those of the NATS client, under exactOptionalPropertyTypes.
     skipLibCheck: true
   },
