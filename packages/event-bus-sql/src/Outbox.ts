@@ -285,8 +285,10 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
   /** What the names of its tables begin with. */
   readonly tablePrefix: string
   /**
-   * Stores an event in the transaction around it, or else in one of its own. Inside the transaction of another
-   * `SqlClient` it is a defect.
+   * Stores an event in the transaction around it. Inside the transaction of another `SqlClient` it is a defect.
+   *
+   * Outside of a transaction the event is on its own, but may share a commit with others that are published at the same
+   * moment. When it is interrupted there, the event may or may not be stored: give an `id` to be able to repeat it.
    *
    * An event that is published again under its id is not stored again. Other content under a known id fails as a
    * conflict.

@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Outbox } from "@openwatch/event-bus-sql"
 import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
-import { Cause, Effect, Exit, Layer } from "effect"
+import { Cause, Effect, Exit, Layer, Tracer } from "effect"
 import { SqlClient } from "effect/sql"
 import { collector, inShop, type OrderPlaced, paid, Place, placed, places, ShopBus, ShopOutbox } from "./shop.ts"
 
@@ -86,6 +86,45 @@ for (const place of places) {
           const events = Array.from({ length: 1_500 }, (_, i) => placed(String(i)))
           yield* outbox.publishAll(events)
           assert.deepStrictEqual(yield* takeN(1_500), events)
+        })))
+
+      it.effect("what is published at the same time is stored by one statement, in order", () =>
+        inShop(Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          const spans: Array<Tracer.Span> = []
+          const tracer = Tracer.make({
+            span: (options) => {
+              const span = new Tracer.NativeSpan(options)
+              spans.push(span)
+              return span
+            }
+          })
+          const events = Array.from({ length: 20 }, (_, i) => placed(String(i)))
+          yield* Effect.forEach(events, (event) => outbox.publish(event), { concurrency: "unbounded" }).pipe(
+            Effect.withTracer(tracer)
+          )
+          assert.lengthOf(spans.filter(({ attributes }) => attributes.has("db.query.text")), 1)
+          assert.deepStrictEqual(yield* outbox.last(20), events)
+        })))
+
+      it.effect("an event that the database refuses takes none with it that is published at the same time", () =>
+        inShop(Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          const sql = yield* SqlClient.SqlClient
+          const table = sql(`${outbox.tablePrefix}events`)
+          yield* sql.onDialectOrElse({
+            pg: () => sql`ALTER TABLE ${table} ADD CHECK (payload::text NOT LIKE '%refused%')`,
+            orElse: () =>
+              sql`CREATE TRIGGER refuses BEFORE INSERT ON ${table} WHEN NEW.payload LIKE '%refused%'
+                BEGIN SELECT RAISE(ABORT, 'no'); END`
+          })
+          const exits = yield* Effect.forEach(
+            ["1", "refused", "2"],
+            (order) => Effect.exit(outbox.publish(placed(order))),
+            { concurrency: "unbounded" }
+          )
+          assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false, true])
+          assert.sameMembers(orders((yield* outbox.last(3)) as ReadonlyArray<OrderPlaced>), ["1", "2"])
         })))
 
       it.effect("an event keeps what is hard to store: NUL, quotes, emoji", () =>

@@ -212,8 +212,8 @@ export const durable: Workload = {
 }
 
 const note =
-  `One process publishes from ${publishers} places at once, and handles. Each event is stored by a statement of ` +
-  `its own. The PostgreSQL server was started for this, and does not fsync; SQLite does, to the disk. The peers ` +
-  `store a job or an element for each consumer. graphile-worker has 24 jobs at a time and a local queue of 500, ` +
-  `and completes in batches. pg-boss takes 200 at a time, and listens. PersistedQueue has 10 takers for each ` +
-  `queue, and looks every 10 ms.`
+  `One process publishes from ${publishers} places at once, and handles. Each event is published by a call of its own; ` +
+  `the outbox stores those of one moment by one statement. The PostgreSQL server was started for this, and does not ` +
+  `fsync; SQLite does, to the disk. The peers store a job or an element for each consumer. graphile-worker has 24 ` +
+  `jobs at a time and a local queue of 500, and completes in batches. pg-boss takes 200 at a time, and listens. ` +
+  `PersistedQueue has 10 takers for each queue, and looks every 10 ms.`

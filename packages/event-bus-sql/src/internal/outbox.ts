@@ -20,6 +20,7 @@ import type {
 import { retryCollisions } from "./collisions.ts"
 import { type ConsumerRow, Database, type DeadRow, type LogRow, type NewRow } from "./database.ts"
 import { Engine } from "./engine.ts"
+import { groupCommit } from "./groupCommit.ts"
 import { keyHash, slotOf } from "./keyHash.ts"
 import { Metrics } from "./metrics.ts"
 import { describe, isPassing } from "./outage.ts"
@@ -173,7 +174,7 @@ export const makeOutbox = (
      * commit these are counted, and whoever reads the log is woken.
      */
     const publishing = (
-      insert: (trace: string | null) => Effect.Effect<ReadonlyArray<string>, unknown>
+      insert: (trace: string | null, isInTransaction: boolean) => Effect.Effect<ReadonlyArray<string>, unknown>
     ): Effect.Effect<void, OutboxError> =>
       Effect.withFiber((fiber) => {
         const isInTransaction = Option.isSome(Context.getOption(fiber.context, database.transactionService))
@@ -189,7 +190,7 @@ export const makeOutbox = (
         }
         const span = Context.getOption(fiber.context, Tracer.ParentSpan)
         const stored = Effect.andThen(
-          insert(Option.isSome(span) ? traceOf(span.value) : null),
+          insert(Option.isSome(span) ? traceOf(span.value) : null, isInTransaction),
           (kinds) =>
             sql.afterCommit(Effect.sync(() => {
               metrics.stored(kinds)
@@ -204,10 +205,13 @@ export const makeOutbox = (
         )
       })
 
+    const store = groupCommit(database)
+
     const publish = (event: AnyEvent, publishOptions?: PublishOptions): Effect.Effect<void, OutboxError> =>
-      publishing((trace) => {
+      publishing((trace, isInTransaction) => {
         const id = publishOptions?.id
         const row = rowOf(event, id === undefined ? uuidV7Unsafe() : requireId(id), trace)
+        if (id === undefined && !isInTransaction) return Effect.as(store(row), [row.kind])
         return Effect.flatMap(
           database.insert(row, id !== undefined),
           (isStored): Effect.Effect<ReadonlyArray<string>, unknown> =>
