@@ -121,12 +121,17 @@ export class HostsNotProbed extends Schema.TaggedError<HostsNotProbed>()("HostsN
   }
 }
 
-/** What a probe has shown. */
+/** A host, and what its probes have shown so far. */
+interface Judged {
+  readonly host: Host
+  reachability: Reachability.Reachability
+}
+
+/** What there is to say of a probe besides. */
 interface Checked {
-  readonly reachability: Reachability.Reachability
-  /** How long the probe took. */
+  /** How long it took. */
   readonly elapsed: Duration.Duration
-  /** Why this machine could not probe. If it is given, `reachability` is as before. */
+  /** Why this machine could not probe. If it is given, the reachability is as before. */
   readonly localFault: string | undefined
 }
 
@@ -156,8 +161,8 @@ const makeFaultLog = () => {
 }
 
 /**
- * Makes the effect that probes a host once, as soon as there is a place for the probe. If the verdict changes, it
- * publishes that.
+ * Makes the effect that probes a host once, as soon as there is a place for the probe. It sets what the probe has shown.
+ * If the verdict changes, it publishes that first.
  */
 const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
   const bus = yield* SystemEventBus
@@ -172,7 +177,8 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
   const purposeOf = ({ failures, verdict }: Reachability.Reachability): Places.Purpose =>
     verdict === "unreachable" ? "unreachable" : failures > 0 ? "second look" : "first look"
 
-  return Effect.fnUntraced(function*(host: Host, prior: Reachability.Reachability, knownUntil?: number) {
+  return Effect.fnUntraced(function*(judged: Judged, knownUntil?: number) {
+    const { host, reachability: prior } = judged
     const within = places.within(purposeOf(prior))
     const [elapsed, result] = yield* resolve(host.address).pipe(
       Effect.flatMap((addresses) => {
@@ -188,7 +194,7 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
     )
     if (Result.isFailure(result) && result.failure.reason._tag === "LocalFault") {
       yield* faultLog.failed(host, result.failure.message)
-      const unchecked: Checked = { reachability: prior, elapsed, localFault: result.failure.message }
+      const unchecked: Checked = { elapsed, localFault: result.failure.message }
       return unchecked
     }
     yield* faultLog.worked()
@@ -200,7 +206,11 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
     } else if (result.success.note !== undefined) {
       yield* Effect.logDebug(`${host.name} (${host.endpoint}) answered: ${result.success.note}`)
     }
-    if (transition !== undefined) {
+    const learn = Effect.sync(() => {
+      judged.reachability = reachability
+    })
+    if (transition === undefined) yield* learn
+    else {
       const { change, isTold, priorReachable, reachable } = transition
       const pulse = new HeartbeatPulse({
         hostId: host.id,
@@ -212,18 +222,19 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
         host: { name: host.name, address: host.endpoint },
         occurredAt: yield* DateTime.now
       })
-      if (options?.hostStates !== undefined) yield* untilStored(options.hostStates.record(pulse, isTold, knownUntil))
-      else if (isTold) yield* bus.publish(pulse)
+      const store = options?.hostStates?.record(pulse, isTold, knownUntil) ??
+        (isTold ? bus.publish(pulse) : Effect.void)
+      // What is stored is known here, whatever interrupts: a host that moves goes on from there.
+      yield* untilStored(Effect.uninterruptible(Effect.andThen(store, learn)))
     }
-    const checked: Checked = { reachability, elapsed, localFault: undefined }
+    const checked: Checked = { elapsed, localFault: undefined }
     return checked
   })
 })
 
 /** What the loop knows of a host, also while the inventory does not have it. */
-interface Watched {
+interface Watched extends Judged {
   host: Host
-  reachability: Reachability.Reachability
   /** How many probes there have been. */
   probes: number
   /** When the last one began, in milliseconds since 1970. */
@@ -368,11 +379,7 @@ export const watch = Effect.fnUntraced(function*(
       if (pause > 0) yield* Effect.sleep(pause)
       const sinceLast = (yield* Clock.currentTimeMillis) - watched.probedAt
       const isJudgedAgain = watched.judgedSince === undefined || sinceLast < 0 || sinceLast > longestUnjudged
-      const { elapsed, localFault, reachability } = yield* check(
-        watched.host,
-        watched.reachability,
-        isJudgedAgain ? watched.probedAt : undefined
-      )
+      const { elapsed, localFault } = yield* check(watched, isJudgedAgain ? watched.probedAt : undefined)
       const now = yield* monotonicMillis
       if (localFault !== undefined) {
         watched.dueAt = now + Duration.toMillis(localFaultDelay)
@@ -383,18 +390,17 @@ export const watch = Effect.fnUntraced(function*(
         continue
       }
       const took = Math.round(Duration.toMillis(elapsed))
-      watched.reachability = reachability
       watched.isJudged = true
       watched.judgedAt = now - took
       watched.probedAt = (yield* Clock.currentTimeMillis) - took
       if (isJudgedAgain) watched.judgedSince = watched.probedAt
-      const responseTimeMs = reachability.failures > 0 ? undefined : roundedMillis(elapsed)
+      const responseTimeMs = watched.reachability.failures > 0 ? undefined : roundedMillis(elapsed)
       watched.samples.push({ at: watched.probedAt, responseTimeMs })
       // While the database is away they add up.
       if (watched.samples.length > HostHistory.keptProbes) watched.samples.shift()
       const n = watched.probes++
       watched.dueAt = watched.judgedAt +
-        (Reachability.isSettled(reachability) ? yield* pauseAfter(watched.host.id, n) : retryInterval)
+        (Reachability.isSettled(watched.reachability) ? yield* pauseAfter(watched.host.id, n) : retryInterval)
       schedule.probed(watched)
     }
   })
@@ -403,20 +409,27 @@ export const watch = Effect.fnUntraced(function*(
     FiberMap.run(fibers, watched.host.id, watchHost(watched), { startImmediately: false })
 
   /** Makes these the hosts that are watched. */
-  const take = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>, renamed: ReadonlyMap<HostId, HostId>) {
+  const take = Effect.fnUntraced(function*(
+    hosts: ReadonlyArray<Host>,
+    renames: Effect.Effect<ReadonlyMap<HostId, HostId>>
+  ) {
+    const gone = new Set(Array.from(fibers, ([hostId]) => hostId))
+    for (const { id } of hosts) gone.delete(id)
+    // First, since a verdict that is being stored is one of a host that is still there.
+    for (const hostId of gone) yield* FiberMap.remove(fibers, hostId)
+    const renamed = yield* renames
     const now = yield* monotonicMillis
     for (const [from, to] of renamed) {
       const watched = known.get(from)
       if (watched === undefined) continue
-      yield* FiberMap.remove(fibers, from)
+      gone.delete(from)
       known.delete(from)
       known.set(to, watched)
     }
-    const gone = new Set(Array.from(fibers, ([hostId]) => hostId))
     const counts = { come: 0, go: 0, move: 0, rename: renamed.size, stay: 0 }
     const names = new Set(renamed.values())
     for (const host of hosts) {
-      const isWatched = gone.delete(host.id)
+      const isWatched = FiberMap.hasUnsafe(fibers, host.id)
       const watched = known.get(host.id) ?? (yield* resume(host, now))
       const isMoved = watched.host.endpoint !== host.endpoint
       watched.host = host
@@ -430,7 +443,6 @@ export const watch = Effect.fnUntraced(function*(
     }
     counts.go = gone.size
     for (const hostId of gone) {
-      yield* FiberMap.remove(fibers, hostId)
       const watched = known.get(hostId)
       const { isFlapping, verdict } = watched?.reachability ?? Reachability.unknown
       if (watched !== undefined) Object.assign(watched, { judgedSince: undefined, samples: [] })
@@ -444,7 +456,7 @@ export const watch = Effect.fnUntraced(function*(
   })
 
   const takeChange = Effect.fnUntraced(function*(hosts: ReadonlyArray<Host>) {
-    const { come, go, move, rename } = yield* take(hosts, yield* renamedIn(hosts))
+    const { come, go, move, rename } = yield* take(hosts, renamedIn(hosts))
     if (come + go + move + rename === 0) return
     yield* Effect.logInfo(
       `The inventory has changed: ${counted(come, "host is new", "hosts are new")}, ${
@@ -457,7 +469,7 @@ export const watch = Effect.fnUntraced(function*(
     )
   })
 
-  yield* take(hosts, new Map())
+  yield* take(hosts, Effect.succeed(new Map()))
   return yield* Effect.raceFirst(
     Effect.andThen(FiberMap.join(fibers), Effect.never),
     (options?.changes ?? Stream.never).pipe(Stream.runForEach(takeChange), Effect.andThen(Effect.never))
@@ -483,20 +495,19 @@ export const settle = Effect.fnUntraced(function*(
   let problem = ""
 
   const settleHost = Effect.fnUntraced(function*(host: Host) {
+    const judged: Judged = { host, reachability: Reachability.unknown }
     let faults = 0
-    let { localFault, reachability } = yield* check(host, Reachability.unknown)
-    while (localFault !== undefined || !Reachability.isSettled(reachability)) {
+    let { localFault } = yield* check(judged)
+    while (localFault !== undefined || !Reachability.isSettled(judged.reachability)) {
       if (localFault !== undefined && ++faults === maxLocalFaults) {
         notProbed.push(host.name)
         problem = localFault
         return
       }
       yield* Effect.sleep(retryDelay)
-      const checked = yield* check(host, reachability)
-      reachability = checked.reachability
-      localFault = checked.localFault
+      localFault = (yield* check(judged)).localFault
     }
-    if (reachability.verdict === "unreachable") unreachable.push(host)
+    if (judged.reachability.verdict === "unreachable") unreachable.push(host)
     options?.onProgress?.(++settled)
   })
 

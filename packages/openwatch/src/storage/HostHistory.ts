@@ -137,17 +137,17 @@ export const writer = (sql: SqlClient.SqlClient) => {
   })
 
   /**
-   * Stores that the present states of these hosts are over: at the given time, or else at their last probe. A host that
-   * was never judged has no state.
+   * Stores that the present states of these hosts are over: at the time given for a host, or else at its last probe. A
+   * host that was never judged has no state.
    */
   const endStates = Effect.fnUntraced(function*(hostIds: ReadonlyArray<HostId>, end: {
-    readonly until?: number
+    readonly until?: ReadonlyMap<HostId, number>
     /** Whether it is over, by since when the host was judged. */
     readonly isOver?: (hostId: HostId, judgedSince: number) => boolean
   }) {
     const states = yield* presentStates(sql, hostIds)
     const over = states.flatMap((row) => {
-      const span = spanOf(row, end.until)
+      const span = spanOf(row, end.until?.get(row.host_id))
       const isOver = end.isOver?.(row.host_id, Number(row.judged_since)) ?? true
       return span === undefined || !isOver ? [] : [{ hostId: row.host_id, span }]
     })

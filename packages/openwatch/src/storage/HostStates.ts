@@ -4,7 +4,7 @@
  * With it a restart does not begin anew. A host that recovered while OpenWatch was down is reported as recovered. One
  * that is still down is no news. Each host is probed when it would have been probed without the restart.
  */
-import { Array, Context, DateTime, Effect, Layer } from "effect"
+import { Array, Context, DateTime, Effect, Layer, Semaphore } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { changeOf, HeartbeatPulse, type Reason } from "../events/HeartbeatPulse.ts"
@@ -15,6 +15,7 @@ import type { Host } from "../inventory/Host.ts"
 import { alone } from "./alone.ts"
 import * as HostHistory from "./HostHistory.ts"
 import { storeScore } from "./hostScores.ts"
+import { inGroups } from "./inGroups.ts"
 import { inTransaction } from "./Outage.ts"
 
 /** What the last transition of a host found. */
@@ -60,6 +61,13 @@ export const stateOf = (
 /** The last probe of a host, and those that are not stored yet. */
 export interface ProbeReport extends ProbeRecord {
   readonly samples: ReadonlyArray<ProbeLog.ProbeSample>
+}
+
+/** What is stored of a transition. */
+interface Transition {
+  readonly pulse: HeartbeatPulse
+  readonly isTold: boolean
+  readonly knownUntil: number
 }
 
 interface VerdictRow {
@@ -130,6 +138,9 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
     const transaction = inTransaction(sql)
     const publish = storeIn(yield* SystemOutbox)
     const history = HostHistory.writer(sql)
+    // On PostgreSQL, two transactions that change several hosts could wait for each other.
+    const turn = yield* Semaphore.make(1)
+    const transactionInTurn = <A, E>(effect: Effect.Effect<A, E>) => turn.withPermit(transaction(effect))
 
     const move = Effect.fnUntraced(function*(from: HostId, to: HostId) {
       yield* history.move(from, to)
@@ -203,13 +214,28 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
       flapping: changeOf(pulse) === "flapping" ? 1 : 0
     })
 
-    const storeVerdict = (pulse: HeartbeatPulse) =>
-      // That a host is steady is no change of it: since when it is what it is stays what it was.
-      changeOf(pulse) === "steady"
-        ? sql`UPDATE host_states SET flapping = 0 WHERE host_id = ${pulse.hostId}`
-        : sql`INSERT INTO host_states ${sql.insert(verdictOf(pulse))}
+    const storeTransitions = Effect.fnUntraced(function*(transitions: ReadonlyArray<Transition>) {
+      const changes = transitions.filter(({ pulse }) => changeOf(pulse) !== "steady")
+      if (Array.isArrayNonEmpty(changes)) {
+        const until = new Map(changes.map(({ knownUntil, pulse }) => [pulse.hostId, knownUntil]))
+        yield* history.endStates([...until.keys()], { until })
+        yield* sql`INSERT INTO host_states ${sql.insert(Array.map(changes, ({ pulse }) => verdictOf(pulse)))}
           ON CONFLICT (host_id) DO UPDATE SET reachable = excluded.reachable, occurred_at = excluded.occurred_at,
             response_time_ms = excluded.response_time_ms, reason = excluded.reason, flapping = excluded.flapping`
+      }
+      for (const { isTold, pulse } of transitions) {
+        // That a host is steady is no change of it: since when it is what it is stays what it was.
+        if (changeOf(pulse) === "steady") {
+          yield* sql`UPDATE host_states SET flapping = 0 WHERE host_id = ${pulse.hostId}`
+        }
+        if (isTold) yield* publish(pulse)
+      }
+      // The probes are stored later, and after a crash may still have the failures from before a recovery.
+      const reachable = transitions.flatMap(({ pulse }) => pulse.reachable ? [pulse.hostId] : [])
+      if (reachable.length > 0) {
+        yield* sql`UPDATE host_probes SET failures = 0 WHERE ${sql.in("host_id", reachable)}`
+      }
+    })
 
     const storeProbes = Effect.fnUntraced(function*(batch: Array.NonEmptyReadonlyArray<ProbeReport>) {
       // Between the last probe and the first of these nobody has judged it.
@@ -247,6 +273,11 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
       yield* sql`UPDATE host_probes SET recent = '' WHERE ${sql.in("host_id", full.map(({ hostId }) => hostId))}`
     })
 
+    const record = inGroups(
+      turn,
+      (transitions: ReadonlyArray<Transition>) => transaction(storeTransitions(transitions))
+    )
+
     return HostStates.of({
       verdicts: Effect.map(
         sql<VerdictRow>`SELECT host_id, reachable, occurred_at, response_time_ms, reason, flapping FROM host_states`,
@@ -259,19 +290,9 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
             isFlapping: row.flapping === 1
           }]))
       ),
-      takeInventory: (hosts) => takeInventory(hosts).pipe(transaction),
+      takeInventory: (hosts) => transactionInTurn(takeInventory(hosts)),
       record: (pulse, isTold = true, knownUntil = DateTime.toEpochMillis(pulse.occurredAt)) =>
-        (changeOf(pulse) === "steady" ? Effect.void : history.endStates([pulse.hostId], { until: knownUntil })).pipe(
-          Effect.andThen(storeVerdict(pulse)),
-          // The probes are stored later, and after a crash may still have the failures from before a recovery.
-          Effect.andThen(
-            pulse.reachable
-              ? Effect.asVoid(sql`UPDATE host_probes SET failures = 0 WHERE host_id = ${pulse.hostId}`)
-              : Effect.void
-          ),
-          Effect.andThen(isTold ? publish(pulse) : Effect.void),
-          transaction
-        ),
+        record({ pulse, isTold, knownUntil }),
       probes: Effect.map(
         sql<ProbeRow>`SELECT host_id, endpoint, probes, failures, probed_at, judged, judged_since
           FROM host_probes`,
@@ -287,7 +308,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
           }]))
       ),
       recordProbes: (probes) =>
-        Effect.forEach(Array.chunksOf(probes, batchSize), storeProbes, { discard: true }).pipe(transaction)
+        transactionInTurn(Effect.forEach(Array.chunksOf(probes, batchSize), storeProbes, { discard: true }))
     })
   })
 )

@@ -16,7 +16,19 @@ import {
   SystemOutbox,
   Uptime
 } from "@openwatch/openwatch"
-import { Clock, DateTime, type Duration, Effect, Fiber, FileSystem, Layer, PlatformError, Queue, Stream } from "effect"
+import {
+  Clock,
+  DateTime,
+  type Duration,
+  Effect,
+  Fiber,
+  FileSystem,
+  Latch,
+  Layer,
+  PlatformError,
+  Queue,
+  Stream
+} from "effect"
 import { ChildProcess } from "effect/process"
 import { SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -284,6 +296,56 @@ describe("the inventory", () => {
         [...(yield* hostStates.verdicts).keys()].toSorted(),
         [after.id, host("other").id].toSorted()
       )
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(quiet), Effect.scoped, Effect.provide(database)))
+
+  it.effect("a host that moves while its verdict is being stored is told of once", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const reply = yield* Latch.make()
+      const slow: typeof hostStates = {
+        ...hostStates,
+        record: (...transition) => Effect.andThen(hostStates.record(...transition), reply.await)
+      }
+      const changes = yield* Queue.unbounded<ReadonlyArray<Host>>()
+      const subscription = yield* subscribed
+      const fiber = yield* started(
+        LivenessLoop.watch([host("moves")], { hostStates: slow, changes: Stream.fromQueue(changes) }).pipe(
+          Effect.provide(scripted(() => [up]).layer)
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      yield* change(changes, [Object.assign(host("moves"), { address: "moved-to" })])
+      yield* reply.open
+      yield* TestClock.adjust("1 minute")
+      yield* settled
+      const pulses = yield* subscription.takeUpTo(100)
+      assert.deepStrictEqual(pulses.map(({ change }) => change), ["reachable"])
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(quiet), Effect.scoped, Effect.provide(database)))
+
+  it.effect("a host that goes while its verdict is being stored is gone afterwards", () =>
+    Effect.gen(function*() {
+      const hostStates = yield* HostStates.HostStates
+      const turn = yield* Latch.make()
+      const slow: typeof hostStates = {
+        ...hostStates,
+        record: (...transition) => Effect.uninterruptible(Effect.andThen(turn.await, hostStates.record(...transition)))
+      }
+      const changes = yield* Queue.unbounded<ReadonlyArray<Host>>()
+      const subscription = yield* subscribed
+      const fiber = yield* started(
+        LivenessLoop.watch([host("goes")], { hostStates: slow, changes: Stream.fromQueue(changes) }).pipe(
+          Effect.provide(scripted(() => [down]).layer)
+        )
+      )
+      yield* TestClock.adjust("1 minute")
+      yield* change(changes, [])
+      yield* turn.open
+      yield* TestClock.adjust("1 minute")
+      yield* settled
+      const pulses = yield* subscription.takeUpTo(100)
+      assert.deepStrictEqual(pulses.map(({ change }) => change), ["unreachable", "removed"])
       yield* Fiber.interrupt(fiber)
     }).pipe(Effect.provide(quiet), Effect.scoped, Effect.provide(database)))
 

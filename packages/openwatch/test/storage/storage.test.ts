@@ -7,6 +7,7 @@ import {
   AlertRouter,
   AlertStore,
   DriftDetected,
+  eventIdOf,
   HeartbeatPulse,
   Host,
   hostIdFromName,
@@ -26,6 +27,7 @@ import {
   DateTime,
   Duration,
   Effect,
+  Exit,
   Fiber,
   FileSystem,
   Layer,
@@ -267,6 +269,59 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* sql`ALTER TABLE away RENAME TO system_events`
           assert.isTrue((yield* states.verdicts).get(web)?.reachable)
           assert.deepStrictEqual(yield* storedEvents, [down, up])
+        }).pipe(withServices))
+
+      it.effect("transitions of many hosts at once are stored, each with its event, but for one that cannot be", () =>
+        Effect.gen(function*() {
+          const states = yield* HostStates.HostStates
+          const pulses = Array.from({ length: 30 }, (_, n) => pulse(hostIdFromName(`host-${n}`), n % 2 === 0, n, null))
+          const [poisoned, ...others] = pulses as [HeartbeatPulse, ...Array<HeartbeatPulse>]
+          // Its id is taken.
+          const other = pulse(web, true, 1, null)
+          yield* (yield* SystemOutbox).publish(other, { id: eventIdOf(poisoned) })
+          const exits = yield* Effect.forEach(pulses, (pulse) => Effect.exit(states.record(pulse)), {
+            concurrency: "unbounded"
+          })
+          assert.deepStrictEqual(exits.map(Exit.isSuccess), pulses.map((pulse) => pulse !== poisoned))
+          const verdicts = yield* states.verdicts
+          assert.deepStrictEqual(
+            others.map(({ hostId }) => verdicts.get(hostId)?.reachable),
+            others.map(({ reachable }) => reachable)
+          )
+          assert.strictEqual(verdicts.size, others.length)
+          assert.sameDeepMembers([...(yield* storedEvents)], [other, ...others])
+        }).pipe(withServices))
+
+      it.effect("what ends for hosts at once ends for each when it was last known", () =>
+        Effect.gen(function*() {
+          const states = yield* HostStates.HostStates
+          const sql = yield* SqlClient.SqlClient
+          const hosts = ["a", "b"].map(hostIdFromName)
+          const first = hosts.map((host) => pulse(host, true, 1_000, null))
+          const atOnce =
+            (record: (pulse: HeartbeatPulse, n: number) => ReturnType<typeof states.record>) =>
+            (pulses: ReadonlyArray<HeartbeatPulse>) =>
+              Effect.forEach(pulses, record, { concurrency: "unbounded", discard: true })
+          yield* atOnce((pulse) => states.record(pulse))(first)
+          yield* states.recordProbes(hosts.map((hostId) => ({
+            hostId,
+            endpoint: "192.0.2.1:22",
+            probes: 1,
+            failures: 1,
+            probedAt: 1_000,
+            isJudged: true,
+            judgedSince: 1_000,
+            samples: [{ at: 1_000, responseTimeMs: 1 }]
+          })))
+          yield* atOnce((pulse, n) => states.record(pulse, true, 5_000 + n))(
+            hosts.map((host) => pulse(host, false, 9_000))
+          )
+          const ends = yield* sql<{ until: number | bigint }>`SELECT until FROM host_spans ORDER BY until`
+          assert.deepStrictEqual(ends.map(({ until }) => Number(until)), [5_000, 5_001])
+          assert.deepStrictEqual([...(yield* states.probes).values()].map(({ failures }) => failures), [1, 1])
+          yield* states.record(pulse(hosts[1]!, true, 10_000))
+          const probes = yield* states.probes
+          assert.deepStrictEqual(hosts.map((host) => probes.get(host)?.failures), [1, 0])
         }).pipe(withServices))
 
       it.effect("the last probe of each host is kept", () =>
