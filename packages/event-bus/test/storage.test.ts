@@ -408,6 +408,12 @@ describe("of a million events the storage holds few", () => {
       assert.isAtMost(eventsHeldBy(storage), 2 * 1024)
     })
 
+    it("where the only one keeps up: no more than the first slots of the log", () => {
+      const { cursors: [cursor], publish, storage } = setup(1, 1024, overflow)
+      publish(1_000_000, () => cursor!.poll())
+      assert.isAtMost(eventsHeldBy(storage), 8)
+    })
+
     it("where one at a time is taken from a full buffer", () => {
       const { cursors: [cursor], publish, storage } = setup(1, 1024, overflow)
       publish(1024)
@@ -440,9 +446,9 @@ describe("of a million events the storage holds few", () => {
       left!.leave()
       closed!.close()
       publish(1_000_000, () => fast!.poll())
-      // What each still sees of the log is its last chunk.
-      assert.isAtMost(eventsHeldBy(left!), 1024 + 256)
-      assert.isAtMost(eventsHeldBy(closed!), 256)
+      // Beside its buffer each has the first and the last event of what was lost, and still sees the last chunk of the log.
+      assert.isAtMost(eventsHeldBy(left!), 1024 + 2 + 256)
+      assert.isAtMost(eventsHeldBy(closed!), 2 + 256)
       // With the last reader the log goes. What remains is the first and the last event of what was lost.
       fast!.close()
       assert.isAtMost(eventsHeldBy(closed!), 2)

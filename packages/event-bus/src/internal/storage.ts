@@ -14,8 +14,9 @@
  *                 cursor A               cursor B           head
  * ```
  *
- * Nothing points backwards: a chunk that every cursor has left is garbage. So that a cursor which nobody reads does not
- * hold the log, each append settles one cursor of its lane, in turn, whenever one of them may be full.
+ * Nothing points backwards: a chunk that every cursor has left is garbage. One that a lane's only cursor has read to its
+ * end is written again. So that a cursor which nobody reads does not hold the log, each append settles one cursor of its
+ * lane, in turn, whenever one of them may be full.
  *
  * Lanes without a `where` are in the list of each of their kinds. Those with one are in an index: an event is looked up
  * once for each set of fields in use, and never compared with one `where` after the other.
@@ -52,7 +53,7 @@ export interface Waiter {
 
 interface Chunk<A> {
   /** Position in the log of the first item. */
-  readonly start: number
+  start: number
   /** All of its slots, made at once: growing an array bit by bit costs more than the rest of a publish. */
   readonly items: Array<A>
   next: Chunk<A> | undefined
@@ -109,6 +110,8 @@ class Lane<A> {
   readonly isObserver: boolean
   readonly host: Host<A>
   private isWakeScheduled = false
+  /** A cursor that accepts no more events may still read the last chunk. */
+  private isTailHeld = false
   private nextToSettle = 0
   /** What `calmUntil` will be once all are settled: the least `fullAt` of those that were settled in this round. */
   private nextCalmUntil = 0
@@ -154,6 +157,7 @@ class Lane<A> {
     if (this.waiting[cursor.waitingIndex] === cursor) {
       removeAt(this.waiting, cursor.waitingIndex).waitingIndex = cursor.waitingIndex
     }
+    this.isTailHeld = true
     if (this.cursors.length > 0) return
     // Who keeps a closed cursor keeps its lane.
     this.tail = emptyChunk(this.head)
@@ -165,11 +169,17 @@ class Lane<A> {
   /** Each chunk is larger than the one before, so that a lane with few events stays small. */
   private extend(): void {
     const { length } = this.slots
+    this.used = 0
+    // A lane whose only reader keeps up stays small. Of ten thousand such lanes, more stay in the caches.
+    if (length > 0 && !this.isTailHeld && this.cursors.length === 1 && this.cursors[0]!.hasRead(this.tail)) {
+      this.tail.start = this.head
+      return
+    }
     const chunk = makeChunk<A>(this.head, length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
     this.tail.next = chunk
     this.tail = chunk
     this.slots = chunk.items
-    this.used = 0
+    this.isTailHeld = false
   }
 
   private settleNext(): void {
@@ -297,6 +307,11 @@ export class Cursor<A> {
 
   private get unsettled(): number {
     return this.backlogCount + this.end - this.position
+  }
+
+  /** True once it needs nothing of the chunk any more, which is the last one. */
+  hasRead(chunk: Chunk<A>): boolean {
+    return this.chunk === chunk && this.position === this.lane.head
   }
 
   /** What was lost since the last time. */
