@@ -93,6 +93,9 @@ const isInHostsFile = (name: string): boolean => {
 export const layer: Layer.Layer<NameResolver> = Layer.effect(
   NameResolver,
   Effect.gen(function*() {
+    // The system's resolver reads its configuration when it is first used. If it then has no descriptor to do so, it says that
+    // there is no such name.
+    yield* Effect.timeoutOption(Effect.ignore(lookup("localhost")), "1 second")
     const processes = yield* Semaphore.make(processesAtMost)
     const slow = new Set<string>()
     const known = new Map<string, ReadonlyArray<string>>()

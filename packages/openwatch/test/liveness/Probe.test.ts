@@ -273,14 +273,14 @@ it.effect("[system-liveness-loop/AC-10] a name that is not found is void where t
       monotonicTimeNanos: Effect.sync(() => clock.monotonicTimeNanosUnsafe() + paused),
       sleep: (duration) => clock.sleep(duration)
     }
-    const looking = Effect.flatMap(Probe.Probe, ({ resolve }) => Effect.flip(resolve("no..such.host"))).pipe(
-      Effect.provide(Probe.Probe.layerTcp()),
-      Effect.provideService(Clock.Clock, jumping)
-    )
-    assert.strictEqual((yield* looking).reason._tag, "NameNotResolved")
-    const fiber = yield* Effect.forkChild(looking, { startImmediately: true })
-    paused = 16_000_000_000n
-    assert.deepStrictEqual((yield* Fiber.join(fiber)).reason, new Probe.LocalFault({ code: "PAUSED" }))
+    yield* Effect.gen(function*() {
+      const { resolve } = yield* Probe.Probe
+      const looking = Effect.flip(resolve("no..such.host"))
+      assert.strictEqual((yield* looking).reason._tag, "NameNotResolved")
+      const fiber = yield* Effect.forkChild(looking, { startImmediately: true })
+      paused = 16_000_000_000n
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).reason, new Probe.LocalFault({ code: "PAUSED" }))
+    }).pipe(Effect.provide(Probe.Probe.layerTcp()), Effect.provideService(Clock.Clock, jumping))
   }))
 
 describe("a reason", () => {

@@ -12,6 +12,7 @@ import * as Command from "../cli/command.ts"
 import * as OpenWatch from "../live-page/openwatchRun.ts"
 
 const inNamespace = fileURLToPath(new URL("inNamespace.ts", import.meta.url))
+const withoutDescriptors = fileURLToPath(new URL("withoutDescriptors.ts", import.meta.url))
 
 /** Whether this user may make namespaces, and has what is needed in them. */
 const hasNamespaces = (() => {
@@ -141,6 +142,17 @@ describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", ()
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     90_000
   )
+})
+
+describe("a machine without descriptors", () => {
+  it.live("resolves no name, which is no matter of the name, even if it never resolved one", () =>
+    Effect.gen(function*() {
+      const command = [process.execPath, "-C", "@openwatch/source", withoutDescriptors]
+      const { stdout } = yield* Command.run(
+        ChildProcess.make("sh", ["-c", "ulimit -n 64; exec \"$@\"", "sh", ...command], { stdin: "ignore" })
+      )
+      assert.strictEqual(stdout, `{"code":"EMFILE","_tag":"ResolverFault"}`)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })
 
 describe("a process that was paused", () => {
