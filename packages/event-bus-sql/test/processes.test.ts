@@ -55,6 +55,32 @@ for (const place of places) {
           assert.deepStrictEqual(yield* subscription.take, placed("1"))
         }))
 
+      it.effect("of two consumers of a process that catch up, the second reads little of the log again", () =>
+        Effect.gen(function*() {
+          const { inProcess } = yield* processes
+          const events = Array.from({ length: 6_000 }, (_, i) => placed(String(i)))
+          yield* inProcess(Effect.flatMap(ShopOutbox, (outbox) => outbox.publishAll(events)))
+          let readCount = 0
+          const counting: Statement.Transformer = (statement) =>
+            Effect.sync(() => {
+              if (statement.compile()[0].includes("AND seq <=")) readCount++
+              return statement
+            })
+          const reads: Array<number> = []
+          yield* inProcess(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            for (const consumer of ["mailer", "ledger"]) {
+              let handledCount = 0
+              yield* outbox.on("OrderPlaced", () => Effect.sync(() => handledCount++), { consumer, from: "beginning" })
+              yield* outbox.awaitIdle
+              assert.strictEqual(handledCount, 6_000)
+              reads.push(readCount)
+            }
+          })).pipe(Effect.provideService(Statement.CurrentTransformer, counting))
+          assert.isAbove(reads[0]!, 10)
+          assert.isAtMost(reads[1]! - reads[0]!, 1)
+        }))
+
       it.effect("two processes that serve one consumer share its partitions, and every event is handled once", () =>
         Effect.gen(function*() {
           const { process } = yield* processes

@@ -591,6 +591,7 @@ export class Engine implements ConsumerEngine, Member {
 
   private readonly keepingHouse: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     yield* Effect.sleep(housekeepingInterval)
+    this.log.forgetPages()
     yield* this.persist(this.database.see(Array.from(this.consumers.keys())))
     // A process that starts must not take what is deleted for a gap that may be filled.
     yield* this.persist(this.log.store)

@@ -11,8 +11,14 @@ const pageSize = 1_000
 /** How many of the last events are kept in memory for consumers that keep up. */
 const tailSize = 4_000
 
-/** How many pages are kept for consumers that catch up side by side. */
-const pagesKept = 8
+/**
+ * About how many bytes of the past are kept for consumers that catch up side by side. Those of an application start one after
+ * the other, so the first is thousands of events ahead of the last.
+ */
+const pagesLimit = 16_000_000
+
+/** About what a row takes beside its payload. */
+const rowSize = 500
 
 /** How far the horizon may be ahead of the stored one. */
 const storeEvery = 10_000
@@ -30,6 +36,7 @@ export class Log {
   private tailStart = 0
   private storedHorizon = 0
   private readonly pages = new Map<string, ReadonlyArray<LogRow>>()
+  private pagesSize = 0
   private readonly pageTurn = Semaphore.makeUnsafe(1)
 
   /** `learn` runs before rows are taken that were read in a generation; `onRows` gets them. */
@@ -157,13 +164,21 @@ export class Log {
       return Effect.map(this.database.readKinds(after, horizon, kinds, limit), (rows) => {
         if (rows.length < limit) return { rows, upTo: horizon }
         this.pages.set(key, rows)
-        for (const oldest of this.pages.keys()) {
-          if (this.pages.size <= pagesKept) break
+        this.pagesSize += sizeOf(rows)
+        for (const [oldest, rows] of this.pages) {
+          if (this.pagesSize <= pagesLimit) break
           this.pages.delete(oldest)
+          this.pagesSize -= sizeOf(rows)
         }
         return { rows, upTo: rows.at(-1)!.seq }
       })
     })
+  }
+
+  /** Lets go of the past: nobody may catch up any more, and events may have been deleted since it was read. */
+  forgetPages(): void {
+    this.pages.clear()
+    this.pagesSize = 0
   }
 
   /** The index in the tail of the first event behind a number. */
@@ -177,4 +192,11 @@ export class Log {
     }
     return low
   }
+}
+
+/** About how many bytes they take. */
+const sizeOf = (rows: ReadonlyArray<LogRow>): number => {
+  let size = 0
+  for (const { payload } of rows) size += rowSize + payload.length
+  return size
 }
