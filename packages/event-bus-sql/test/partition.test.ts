@@ -33,7 +33,8 @@ describe("a partition of a transactional consumer", () => {
       keyHash: "a",
       payload: "{}",
       trace: null,
-      publishedAt: 0
+      publishedAt: 0,
+      event: undefined
     }
     partition.offer(row)
     assert.strictEqual(partition.moveOver(entry).pos, 1)

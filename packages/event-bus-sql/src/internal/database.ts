@@ -1,6 +1,7 @@
 /**
  * The statements, in the dialects of both databases. Everything that decides something is elsewhere.
  */
+import type { EventBus } from "@openwatch/event-bus"
 import { Clock, type Context, Effect, Queue, type Scope } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
@@ -27,6 +28,8 @@ export interface LogRow extends NewRow {
   readonly seq: number
   /** Milliseconds since 1970. */
   readonly publishedAt: number
+  /** Once it was decoded: for the live lane and all consumers. */
+  event: EventBus.AnyEvent | undefined
 }
 
 /** Rows, the oldest transaction that ran, and what was registered, of one snapshot. */
@@ -202,7 +205,8 @@ const logRow = (row: RawRow): LogRow => ({
   keyHash: row.key_hash,
   payload: row.payload,
   trace: row.trace,
-  publishedAt: Number(row.published_at)
+  publishedAt: Number(row.published_at),
+  event: undefined
 })
 
 interface RawParked {

@@ -109,15 +109,7 @@ export const makeOutbox = (
 
     const encode = Schema.encodeUnknownSync(parts.json as Schema.ConstraintCodec<unknown, unknown>)
     const decode = Schema.decodeUnknownSync(parts.json as Schema.ConstraintCodec<AnyEvent, unknown>)
-    // One decoding for the live lane and all consumers.
-    const decoded = new WeakMap<LogRow, AnyEvent>()
-    const decodeRow = (row: LogRow): AnyEvent => {
-      const known = decoded.get(row)
-      if (known !== undefined) return known
-      const event = decode(JSON.parse(row.payload))
-      decoded.set(row, event)
-      return event
-    }
+    const decodeRow = (row: LogRow): AnyEvent => row.event ??= decode(JSON.parse(row.payload))
 
     const goLive = (rows: ReadonlyArray<LogRow>): void => {
       if (!settings.live) return
