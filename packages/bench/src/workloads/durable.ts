@@ -4,8 +4,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem } from "effect"
 import type { Contender, Lane, Place } from "../durable.ts"
-import type { Row, Table, Workload } from "../measurements.ts"
-import { median } from "../rounds.ts"
+import type { Effort, Row, Table, Workload } from "../measurements.ts"
+import { measure as measureTasks, median, type Task } from "../rounds.ts"
 
 /** Publishers that wait for their own event only. */
 const publishers = 16
@@ -66,19 +66,20 @@ const measure = (
     })
   }))
 
-/** The nanoseconds of one publish with so many consumers that are served elsewhere. */
-const publishing = (contender: Contender, place: Place, consumers: number, calls: number) =>
+/** The nanoseconds of one publish for each number of consumers that are served elsewhere, measured in turns. */
+const publishing = (contender: Contender, place: Place, counts: ReadonlyArray<number>, effort: Effort) =>
   Effect.scoped(Effect.gen(function*() {
-    const lane = yield* contender.open(place, consumers, () => {})
-    return yield* Effect.promise(async () => {
-      const once = async (): Promise<number> => {
-        const start = performance.now()
-        for (let i = 0; i < calls; i++) await lane.publish(i)
-        return ((performance.now() - start) * 1e6) / calls
-      }
-      await once()
-      return once()
-    })
+    const tasks = yield* Effect.forEach(
+      counts,
+      (consumers) =>
+        Effect.map(contender.open(place, consumers, () => {}), (lane): Task => ({
+          name: String(consumers),
+          run: () => lane.publish(0),
+          isAsync: true,
+          operations: 1
+        }))
+    )
+    return yield* Effect.promise(() => measureTasks(tasks, effort))
   }))
 
 /** The nanoseconds from publish to handler on an idle system, in one process. */
@@ -170,20 +171,13 @@ export const durable: Workload = {
         })
         tables.push(yield* compare("postgres", "PostgreSQL", onPostgres, 1, place))
         tables.push(yield* compare("postgres/5", "PostgreSQL", onPostgres, 5, place))
-        const calls = isQuick ? 300 : 2_000
-        const values = []
-        for (const consumers of [1, 100]) {
-          const times = []
-          for (let round = 0; round < rounds; round++) {
-            times.push(yield* publishing(Durable.outbox, yield* place, consumers, calls))
-          }
-          values.push(median(times))
-        }
+        const counts = [1, 100]
+        const values = yield* publishing(Durable.outbox, yield* place, counts, { ...effort, taskMillis: 50 })
         tables.push({
           id: "durable/publish",
           title: "One publish on PostgreSQL, with so many consumers that are served elsewhere",
           unit: "nanoseconds",
-          columns: ["1", "100"],
+          columns: counts.map(String),
           comparedWith: "column",
           rows: [{ name: "outbox", isFloor: false, values }]
         })
