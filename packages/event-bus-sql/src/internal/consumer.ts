@@ -31,10 +31,10 @@ import { EndedItsProcess, Fenced, GiveUp, PartlyFailed, RetryAfter, TimedOut, Un
 
 const pageSize = 500
 
-/** How often the position moves of a consumer that meets no event of its own. */
+/** How often the position of a consumer is written that meets only events of other kinds. */
 const touchMillis = 10_000
 
-/** The longest pause after which a partition is taken again of whose events nothing is known, in milliseconds. */
+/** The longest pause, in milliseconds, before a partition is taken again after a handler whose outcome is unknown. */
 const longestUnsure = 5_000
 
 export interface BatchSettings {
@@ -72,9 +72,9 @@ export interface Engine {
   /** Runs an effect on the database until it succeeds. */
   readonly persist: <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A>
   readonly onDirty: () => void
-  /** Who owns what has to be looked at again. */
+  /** The owners of partitions have to be looked at again. */
   readonly onUnsure: () => void
-  /** Something has ended. */
+  /** Something has ended: who waits for the process to be idle looks again. */
   readonly onProgress: () => void
 }
 
@@ -85,16 +85,16 @@ type Outcome =
     readonly cause: Cause.Cause<unknown>
     readonly isDead: boolean
     readonly pause: number
-    /** What is still to be said of it. */
+    /** The log line that is still to be written. */
     readonly report: Effect.Effect<void>
   }
-  /** Nothing is known of it: the partition has to be read again. */
+  /** Nobody knows whether it was committed: the partition has to be read again. */
   | { readonly _tag: "Unsure" }
-  /** It was parked by a process that serves its kind, which this one does not. */
+  /** This process does not serve its kind. It was parked by one that does. */
   | { readonly _tag: "Unserved" }
-  /** It was parked, and its kind has been retired since. */
+  /** Its kind was retired after it was parked. */
   | { readonly _tag: "Retired" }
-  /** It was rolled back with the others of its batch, and is handled alone. */
+  /** It was rolled back with its batch, and is handled alone next. */
   | { readonly _tag: "Undone" }
 
 /** A handler that runs, and what it was given. */
@@ -113,14 +113,14 @@ class Run {
 export class Consumer implements Host {
   readonly settings: ConsumerSettings
   readonly partitions = new Map<number, Partition>()
-  /** Partitions that this process will not take: the position at which it met a kind that it does not serve. */
+  /** Partitions that this process will not take, and the positions at which it met a kind that it does not serve. */
   readonly blocked = new Map<number, number>()
-  /** How many handlers of a partition that was dropped still run. */
+  /** Partitions that were dropped, and how many of their handlers still run. */
   readonly lingering = new Map<number, number>()
   readonly feed = new Signal()
   isClosing = false
   readonly isClosed = Latch.makeUnsafe()
-  /** The kinds that the consumer is registered for, wherever it is served, and where they start. */
+  /** The kinds that the consumer is registered for, by any process, and the numbers behind which they start. */
   kinds: ReadonlyMap<string, number>
   private generation = -1
   private partitionCount: number
@@ -134,14 +134,14 @@ export class Consumer implements Host {
   private readonly runs = new Set<Run>()
   private readonly timers = new Set<Fiber.Fiber<unknown, unknown>>()
   private isWatching = false
-  /** A batch that is not full may start. */
+  /** The time of `within` is up: a batch may start that is not full. */
   private isBatchDue = false
   private isBatchTimed = false
   private onIdle: (() => void) | undefined = undefined
   private lastPart = 0
-  /** How often in a row nothing was known of what a handler did. */
+  /** How many outcomes in a row were unknown. */
   private unsureCount = 0
-  /** How many partitions are not taken before their pause is over. */
+  /** How many partitions wait for a pause to be over, and are not taken before. */
   private pausing = 0
   private touchedAt = 0
 
@@ -208,7 +208,7 @@ export class Consumer implements Host {
 
   /** What the consumer's row says as of a generation. Another version of the application may have changed it. */
   learn(row: ConsumerRow, generation: number): void {
-    // Two statements may return in another order than the one in which they were sent.
+    // An older reply may arrive after a newer one.
     if (generation < this.generation) return
     this.generation = generation
     const known = this.kinds
@@ -230,7 +230,7 @@ export class Consumer implements Host {
     this.engine.onDirty()
   }
 
-  /** Moves positions that have moved past events of other kinds, now and then. */
+  /** Now and then writes positions that only moved past events of other kinds. */
   tick(now: number): void {
     if (now - this.touchedAt < touchMillis) return
     this.touchedAt = now
@@ -246,7 +246,7 @@ export class Consumer implements Host {
     ))
   }
 
-  /** Runs what waits for a time. It ends with the consumer: a timer that is left would keep the process from ending. */
+  /** Runs an effect that sleeps. It is interrupted with the consumer: a timer that is left keeps the process alive. */
   private time(timing: Effect.Effect<void>): void {
     const fiber = this.fork(timing)
     this.timers.add(fiber)
@@ -271,7 +271,7 @@ export class Consumer implements Host {
       this.isReading = true
       let after = hungry[0]!.readPos
       for (const { readPos } of hungry) if (readPos < after) after = readPos
-      // Kinds that are learned from now on start behind this horizon.
+      // Read before the kinds: a kind that is learned later starts behind this horizon.
       const { horizon } = this.engine.log
       const kinds = Array.from(this.kinds.keys())
       const { rows, upTo } = yield* this.engine.persist(this.engine.log.read(after, horizon, kinds, pageSize))
@@ -293,7 +293,7 @@ export class Consumer implements Host {
   private dispatch(hungry: ReadonlyArray<Partition>, rows: ReadonlyArray<LogRow>, upTo: number): void {
     const open = new Map<number, Partition>()
     for (const partition of hungry) if (partition.wantsEvents) open.set(partition.part, partition)
-    // A batch takes what there is once all of it is there.
+    // Nothing starts before the whole page is offered: a batch would take its first event alone.
     this.isPumping = true
     for (const row of rows) {
       const part = row.slot % this.partitionCount
@@ -301,7 +301,7 @@ export class Consumer implements Host {
       if (partition === undefined || row.seq <= partition.readPos) continue
       if (row.seq <= (this.kinds.get(row.kind) ?? Infinity)) continue
       if (!this.settings.kinds.includes(row.kind)) {
-        // Somebody else's, of another version of the application.
+        // Another version of the application serves it.
         partition.readPos = row.seq - 1
         open.delete(part)
         partition.blockedAt = row.seq
@@ -314,7 +314,7 @@ export class Consumer implements Host {
     for (const partition of open.values()) {
       if (partition.isDropped || partition.readPos >= upTo) continue
       partition.readPos = upTo
-      // The position of a consumer that meets no event of its own moves now and then.
+      // Only events of other kinds: the position is written once a page is behind it.
       if (upTo - partition.storedPos > pageSize) partition.touch()
     }
     this.isPumping = false
@@ -328,7 +328,7 @@ export class Consumer implements Host {
   readonly onReady = (): void => this.pump()
 
   private pump(): void {
-    // A handler that ends at once would call it again from inside.
+    // A handler that ends at once calls this again, from inside the loop below.
     if (this.isPumping) return
     this.isPumping = true
     const { batch } = this.settings
@@ -346,7 +346,7 @@ export class Consumer implements Host {
     return entry === undefined ? [] : [entry]
   }
 
-  /** Several entries at once: as many as fit, or what there is once their time is up. */
+  /** The entries of a batch: a full one, or what there is once its time is up. */
   private nextBatch({ max, withinMillis }: BatchSettings): ReadonlyArray<Entry> {
     let available = 0
     for (const partition of this.partitions.values()) available += partition.availableCount
@@ -433,7 +433,7 @@ export class Consumer implements Host {
     return Effect.catchCause(attempt, (cause) => this.judge(entry, cause))
   }
 
-  /** Reads what was parked. */
+  /** Reads the events of entries that were parked. */
   private readMissing(entries: ReadonlyArray<Entry>): Effect.Effect<void> {
     const missing = entries.filter(({ row }) => row === undefined)
     if (missing.length === 0) return Effect.void
@@ -443,7 +443,7 @@ export class Consumer implements Host {
     })
   }
 
-  /** What is done with an entry without its handler, if this process does not serve its kind. */
+  /** The outcome for an entry of a kind that this process does not serve, which has no handler here. */
   private withoutHandler(row: LogRow): Outcome | undefined {
     if (this.settings.kinds.includes(row.kind)) return undefined
     return { _tag: this.kinds.has(row.kind) ? "Unserved" : "Retired" }
@@ -468,8 +468,8 @@ export class Consumer implements Host {
   }
 
   /**
-   * The last attempt was written before it ran, and nothing came of it: it ended its process. What is written now for the next one
-   * is one too many.
+   * True for an event that ended its process in its last attempt: that one was written before it ran, and never got an
+   * outcome. The attempt that was written for now is taken back, since it is one more than the event may have.
    */
   private hasEndedItsProcess(entry: Entry): boolean {
     if (!entry.isAttemptSaved || entry.attempts <= this.settings.maxAttempts) return false
@@ -534,11 +534,11 @@ export class Consumer implements Host {
             ? this.verdict(entry, cause)
             : others(entry)
         })
-      // What cannot be handled with the others would be rolled back with them.
+      // One that fails before its handler would roll the others back: each runs alone.
       if (isSplit && items.length < entries.length) return Effect.succeed(undone)
       if (items.length === 0) return conclude(() => Effect.succeed(handled))
       const handling = Effect.suspend(() => {
-        // Its transaction may be tried again.
+        // The transaction may run again.
         if (isTransactional) causes.clear()
         return this.settings.handleBatch(items)
       })
@@ -593,7 +593,7 @@ export class Consumer implements Host {
     })
   }
 
-  /** Runs a handler and marks what it was given as handled, the last of it being the furthest, in one transaction. */
+  /** Runs a handler and marks its entries as handled, in one transaction. The last entry is the furthest. */
   private inTransaction(
     entries: ReadonlyArray<Entry>,
     handling: Effect.Effect<unknown, unknown>
@@ -606,18 +606,18 @@ export class Consumer implements Host {
     const mark = (isMarked: boolean): void => {
       for (const entry of entries) entry.isMarked = isMarked
     }
-    // Whoever interrupts this in the middle of the COMMIT must know that it took place.
+    // If this is interrupted during the COMMIT, only this tells that the COMMIT took place.
     const committed = database.client.afterCommit(Effect.sync(() => {
       for (const entry of entries) entry.isCommitted = true
       partition.storedPos = to.pos
     }))
-    // SQLite has one connection: whoever waits for it comes first, or a long row of events would keep it from everybody else.
+    // SQLite has one connection. A row of events would keep it from all others, so those that wait for it come first.
     const turn = database.isPostgres ? Effect.void : Effect.yieldNow
     return retryCollisions(Effect.flatMap(turn, () => {
       mark(false)
       return database.transact(Effect.andThen(
         handling,
-        // The last statement: whoever took the partition over meanwhile is not overtaken.
+        // The last statement: it fails if another process has taken the partition over.
         Effect.flatMap(
           Effect.tap(
             database.mark(this.engine.id, from, to, entry.isParked ? entry.seq : undefined),
@@ -629,14 +629,14 @@ export class Consumer implements Host {
     }))
   }
 
-  /** Collisions and outages are no attempts. If the reply to a COMMIT was lost, the position says whether it took place. */
+  /** Collisions and outages are no attempts. After a lost reply to a COMMIT only the stored position knows the outcome. */
   private isUnsure(cause: Cause.Cause<unknown>): boolean {
     if (!this.settings.isTransactional) return false
     const isFenced = cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof Fenced)
     return isFenced || isCollision(cause) || isOutage(cause)
   }
 
-  /** What a failure means: another attempt, after which pause, or none. */
+  /** Decides on a failure, and logs it: another attempt after a pause, or none. */
   private judge(entry: Entry, cause: Cause.Cause<unknown>): Effect.Effect<Outcome> {
     return Effect.flatMap(
       this.verdict(entry, cause),
@@ -647,7 +647,7 @@ export class Consumer implements Host {
     )
   }
 
-  /** The same for one of a batch, of which nothing is said before it is known whether it counts. */
+  /** Decides on a failure. Its log line is written later, when it is known that the failure counts. */
   private verdict(entry: Entry, cause: Cause.Cause<unknown>, isReported = false): Effect.Effect<Outcome> {
     if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
     if (this.isUnsure(cause)) return Effect.succeed(unsure)
@@ -709,7 +709,7 @@ export class Consumer implements Host {
     const { entries } = run
     const isDropped = entries.some(({ partition }) => partition.isDropped)
     const isCommitted = entries[0]!.isCommitted
-    // It was interrupted while it was being committed, and nobody knows of what became of it.
+    // It was interrupted during the COMMIT, and nobody knows whether that took place.
     const isInDoubt = !isCommitted && entries[0]!.isMarked && Exit.isFailure(exit)
     if (Exit.isFailure(exit) && !isCommitted && !isInDoubt && !isDropped && (run.isTimedOut || !this.isClosing)) {
       // A handler that interrupts itself has not handled the event.
@@ -742,7 +742,7 @@ export class Consumer implements Host {
       if (outcome?._tag === "Undone") entry.isAlone = true
       if (partition.isDropped) this.lingered(partition.part)
       else if (outcome !== undefined && partition.isFirst(entry)) this.conclude(entry, outcome)
-      // It was interrupted, or what comes before it in its chain stays where it is.
+      // It was interrupted, or an entry in front of it in its chain was not handled.
       else partition.undo(entry)
       if (partition.isToBeWritten) this.engine.onDirty()
     }
@@ -775,14 +775,14 @@ export class Consumer implements Host {
       return
     }
     if (outcome._tag === "Unsure") {
-      // At once, then after growing pauses: a disk that is full takes the small writes of a claim, and no others.
+      // The partition is taken again at once, then after growing pauses: a full disk may take a claim and nothing else.
       const pause = this.unsureCount === 0 ? 0 : Math.min(longestUnsure, 25 * 2 ** Math.min(this.unsureCount, 20))
       this.unsureCount++
-      // Before it is dropped: nobody may take the process for idle in between.
+      // Before the drop: in between the process would look idle.
       if (pause === 0) this.engine.onUnsure()
       this.drop(partition)
       if (pause > 0) {
-        // Not to be taken before that.
+        // A partition that lingers is not taken.
         this.lingering.set(partition.part, (this.lingering.get(partition.part) ?? 0) + 1)
         this.pausing++
         this.time(Effect.andThen(
@@ -816,7 +816,7 @@ export class Consumer implements Host {
   // Time-outs
   // ---------------------------------------------------------------------------
 
-  /** One timer for all handlers: they started in the order in which their time is up. */
+  /** One timer for all handlers: whoever started first is the first whose time is up. */
   private watch(): void {
     if (this.isWatching || !Number.isFinite(this.settings.timeoutMillis)) return
     this.isWatching = true
@@ -842,7 +842,7 @@ export class Consumer implements Host {
   // Closing
   // ---------------------------------------------------------------------------
 
-  /** Starts nothing more, and ends when no handler runs: at once, or after as long as they are given. */
+  /** Starts nothing more, and waits for the handlers for as long as `drain` says. Then interrupts them. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     const interrupt = Effect.sync(() => {
       for (const { fiber } of this.runs) fiber?.interruptUnsafe()

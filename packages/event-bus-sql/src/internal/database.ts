@@ -32,10 +32,10 @@ export interface LogRow extends NewRow {
   event: EventBus.AnyEvent | undefined
 }
 
-/** Rows, the oldest transaction that ran, and what was registered, of one snapshot. */
+/** Rows of the log, with the oldest running transaction and the generation of the same snapshot. */
 export interface TailPage {
   readonly rows: ReadonlyArray<LogRow>
-  /** Counted up by whatever processes have to look at. Whoever can see an event can see what was registered before it. */
+  /** Counted up by every change of registrations, owners or dead letters. Whoever sees an event sees the changes before it. */
   readonly generation: number
   /** PostgreSQL's `xmin`: every transaction below it has ended. `undefined` on SQLite, which has no gaps. */
   readonly xmin: bigint | undefined
@@ -81,7 +81,7 @@ export interface DeadRow extends LogRow {
   readonly failedAt: number
 }
 
-/** By which a dead letter is known. */
+/** What identifies a dead letter. */
 export interface DeadKey {
   readonly consumer: string
   readonly kind: string
@@ -170,18 +170,18 @@ export interface Unpark {
 }
 
 /**
- * What a process knows of itself. It changes meanwhile, so a transaction that says who serves what reads it once it has the
- * lock of the state, which all of them take.
+ * What a process knows of itself. It changes while a transaction waits, so transactions read it only after they have locked
+ * the row of the state.
  */
 export interface Member {
   readonly id: string
   /** The consumers that it serves, or is about to. */
   readonly serving: ReadonlyArray<string>
-  /** Those that it does not serve any more, and that it has yet to be taken off. */
+  /** Those that it does not serve any more, although the database may still say so. */
   readonly left: ReadonlyArray<string>
 }
 
-/** A number of 64 bits, in whatever way a driver gives it. */
+/** A number of 64 bits. Drivers differ in how they give it. */
 type Big = number | string | bigint
 
 interface RawRow {
@@ -324,7 +324,7 @@ export class Database {
     const { id, keyHash, kind, slot, trace } = row
     if (this.isPostgres) {
       return isIdGiven
-        // A number that is drawn and not used is a gap to wait for: one that is known beforehand draws none.
+        // Readers wait for a number that was drawn and not used, so an id that is known already must not draw one.
         ? Effect.map(
           sql`INSERT INTO ${this.events} (kind, id, slot, key_hash, payload, trace)
             SELECT ${kind}::text, ${id}::text, ${slot}, ${keyHash}::text, ${payload}, ${trace}::text
@@ -382,7 +382,7 @@ export class Database {
     return this.sql`seq, kind, id, slot, key_hash, CAST(payload AS text) AS payload, trace, published_at`
   }
 
-  /** All that is visible behind a number, in one statement, so that all of it is of one snapshot: writers commit between two. */
+  /** What is visible behind a number. One statement, and so one snapshot: others commit between two statements. */
   readTail(after: number, limit: number): Sql<TailPage> {
     const { sql } = this
     const xmin = this.isPostgres ? sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : sql``
@@ -476,8 +476,8 @@ export class Database {
   // ---------------------------------------------------------------------------
 
   /**
-   * Adds a process, and what it serves. What those whose ids begin with `former` have left is free at once: they are known
-   * not to run any more.
+   * Adds a process, and what it serves. Processes whose ids begin with `former` are known not to run any more: what they
+   * owned is free at once.
    */
   join(member: Member, former: string | undefined): Sql<void> {
     const { sql } = this
@@ -493,20 +493,20 @@ export class Database {
         yield* sql`DELETE FROM ${this.processes} WHERE ${isFormer("id")}`
       }
       const { id, serving } = member
-      // It is there if the reply to the COMMIT was lost.
+      // The row exists if the reply to an earlier COMMIT was lost.
       yield* sql`INSERT INTO ${this.processes} (id, lease_until, beat) VALUES (${id}, ${now} + ${this.leaseMillis}, 0)
         ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until`
       for (const consumer of serving) yield* this.joinConsumer(id, consumer)
     }))
   }
 
-  /** A process whose lease was taken away serves nothing before it has joined again, which says what it serves. */
+  /** Does nothing for a process whose lease was taken away: when it joins again, it says what it serves. */
   private joinConsumer(process: string, consumer: string): Sql<unknown> {
     return this.sql`INSERT INTO ${this.members} (process, consumer)
       SELECT id, ${consumer} FROM ${this.processes} WHERE id = ${process} ON CONFLICT DO NOTHING`
   }
 
-  /** Renews the lease, and returns what else a process looks at now and then, in one statement. */
+  /** Renews the lease, and reads what a process has to look at regularly. One statement, since it runs all the time. */
   beat(process: string): Sql<Beat> {
     const { sql } = this
     interface Raw {
@@ -576,19 +576,19 @@ export class Database {
     )
   )
 
-  /** Tells the other processes that there is something to look at, and waits for whoever else changes something. */
+  /** Tells the other processes to look, and locks the row of the state: changes come one after the other. */
   private readonly changeGeneration: Sql<unknown> = Effect.suspend(() =>
     this.sql`UPDATE ${this.state} SET generation = generation + 1`
   )
 
-  /** Waits for whoever else changes something. */
+  /** Locks the row of the state, and changes nothing. SQLite has one writer anyway. */
   private readonly lockState: Sql<void> = Effect.suspend(() =>
     this.isPostgres ? Effect.asVoid(this.sql`SELECT 1 FROM ${this.state} FOR UPDATE`) : Effect.void
   )
 
   /**
-   * Frees what dead processes owned. On SQLite `expired` names them, with the counter that has not moved for a whole lease;
-   * on PostgreSQL the server's clock says. True where something was freed.
+   * Frees what dead processes owned. On PostgreSQL the server's clock says who is dead. On SQLite `expired` does: it has the
+   * counters that have not moved for a whole lease.
    */
   private bury(expired: ReadonlyMap<string, number>): Sql<void> {
     const { sql } = this
@@ -605,7 +605,7 @@ export class Database {
         dead = rows.filter(({ beat, id }) => expired.get(id) === beat).map(({ id }) => id)
       }
       if (dead.length === 0) return
-      // A row that is locked belongs to a transaction that has yet to end; it is freed by a later look.
+      // A locked row is in use by a transaction that has not ended yet. It is freed by a later look.
       yield* this.isPostgres
         ? sql`UPDATE ${this.positions} SET owner = NULL, epoch = epoch + 1, is_unclean = 1
             WHERE (consumer, part) IN (
@@ -651,9 +651,9 @@ export class Database {
    * Registers a consumer, or brings its row up to date, and adds this process to those that serve it. `decide` gets the row
    * that is there, where a kind that is new to it starts, and whether some process serves it; what it returns is stored.
    *
-   * A kind that is new to a consumer starts behind everything that any process can have read before this is committed, and
-   * whatever is read from then on tells of it by its generation. So a process that serves the consumer without the kind has
-   * neither handled nor passed over what comes behind the kind's start.
+   * A kind that is new to a consumer starts behind everything that any process can have read before this is committed. What
+   * is read later comes with a newer generation, which tells of the kind. So a process that serves the consumer without the
+   * kind has passed over nothing that comes behind the kind's start.
    */
   register<E>(
     member: Member,
@@ -699,7 +699,7 @@ export class Database {
     }))
   }
 
-  /** True where a process, but for one, serves a consumer, or has yet to end what it did for it. */
+  /** True where any other process than `except` serves a consumer, or still owns one of its partitions. */
   private isServed(consumer: string, expired: ReadonlyMap<string, number>, except = ""): Sql<boolean> {
     return Effect.andThen(
       this.bury(expired),
@@ -711,7 +711,7 @@ export class Database {
     )
   }
 
-  /** Gives the events of each partition to several, none of which anybody owns. */
+  /** Splits each partition into several. Nobody owns any of them. */
   private split({ name: consumer, ordering, partitions: from }: ConsumerRow, to: number): Sql<void> {
     const { sql } = this
     return Effect.gen({ self: this }, function*() {
@@ -733,8 +733,8 @@ export class Database {
   }
 
   /**
-   * Gives the events of all partitions, which nobody owns, to one. What some have not handled that others have moved past
-   * is parked: it comes first.
+   * Unites all partitions, which nobody owns, in one that begins where the furthest was. What the others had not handled is
+   * parked, and so comes first.
    */
   private unite<E>(
     { kinds, name, partitions }: ConsumerRow,
@@ -742,7 +742,7 @@ export class Database {
   ): Effect.Effect<void, E | SqlError.SqlError> {
     const { sql } = this
     return Effect.gen({ self: this }, function*() {
-      // What is parked may be in front of a position: all that comes before it is parked as well.
+      // A parked event may be ahead of the furthest position: then all in front of that event is parked as well.
       const [furthest] = yield* sql<{ readonly pos: Big; readonly parked: Big | null }>`SELECT MAX(pos) AS pos,
           (SELECT MAX(seq) FROM ${this.parked} WHERE consumer = ${name}) AS parked
         FROM ${this.positions} WHERE consumer = ${name}`
@@ -772,9 +772,9 @@ export class Database {
   }
 
   /**
-   * The number up to which the log is final, and behind which nothing becomes visible before this transaction ends: whoever
-   * publishes waits for it, and it for those whose transactions have published. A transaction that stays open is a
-   * collision, so that others do not wait behind this one for long.
+   * The end of the log, which does not move before this transaction ends. The lock waits for all transactions that have
+   * published, and publishers wait for it. They must not wait for long: behind a transaction that stays open the lock times
+   * out, which is a collision.
    */
   private endOfLog(consumer: string): Sql<number> {
     const { sql } = this
@@ -783,14 +783,14 @@ export class Database {
         yield* sql`SELECT set_config('lock_timeout', '200ms', true)`
         yield* sql`LOCK TABLE ${this.events} IN SHARE MODE`
       }
-      // The log may have been emptied by its retention.
+      // Retention may have deleted all events.
       const [furthest] = yield* sql<{ readonly pos: Big | null }>`SELECT MAX(pos) AS pos FROM ${this.positions}
         WHERE consumer = ${consumer}`
       return Math.max(Number(furthest?.pos ?? 0), yield* this.head)
     })
   }
 
-  /** Gives everything that one name has to another that is new, and leaves a tombstone. */
+  /** Gives all that an old name has to a new one, and leaves a tombstone. */
   private replace<E>(
     old: string,
     name: string,
@@ -818,8 +818,8 @@ export class Database {
   }
 
   /**
-   * Looks at who owns what, and takes what this process should have. `choose` gets a consumer's partitions and the number
-   * of processes that serve it, and returns those to take. Returns them, and the id under which they were taken.
+   * Looks at the owners of partitions, and takes those that `choose` returns. It gets a consumer's partitions and the number
+   * of processes that serve it. Returns what was taken, and the id under which it was.
    */
   rebalance(
     member: Member,
@@ -889,8 +889,8 @@ export class Database {
   )
 
   /**
-   * Marks an event as handled, in the transaction of its handler. False where the partition is not, or no longer, as this
-   * process knows it.
+   * Marks an event as handled, in the transaction of its handler. False where this process does not own the partition any
+   * more, or its position is another than `from`.
    */
   mark(process: string, from: number, to: Move, unparked: number | undefined): Sql<boolean> {
     const { sql } = this
@@ -917,8 +917,8 @@ export class Database {
   }
 
   /**
-   * Moves positions, forwards only, since a transaction of a handler may have moved one meanwhile; parks and unparks. Each only where this
-   * process owns the partition. Returns those that it owns.
+   * Moves positions, parks and unparks, for the partitions that this process owns, and returns these. A position only moves
+   * forwards: the transaction of a handler may have moved it meanwhile.
    */
   settle(
     process: string,
@@ -995,7 +995,7 @@ export class Database {
     }))
   }
 
-  /** What was requeued of some consumers. */
+  /** The requeued events of some consumers. */
   readRequeued(consumers: ReadonlyArray<string>): Sql<ReadonlyArray<ParkedRow & { readonly consumer: string }>> {
     const { sql } = this
     return Effect.map(

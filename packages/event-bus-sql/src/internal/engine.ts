@@ -1,6 +1,6 @@
 /**
- * What a process does for its outbox, beside its publishers: it keeps its lease, reads the log, writes what its consumers
- * have handled, and sees to it that every partition has an owner.
+ * What runs in the background of an outbox in one process: it renews the lease, reads the log, writes positions for all
+ * consumers, and takes or gives up partitions.
  */
 import type { EventBus } from "@openwatch/event-bus"
 import { Cause, Clock, type Context, Duration, Effect, Random, type Scope, Semaphore } from "effect"
@@ -21,7 +21,7 @@ export interface EngineSettings {
   readonly pollMillis: number
   readonly leaseMillis: number
   readonly retentionMillis: number
-  /** How long nobody serves a consumer that is then removed. */
+  /** A consumer that nobody has served for so long is removed. */
   readonly expiryMillis: number
   /** No other process has this name while this one runs. */
   readonly process: string | undefined
@@ -30,7 +30,7 @@ export interface EngineSettings {
   readonly channel: string
 }
 
-/** Said in a notification: who owns what has changed. */
+/** In a notification: the owners of partitions have changed. */
 const changed = "changed"
 
 /** How often old events are deleted. */
@@ -53,9 +53,9 @@ export class Engine implements ConsumerEngine, Member {
   readonly log: Log
   readonly decode: (row: LogRow) => EventBus.AnyEvent
   readonly consumers = new Map<string, Consumer>()
-  /** Those that are being registered, which may take place before this process hears of it. */
+  /** Those that are being registered. The database may know of them before this process does. */
   private readonly registering = new Set<string>()
-  /** Those that it does not serve any more, and may not be taken off yet. */
+  /** Those that it does not serve any more, although the database may still say so. */
   private readonly leaving = new Set<string>()
   private readonly settings: EngineSettings
   private readonly onEvents: (rows: ReadonlyArray<LogRow>) => void
@@ -65,25 +65,25 @@ export class Engine implements ConsumerEngine, Member {
   private readonly tell = new Signal()
   id: string
   private generation = -1
-  /** What the consumers know of their kinds is at least of this generation. */
+  /** The kinds of the consumers were read in this generation or later. */
   private learnedGeneration = -1
   private processes = 1
   private isAway = false
   private hasChanged = false
   private isRebalancing = false
   private isUnsure = false
-  /** A partition that it wanted was held by a transaction, or what became of a dead letter could not be told. */
+  /** The last look was not enough: a transaction held a partition, or what became of a dead letter was not clear yet. */
   private isShort = false
   private isReading = false
-  /** By the monotonic clock: until then nobody else takes what this process owns. */
+  /** Until then, by the monotonic clock, nobody else takes what this process owns. */
   private validUntil = 0
   /** SQLite: the counters of the other processes, and since when they have not moved. */
   private readonly beats = new Map<string, { readonly beat: number; readonly since: number }>()
   private warnedAt = -Infinity
   private idleWaiters: Array<() => void> = []
   /**
-   * One look at who owns what, or one giving up, at a time. What is given up is forgotten first, and is this process's own in
-   * the database until that is written: whoever looked in between would take it back.
+   * Taking partitions and giving them up exclude each other. A partition is given up in memory first, in the database
+   * second. Whoever looked for partitions in between would find it unused, and take it back.
    */
   private readonly turn = Semaphore.makeUnsafe(1)
 
@@ -114,7 +114,7 @@ export class Engine implements ConsumerEngine, Member {
     return Array.from(this.leaving)
   }
 
-  /** What the ids of this process and of those before it begin with, if it has a name. */
+  /** If the process has a name, its ids begin with this, and so did those of its predecessors of that name. */
   private get idPrefix(): string | undefined {
     const { process } = this.settings
     return process === undefined ? undefined : `${process}/`
@@ -146,13 +146,13 @@ export class Engine implements ConsumerEngine, Member {
         const [sender, what] = payload.split(" ")
         if (sender === this.id) return
         this.read.raise()
-        // Without a payload it has only begun to listen, and may have missed any.
+        // Without a payload: it has just begun to listen, and may have missed some.
         if (what === changed || payload === "") this.onUnsure()
       }, this.persist)
     } else {
       yield* watchCommits(this.database, this.persist, this.peeking)
     }
-    // Runs before the fibers above end: they write what the consumers have handled.
+    // Finalizers run in reverse: the fibers above still write what the consumers have handled.
     yield* Effect.addFinalizer(() =>
       Effect.andThen(
         Effect.forEach(Array.from(this.consumers.values()), (consumer) => this.close(consumer), {
@@ -169,12 +169,12 @@ export class Engine implements ConsumerEngine, Member {
     (nanos) => Number(nanos / 1_000_000n)
   )
 
-  /** How long after a renewal was sent handlers may still run. Less than the lease, so that they end before it does. */
+  /** Handlers are interrupted so long after the last renewal was sent. Shorter than the lease, so that they end before it. */
   private get patience(): number {
     return this.settings.leaseMillis * 0.8
   }
 
-  /** For the end: tried for a while, and given up with a log line. The lease ends by itself. */
+  /** For the end of the process: tried for a while, then left to the lease, which ends by itself. */
   private atLast(effect: Effect.Effect<void, unknown>): Effect.Effect<void> {
     return Effect.asVoid(Effect.timeoutOption(this.persist(effect), closingPatience))
   }
@@ -248,7 +248,7 @@ export class Engine implements ConsumerEngine, Member {
     for (const consumer of this.consumers.values()) consumer.tick(now)
   })
 
-  /** The lease had ended, so what this process owned is somebody else's, or will be: it begins anew, as another process. */
+  /** The lease has ended, and others may own what this process did. It begins anew, under another id. */
   private readonly rejoin: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     for (const consumer of this.consumers.values()) consumer.dropAll()
     this.id = this.newId()
@@ -297,8 +297,8 @@ export class Engine implements ConsumerEngine, Member {
   }
 
   /**
-   * Brings what consumers know of their kinds up to date with what is about to be read: an event of a kind that this process
-   * does not serve must not be passed over, however shortly before it the kind was registered.
+   * Brings the kinds of the consumers up to date before rows are taken. Another process may have just registered a kind that
+   * this one does not serve, and its events must not be passed over.
    */
   private readonly learn = (generation: number): Effect.Effect<void, SqlError.SqlError> =>
     Effect.suspend(() => {
@@ -394,7 +394,7 @@ export class Engine implements ConsumerEngine, Member {
     this.onProgress()
   })
 
-  /** Gives up the partitions that are being left, once nothing of them is left to be done. */
+  /** Gives up the partitions that are leaving and have nothing left to run or to write. */
   private giveUp(consumer: Consumer): Effect.Effect<void> {
     const leaving = (): ReadonlyArray<Partition> =>
       Array.from(consumer.partitions.values()).filter((partition) => partition.leavesNow() && partition.withdraw())
@@ -426,7 +426,7 @@ export class Engine implements ConsumerEngine, Member {
     this.turn.withPermit(Effect.andThen(this.signOff, this.rebalance))
   )
 
-  /** Takes this process off what it has left. */
+  /** Tells the database which consumers this process no longer serves. */
   private readonly signOff: Effect.Effect<void> = Effect.suspend(() =>
     this.leaving.size === 0 ? Effect.void : Effect.map(this.persist(this.database.leave(this)), (left) => {
       for (const name of left) this.leaving.delete(name)
@@ -471,13 +471,13 @@ export class Engine implements ConsumerEngine, Member {
     }
     const isSeen = yield* this.lookAtDead
     this.isRebalancing = false
-    // What a transaction still held, or has yet to write, is looked at again.
+    // A transaction held something, or has yet to write it.
     this.isShort = !isOwner || taken.length < wanted || !isSeen
     if (this.isShort) yield* Effect.forkDetach(Effect.andThen(Effect.sleep(100), Effect.sync(this.onUnsure)))
     this.onProgress()
   })
 
-  /** Finds out what was done with dead letters, in whichever process. False where that could not be told of all. */
+  /** Finds out which dead letters were requeued or discarded, in any process. False if that is not clear for some. */
   private readonly lookAtDead: Effect.Effect<boolean> = Effect.gen({ self: this }, function*() {
     const names = Array.from(this.consumers.keys())
     if (names.length === 0) return true
@@ -552,7 +552,7 @@ export class Engine implements ConsumerEngine, Member {
           refuse,
           decide
         ))
-        // It may have taken place, although it failed or was interrupted.
+        // The registration may have been committed, although it failed or was interrupted.
         const forget = Effect.sync(() => {
           this.registering.delete(name)
           this.leaving.add(name)
@@ -571,7 +571,7 @@ export class Engine implements ConsumerEngine, Member {
     )
   }
 
-  /** Dead letters are dealt with, here and wherever their partitions are. */
+  /** Changes dead letters, and has those processes look at them that own their partitions. */
   changeDead(change: Effect.Effect<number, SqlError.SqlError>): Effect.Effect<number, SqlError.SqlError> {
     return Effect.tap(change, () =>
       Effect.sync(() => {
@@ -593,7 +593,7 @@ export class Engine implements ConsumerEngine, Member {
     yield* Effect.sleep(housekeepingInterval)
     this.log.forgetPages()
     yield* this.persist(this.database.see(Array.from(this.consumers.keys())))
-    // A process that starts must not take what is deleted for a gap that may be filled.
+    // Before events are deleted: a process that starts would take the hole for a gap that may still be filled.
     yield* this.persist(this.log.store)
     const { retentionMillis } = this.settings
     if (Number.isFinite(retentionMillis)) {
@@ -626,7 +626,7 @@ export class Engine implements ConsumerEngine, Member {
     }
   })
 
-  /** Ends serving a consumer. Whoever comes second waits for the first. */
+  /** Ends serving a consumer. A second call waits for the first. */
   private close(consumer: Consumer): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (consumer.isClosing) return consumer.isClosed.await
@@ -650,7 +650,7 @@ export class Engine implements ConsumerEngine, Member {
           return Effect.timeoutOption(this.signOff, closingPatience)
         })),
         Effect.andThen(Effect.sync(() => {
-          // If it took too long, it is taken off when the database can be used again.
+          // It took too long, and is tried again when the database can be used.
           if (this.leaving.size > 0) this.onUnsure()
         })),
         Effect.ensuring(consumer.isClosed.open)
@@ -675,7 +675,7 @@ export class Engine implements ConsumerEngine, Member {
     return true
   }
 
-  /** Returns when nothing is due in any consumer of this process, of all that is visible now. */
+  /** Returns when the consumers of this process have nothing due of all that is visible now. */
   readonly awaitIdle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     while (yield* this.persist(this.log.advance)) yield* Effect.sleep(Duration.millis(5))
     yield* inTurn((resume) => {

@@ -1,6 +1,6 @@
 /**
- * One partition of a consumer, as the process that owns it knows it: what it has read and not yet handled, in which order,
- * and what has to be written of it. Synchronous; `consumer.ts` runs the handlers, and `engine.ts` writes.
+ * One partition of a consumer in the process that owns it: the events that were read and not yet handled, which of them may
+ * run, and what has to be written. Synchronous; `consumer.ts` runs the handlers, and `engine.ts` writes.
  */
 import type { LogRow, Move, Park, ParkedRow, ParkedState, Taken, Unpark } from "./database.ts"
 
@@ -17,25 +17,25 @@ export class Entry {
   readonly partition: Partition
   readonly seq: number
   readonly keyHash: string
-  /** What it follows: entries of one chain run one after the other. */
+  /** Entries of one chain run one after the other. */
   readonly chain: string
-  /** Missing for what was parked; read again when it runs. */
+  /** May be missing for a parked event, which is read again when it runs. */
   row: LogRow | undefined
   attempts = 0
   /** The position may move past it: it is handled, or parked. */
   isPassed = false
   isParked = false
   isRequeued = false
-  /** Given up, and others wait behind it. */
+  /** A dead letter that others wait behind. */
   isDead = false
-  /** The attempt that comes next is written down already. */
+  /** Its next attempt is counted in `attempts`, and written. */
   isAttemptSaved = false
   /** A handler has it. */
   isTaken = false
-  /** With `transactional`: it is marked as handled, in a transaction that has committed or not. */
+  /** With `transactional`: its transaction has marked it as handled, and may not have committed yet. */
   isMarked = false
   isCommitted = false
-  /** It was in a batch that failed, and runs in none any more. */
+  /** It was in a batch that failed, and runs alone from then on. */
   isAlone = false
 
   constructor(partition: Partition, seq: number, keyHash: string, chain: string, row: LogRow | undefined) {
@@ -65,15 +65,15 @@ export class Partition {
   readonly host: Host
   readonly part: number
   readonly epoch: number
-  /** What is stored. */
+  /** The position in the database. */
   storedPos: number
   /** Everything up to here was read. */
   readPos: number
-  /** This process does not own it any more, as far as it knows. */
+  /** This process does not own it any more. */
   isDropped = false
   /** It is being given up: what runs may end, nothing new starts. */
   isLeaving = false
-  /** The number of an event whose kind this process does not serve: what comes before it is handled, then it is given up. */
+  /** The number of an event whose kind this process does not serve. The partition is given up in front of it. */
   blockedAt: number | undefined = undefined
   running = 0
   readonly ready: Array<Entry> = []
@@ -84,17 +84,17 @@ export class Partition {
   private order: Array<Entry> = []
   private orderHead = 0
   private readonly chains = new Map<string, Array<Entry>>()
-  /** Everything that has a row in the table of parked events, or is about to, by number. `undefined` for the dead. */
+  /** What has a row in the table of parked events, or will have, by number. `undefined`: a dead letter that holds nobody. */
   private readonly parked = new Map<number, Entry | undefined>()
   private parks = new Map<number, Park>()
-  /** What is being written of them. */
+  /** Those of them that are being written. */
   private settling: ReadonlyMap<number, Park> = new Map()
   private unparks = new Map<number, Unpark>()
-  /** What was handled before the log was read up to it: parked events of a former owner. */
+  /** Events that a former owner had parked, and that were handled before the log was read up to them. */
   private readonly handledAhead = new Set<number>()
-  /** Those that run once their attempt is written. */
+  /** Entries that wait until their attempt is written. */
   private saving: Array<Entry> = []
-  /** After a process died with it: events up to this number run one by one, each attempt written first. */
+  /** After the death of a former owner events run one by one, each attempt written first, up to this number. */
   private readonly carefulUpTo: number
   private carefulLeft: number
 
@@ -161,14 +161,15 @@ export class Partition {
       return
     }
     const isRequeued = row.state === "requeued"
-    // Out of its place, unless everything behind it has waited for it.
+    // A requeued event runs out of its place, unless all behind it has waited for it.
     const chainName = isRequeued && !this.host.holdsBehindDead ? `#${row.seq}` : this.chainOf(row.seq, row.keyHash)
     const entry = new Entry(this, row.seq, row.keyHash, chainName, undefined)
     entry.attempts = row.attempts
     entry.isParked = true
     entry.isRequeued = isRequeued
     entry.isDead = row.state === "dead"
-    // With `order: "all"` what is tried again holds the position, but for what it had moved past when the order was another.
+    // With `order: "all"` an event that is tried again holds the position back. If the order was another when it was parked,
+    // the position may have moved past it already.
     entry.isPassed = this.host.order !== "all" || entry.isDead || isRequeued || row.seq <= this.storedPos
     this.parked.set(row.seq, entry)
     const chain = this.chains.get(chainName)
@@ -195,21 +196,21 @@ export class Partition {
   // ---------------------------------------------------------------------------
 
   /**
-   * The next entry that may run now, taken off. One whose attempt has to be written first is written first. With `isMore` it
-   * runs with others.
+   * Takes the next entry that may run now. Entries whose attempt has to be written first are kept back until then. `isMore`:
+   * it joins a batch.
    */
   next(isMore = false): Entry | undefined {
     if (this.isCareful && this.passedPos >= this.carefulUpTo && this.running === 0) this.endCare()
     while (!this.isDropped && !this.isLeaving && this.ready.length > 0) {
       if (this.running > 0 && (this.host.isTransactional || this.isCareful)) return undefined
-      // A transaction reads the position that it moves, so nothing else may be moving it.
+      // A transaction compares the position before it moves it, so nothing else may be moving it.
       if (this.host.isTransactional && (this.isDirty || this.isSettling)) return undefined
       if (this.isCareful && this.saving.length > 0) return undefined
       const index = this.host.isTransactional || this.isCareful ? this.lowestReady() : 0
       const entry = this.ready[index]!
-      // What a transaction leaves behind is a position and nothing beyond it.
+      // A transaction writes a position and nothing else, so it can only run what comes next.
       if (this.host.isTransactional && !(entry.isPassed ? entry.seq <= this.storedPos : this.isNextToPass(entry))) {
-        // It may wait for nothing but a position that is not written yet.
+        // Perhaps only a position has to be written before it can run.
         if (entry.isPassed) this.touch()
         return undefined
       }
@@ -234,23 +235,20 @@ export class Partition {
     this.running++
   }
 
-  /** About how many may run now, or follow one that may. */
+  /** About how many a batch could take now. */
   get availableCount(): number {
     return Math.max(this.waiting, this.ready.length)
   }
 
   /**
-   * True where it runs in a batch of its own. What failed before may fail a batch again, and what may have ended its process
-   * may do that again: the others are to have no part in it.
+   * True for an entry that runs in a batch of its own: it may fail again, or end its process again, and would take the
+   * others with it.
    */
   runsAlone(entry: Entry): boolean {
     return entry.isParked || entry.isAlone || this.isCareful
   }
 
-  /**
-   * Some entries that may run in one go, taken off: those of a chain behind one another, as they are in the log. `isMore`
-   * where they are added to others.
-   */
+  /** Takes entries for a batch, those of one chain in order. `isMore`: the batch has some already. */
   nextSome(limit: number, isMore: boolean): Array<Entry> {
     const some: Array<Entry> = []
     while (some.length < limit) {
@@ -264,7 +262,7 @@ export class Partition {
     return some.toSorted((a, b) => a.seq - b.seq)
   }
 
-  /** Adds what follows in a list, up to the first that may not run with them. */
+  /** Adds the entries of a list that follow, up to the first that may not run with them. */
   private extend(some: Array<Entry>, list: ReadonlyArray<Entry>, limit: number): void {
     const last = some.at(-1)!
     const chains = new Set([last.chain])
@@ -280,12 +278,12 @@ export class Partition {
     }
   }
 
-  /** Nothing of its chain is in front of it. */
+  /** True for the first of a chain. */
   isFirst(entry: Entry): boolean {
     return this.chains.get(entry.chain)![0] === entry
   }
 
-  /** It was taken, and is to run again as if it had not been. */
+  /** Puts an entry back that was taken and has no outcome. */
   undo(entry: Entry): void {
     this.interrupted(entry)
     entry.isTaken = false
@@ -304,7 +302,7 @@ export class Partition {
     return this.order[this.orderHead] === entry
   }
 
-  /** Written before it runs, so that an event that ends its process is counted too. */
+  /** Has an attempt written before it runs, so that it counts even if it ends the process. */
   private saveAttempt(entry: Entry): void {
     entry.attempts++
     this.park(entry, entry.isRequeued ? "requeued" : "retrying", 0, null)
@@ -313,7 +311,7 @@ export class Partition {
     this.parkBehind(chain)
   }
 
-  /** It was handled. `isStored` where that is written already, by its own transaction. */
+  /** It was handled. `isStored`: its own transaction has written that. */
   succeed(entry: Entry, isStored: boolean): void {
     entry.isPassed = true
     entry.isTaken = false
@@ -421,12 +419,12 @@ export class Partition {
     return { consumer: this.host.consumer, part: this.part, epoch: this.epoch, seq }
   }
 
-  /** What is stored of it is older than what this process knows. */
+  /** True while the database does not have the last change of a parked event. */
   private isUnwritten(seq: number): boolean {
     return this.parks.has(seq) || this.settling.has(seq)
   }
 
-  /** What somebody has requeued. False where that cannot be told yet: it may be what this process has had already. */
+  /** Takes a dead letter that was requeued. False while a change of it is unwritten: the row may be older than that. */
   requeue(row: ParkedRow): boolean {
     if (this.isUnwritten(row.seq)) return false
     if (!this.parked.has(row.seq)) return true
@@ -443,14 +441,14 @@ export class Partition {
     return true
   }
 
-  /** What somebody has discarded no longer holds others back. */
+  /** Forgets a dead letter that was discarded. It no longer holds others back. */
   discard(seq: number): void {
     const entry = this.parked.get(seq)
     this.parked.delete(seq)
     if (entry !== undefined) this.follow(entry)
   }
 
-  /** The dead that hold others back, as far as this process knows, and that others can know of: they are stored. */
+  /** The dead letters that hold others back and are stored, so that anybody may requeue or discard them. */
   get holding(): ReadonlyArray<number> {
     const numbers: Array<number> = []
     for (const [first] of this.chains.values()) {
@@ -469,7 +467,7 @@ export class Partition {
     this.host.onDirty()
   }
 
-  /** Makes the position worth writing where it has moved past events of other kinds only. */
+  /** Has the position written, if it has moved. */
   touch(): void {
     if (!this.isDropped && this.passedPos > this.storedPos) this.dirty()
   }
@@ -490,16 +488,16 @@ export class Partition {
     this.trim()
     const first = this.order[this.orderHead]
     if (first === undefined) return this.readPos
-    // Between two events of the partition nothing is its own.
+    // What lies in front of the first is of other partitions or kinds.
     return Math.max(this.storedPos, first.seq - 1)
   }
 
-  /** Something has to be written, and may be: a handler's transaction asks for the position that it has read. */
+  /** True where something may be written now: while a transactional handler runs, its transaction moves the position. */
   get isToBeWritten(): boolean {
     return this.isDirty && !(this.host.isTransactional && this.running > 0)
   }
 
-  /** What has to be written, taken off. */
+  /** Takes what has to be written. */
   takeChanges(): { readonly move: Move; readonly parks: ReadonlyArray<Park>; readonly unparks: ReadonlyArray<Unpark> } {
     const changes = {
       move: {
@@ -537,7 +535,7 @@ export class Partition {
     if (this.ready.length > 0) this.host.onReady()
   }
 
-  /** It is to be given up, and what comes before that is handled. */
+  /** True where it is to be given up, and everything in front of that point is passed. */
   leavesNow(): boolean {
     this.trim()
     if (this.blockedAt !== undefined && this.order.length === 0) this.isLeaving = true
@@ -545,17 +543,17 @@ export class Partition {
   }
 
   /**
-   * Takes attempts back that were written and did not run. True where nothing is left to be written, and nothing runs: the
-   * partition may be given up.
+   * Takes back attempts that were written and did not run. True where nothing runs and nothing is left to be written, so
+   * that the partition may be given up.
    */
   withdraw(): boolean {
     for (const entry of this.ready) this.interrupted(entry)
     return this.running === 0 && this.saving.length === 0 && !this.isDirty && !this.isSettling
   }
 
-  /** What a transactional handler's mark moves: past this entry, and what was passed before it. */
+  /** The move that a transactional handler's transaction makes: past its entry. */
   moveOver(entry: Entry): Move {
-    // What was parked since it was taken is not written yet, and the position must not move past it.
+    // What has been parked since the entry was taken is not written yet, and the position must not move past it.
     const passed = this.isDirty ? this.storedPos : this.passedPos
     const pos = entry.isPassed ? passed : entry.seq
     return {
