@@ -34,6 +34,18 @@ export const Found = ({ all, found, isNarrowed, of, one }: {
   </p>
 )
 
+const isDigit = (character: string | undefined): boolean => character !== undefined && /\d/.test(character)
+
+/** Whether a word stands somewhere in a text. Its numbers are whole ones: who looks for `web-1` does not mean `web-10`. */
+const hasWord = (word: string, text: string): boolean => {
+  for (let at = text.indexOf(word); at !== -1; at = text.indexOf(word, at + 1)) {
+    const isWithinNumber = isDigit(word[0]) && isDigit(text[at - 1]) ||
+      isDigit(word.at(-1)) && isDigit(text[at + word.length])
+    if (!isWithinNumber) return true
+  }
+  return false
+}
+
 /** Whether each of the words stands somewhere in what is searched, in any case of letters. */
 export const hasWords = (
   words: string,
@@ -42,5 +54,5 @@ export const hasWords = (
   isFound: (word: string) => boolean = () => false
 ): boolean => {
   const text = searched.toLowerCase()
-  return words.toLowerCase().split(/\s+/).every((word) => word === "" || isFound(word) || text.includes(word))
+  return words.toLowerCase().split(/\s+/).every((word) => word === "" || isFound(word) || hasWord(word, text))
 }

@@ -33,38 +33,41 @@ const Detail = ({ alerts, host }: Tile) => {
   const { reason, score, since, state } = host
   if (maintainedUntil(host) !== undefined) {
     return (
-      <>
+      <span class="what">
         <span class="said">{state},{" "}</span>
         <span class={alerts.length === 0 ? "" : "said"}>in maintenance{" "}</span>
         <Until host={host} />
-      </>
+      </span>
     )
   }
-  return state === "reachable"
-    ? (
-      <>
+  if (state === "reachable") {
+    return (
+      <span class="what">
         {score === null ? "reachable" : (
           <>
             <span class="said">reachable,{" "}</span>score {rate(score)} %
           </>
         )}
-      </>
+      </span>
     )
-    : (
-      <>
+  }
+  return (
+    <>
+      <span class="what">
         {reason === null ? state : (
           <>
             <span class="said">{state}:{" "}</span>
             {reason}
           </>
         )}
-        {since === null ? null : (
-          <>
-            , <Ago at={since} />
-          </>
-        )}
-      </>
-    )
+      </span>
+      {since === null ? null : (
+        <span>
+          , <Ago at={since} />
+        </span>
+      )}
+    </>
+  )
 }
 
 /** All that a tile has too little room for. */

@@ -97,6 +97,52 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         Effect.provide(server({ fleet: fleetOf(hostsIn("reachable", "unreachable", "reachable")) }))
       ))
 
+    it.effect("finds a number whole, as that of a host: web-1 is not web-10", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* find(page, "web-1")
+        yield* see(page, ".found", "1 of 12 hosts found.")
+        yield* find(page, "192.0.2.1")
+        yield* see(page, ".found", "1 of 12 hosts found.")
+        yield* find(page, "eb-")
+        yield* see(page, ".found", "12 of 12 hosts found.")
+        yield* find(page, "")
+        yield* Effect.promise(() => page.getByLabel("Find alerts").fill("web-1"))
+        yield* see(page, ".found", "1 of 12 alerts found.")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({
+          fleet: fleetOf(hostsIn(...Array.from({ length: 12 }, () => "unreachable" as const)), alertsOf(12))
+        }))
+      ))
+
+    it.effect("shows since when a host is down, however long the reason is", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* see(page, ".tile", "connected, but")
+        const edges = yield* Effect.promise(() =>
+          page.locator(".tile").evaluate((tile) =>
+            [tile.querySelector("time")!, tile].map((element) => element.getBoundingClientRect().right)
+          )
+        )
+        assert.isBelow(edges[0], edges[1])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({
+          fleet: {
+            ...fleetOf([]),
+            hosts: Effect.succeed(
+              hostsIn("unreachable").map((host) =>
+                Object.assign(host, {
+                  since: DateTime.makeUnsafe(0),
+                  reason: "connected, but no SSH banner within 5s, and then the connection was reset ".repeat(3)
+                })
+              )
+            )
+          }
+        }))
+      ))
+
     it.effect("has alerts changed in a dialog, by the keyboard alone, with why", () => {
       type Alert = Effect.Success<FleetView["Service"]["openAlerts"]>[number]
       let alerts: ReadonlyArray<Alert> = alertsOf(2)
