@@ -86,12 +86,13 @@ const Settings = Schema.Struct({
   hosts: Schema.optionalKey(Schema.Array(HostName)),
   url: Schema.optionalKey(PageUrl)
 }).annotate({
-  messageUnexpectedKey: "Unknown key: http has `host`, `port`, `token`, `token_env`, `hosts` and `url`"
+  messageUnexpectedKey: "Unknown key: http has `host`, `port`, `token`, `token_env`, `tokens`, `hosts` and `url`"
 })
 
 /** The `http` part, as the file has it. */
 export const HttpEntry = Schema.Union([Schema.Literal(false), Settings]).annotate({
-  message: "Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env`, `hosts` and `url`"
+  message:
+    "Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env`, `tokens`, `hosts` and `url`"
 })
 
 const isLoopback = (host: string): boolean => /^127(\.\d{1,3}){3}$|^::1$|^localhost$/i.test(host)

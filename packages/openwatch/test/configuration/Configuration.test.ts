@@ -472,7 +472,7 @@ nats:
       [
         "a live page that is neither off nor told where",
         "http: true",
-        "http: Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env`, `hosts` and `url`"
+        "http: Expected false, or a mapping with the keys `host`, `port`, `token`, `token_env`, `tokens`, `hosts` and `url`"
       ],
       [
         "a live page for everyone",

@@ -124,7 +124,10 @@ describe("the entry", () => {
   }
 
   it("names an unknown key and those that there are", () => {
-    assert.include(message({ address: "::1" }), "http has `host`, `port`, `token`, `token_env`, `hosts` and `url`")
+    assert.include(
+      message({ address: "::1" }),
+      "http has `host`, `port`, `token`, `token_env`, `tokens`, `hosts` and `url`"
+    )
   })
 
   it("names a port that is none and hosts that are URLs", () => {
