@@ -81,6 +81,32 @@ for (const place of places) {
           assert.isAtMost(reads[1]! - reads[0]!, 1)
         }))
 
+      it.effect("a process that only publishes does not read what it has published, and a consumer that comes later does", () =>
+        Effect.suspend(() => {
+          let readCount = 0
+          const counting: Statement.Transformer = (statement) =>
+            Effect.sync(() => {
+              if (statement.compile()[0].startsWith("SELECT seq, kind, id")) readCount++
+              return statement
+            })
+          return inShop(
+            Effect.gen(function*() {
+              const outbox = yield* ShopOutbox
+              const events = Array.from({ length: 1_500 }, (_, i) => placed(String(i)))
+              yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" }).pipe(Effect.scoped)
+              yield* outbox.publishAll(events)
+              yield* outbox.awaitIdle
+              assert.strictEqual(readCount, 0)
+              const handled: Array<OrderPlaced> = []
+              yield* outbox.on("OrderPlaced", (event) => Effect.sync(() => handled.push(event)), { consumer: "mailer" })
+              yield* outbox.publish(placed("last"))
+              yield* outbox.awaitIdle
+              assert.deepStrictEqual(handled, [...events, placed("last")])
+            }),
+            { live: false }
+          ).pipe(Effect.provideService(Statement.CurrentTransformer, counting))
+        }))
+
       it.effect("two processes that serve one consumer share its partitions, and every event is handled once", () =>
         Effect.gen(function*() {
           const { process } = yield* processes

@@ -35,6 +35,8 @@ export interface LogRow extends NewRow {
 /** Rows of the log, with the oldest running transaction and the generation of the same snapshot. */
 export interface TailPage {
   readonly rows: ReadonlyArray<LogRow>
+  /** The numbers of the rows, also where the rows were not read. */
+  readonly numbers: ReadonlyArray<number>
   /** Counted up by every change of registrations, owners or dead letters. Whoever sees an event sees the changes before it. */
   readonly generation: number
   /** PostgreSQL's `xmin`: every transaction below it has ended. `undefined` on SQLite, which has no gaps. */
@@ -391,21 +393,25 @@ export class Database {
         FROM ${this.events} WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
       (rows) => ({
         rows: rows.map(logRow),
+        numbers: rows.map(({ seq }) => Number(seq)),
         generation: Number(rows[0]?.generation ?? 0),
         xmin: rows[0]?.xmin === undefined ? undefined : BigInt(rows[0].xmin)
       })
     )
   }
 
-  /** The numbers that are visible behind a number, in order, and `xmin`, of one snapshot. */
-  readNumbers(after: number, limit: number): Sql<{ numbers: ReadonlyArray<number>; xmin: bigint | undefined }> {
+  /** The same without the rows. */
+  readNumbers(after: number, limit: number): Sql<TailPage> {
     const { sql } = this
     const xmin = this.isPostgres ? sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : sql``
     return Effect.map(
-      sql<{ readonly seq: Big; readonly xmin?: string }>`SELECT seq${xmin} FROM ${this.events}
-        WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
+      sql<Pick<RawRow, "seq" | "generation" | "xmin">>`SELECT seq,
+          (SELECT generation FROM ${this.state}) AS generation${xmin}
+        FROM ${this.events} WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
       (rows) => ({
+        rows: [],
         numbers: rows.map(({ seq }) => Number(seq)),
+        generation: Number(rows[0]?.generation ?? 0),
         xmin: rows[0]?.xmin === undefined ? undefined : BigInt(rows[0].xmin)
       })
     )

@@ -18,6 +18,8 @@ import { inTurn, Signal } from "./signal.ts"
 
 export interface EngineSettings {
   readonly name: string
+  /** What was committed is published on the bus. */
+  readonly isLive: boolean
   readonly pollMillis: number
   readonly leaseMillis: number
   readonly retentionMillis: number
@@ -102,7 +104,7 @@ export class Engine implements ConsumerEngine, Member {
     this.log = new Log(database, this.learn, (rows) => {
       this.onEvents(rows)
       for (const consumer of this.consumers.values()) consumer.feed.raise()
-    })
+    }, () => settings.isLive || this.consumers.size > 0)
   }
 
   get serving(): ReadonlyArray<string> {

@@ -29,6 +29,7 @@ export class Log {
   private readonly database: Database
   private readonly learn: (generation: number) => Effect.Effect<void, SqlError.SqlError>
   private readonly onRows: (rows: ReadonlyArray<LogRow>) => void
+  private readonly isFollowed: () => boolean
   private readonly gaps = new Gaps()
   private readonly turn = Semaphore.makeUnsafe(1)
   /** The last events, and the number that they follow. */
@@ -39,15 +40,20 @@ export class Log {
   private pagesSize = 0
   private readonly pageTurn = Semaphore.makeUnsafe(1)
 
-  /** `learn` runs before rows are taken that were read in a generation; `onRows` gets them. */
+  /**
+   * `learn` runs before rows are taken that were read in a generation; `onRows` gets them. While the log is not followed,
+   * only its numbers are read.
+   */
   constructor(
     database: Database,
     learn: (generation: number) => Effect.Effect<void, SqlError.SqlError>,
-    onRows: (rows: ReadonlyArray<LogRow>) => void
+    onRows: (rows: ReadonlyArray<LogRow>) => void,
+    isFollowed: () => boolean
   ) {
     this.database = database
     this.learn = learn
     this.onRows = onRows
+    this.isFollowed = isFollowed
   }
 
   /** Finds the end of the contiguous prefix of a log that other processes have written. */
@@ -85,14 +91,21 @@ export class Log {
     return Effect.suspend(() =>
       this.turn.withPermit(Effect.gen({ self: this }, function*() {
         while (true) {
-          const page: TailPage = yield* this.database.readTail(this.horizon, pageSize)
-          const { generation, rows, xmin } = page
-          if (rows.length === 0) break
+          const isFollowed = this.isFollowed()
+          const limit = isFollowed ? pageSize : storeEvery
+          const page: TailPage = yield* (isFollowed
+            ? this.database.readTail(this.horizon, limit)
+            : this.database.readNumbers(this.horizon, limit))
+          const { generation, numbers, rows, xmin } = page
+          if (numbers.length === 0) break
           yield* this.learn(generation)
-          const { count, isHeldUp } = yield* this.whole(rows.map(({ seq }) => seq), xmin)
-          if (count > 0) this.append(count === rows.length ? rows : rows.slice(0, count))
+          const { count, isHeldUp } = yield* this.whole(numbers, xmin)
+          if (count > 0) {
+            if (isFollowed) this.append(count === rows.length ? rows : rows.slice(0, count))
+            else this.skipTo(numbers[count - 1]!)
+          }
           if (isHeldUp) return true
-          if (rows.length < pageSize) break
+          if (numbers.length < limit) break
         }
         if (this.horizon - this.storedHorizon >= storeEvery) yield* this.store
         return false
@@ -114,6 +127,13 @@ export class Log {
       this.gaps.setBound(bound, last)
       return whole
     })
+  }
+
+  /** Moves on without the rows. Whoever comes meanwhile reads them as the past. */
+  private skipTo(horizon: number): void {
+    this.horizon = this.tailStart = horizon
+    this.tail = []
+    this.onRows([])
   }
 
   private append(rows: ReadonlyArray<LogRow>): void {

@@ -131,6 +131,7 @@ export const makeOutbox = (
       database,
       {
         name,
+        isLive: settings.live,
         pollMillis: settings.pollMillis,
         leaseMillis: settings.leaseMillis,
         retentionMillis: settings.retentionMillis,
