@@ -11,12 +11,15 @@ import type { Host, SubscriptionImpl } from "./subscription.ts"
 import { CurrentWorker, Supervision, type Worker as CurrentFiber } from "./supervision.ts"
 import { eventOf, readLate, type Stored, Traced } from "./traced.ts"
 
+/** What a handler returns. */
+type Handled = Effect.Effect<unknown, unknown, Scope.Scope>
+
 /**
  * What `on` was given. The types of its failures are forgotten; what it requires is in the context that its fibers run
  * with.
  */
 export interface Handler {
-  readonly handle: (event: AnyEvent, handle: SubscriptionHandle) => Effect.Effect<unknown, unknown, Scope.Scope>
+  readonly handle: (event: AnyEvent, handle: SubscriptionHandle) => Handled
   readonly concurrency: number
   readonly retry: Schedule.Schedule<unknown> | undefined
   readonly onFailure:
@@ -40,15 +43,18 @@ class Worker implements CurrentFiber, Waiter {
   /** What the handler acquires is released with its event. */
   scope = Scope.makeUnsafe()
   fiber: Fiber.Fiber<void> | undefined = undefined
+  /** Handles the next event, or waits for it. */
+  next: Handled = Effect.void
   /** Ends the wait. */
-  resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  resume: ((next: Handled) => void) | undefined = undefined
 
   constructor(supervision: Handling) {
     this.supervision = supervision
   }
 
   run(): void {
-    this.resume!(Effect.void)
+    // With the event itself: the fiber would have to go around its loop to get to it.
+    this.resume!(this.next)
   }
 }
 
@@ -127,21 +133,24 @@ export class Handling extends Supervision {
     const { durations } = this.handler
     const isGoing = (): boolean => !cursor.isEnded
     // The end of the fiber takes the waiter back: a finalizer would be made anew for each wait.
-    const wait = Effect.callback<void>((resume) => {
+    const wait: Handled = Effect.callback((resume) => {
       worker.resume = resume
       cursor.wait(worker)
       this.host.onIdle(this.subscription)
     })
+    const next = (): Handled => {
+      // Waiting comes first: a worker is started inside `on`, where replayed events must not be handled yet.
+      const item = worker.resume === undefined ? Empty : cursor.poll()
+      if (item === Empty) return cursor.isEnded ? Effect.void : wait
+      worker.item = item
+      worker.number = cursor.taken
+      if (durations !== undefined) worker.start = durations.start()
+      return this.call(item)
+    }
+    worker.next = Effect.suspend(next)
     const handleAll = Effect.whileLoop<unknown, unknown, Scope.Scope>({
       while: () => worker.item === undefined && !cursor.isEnded,
-      body: () => {
-        const item = cursor.poll()
-        if (item === Empty) return wait
-        worker.item = item
-        worker.number = cursor.taken
-        if (durations !== undefined) worker.start = durations.start()
-        return this.call(item)
-      },
+      body: next,
       step: () => {
         // A scope that was added to ends this loop: it is closed, and the next loop has a new one.
         if (worker.item === undefined || worker.scope.state._tag !== "Empty") return
@@ -158,11 +167,10 @@ export class Handling extends Supervision {
         onSuccess: () => worker.item === undefined ? Effect.void : this.conclude(worker, Exit.void)
       })
     })
-    // Waiting comes first: a worker is started inside `on`, where replayed events must not be handled yet.
-    return Effect.andThen(wait, Effect.whileLoop({ while: isGoing, body: () => guarded, step: () => {} }))
+    return Effect.whileLoop({ while: isGoing, body: () => guarded, step: () => {} })
   }
 
-  private call(item: Stored): Effect.Effect<unknown, unknown, Scope.Scope> {
+  private call(item: Stored): Handled {
     if (!this.host.isTraced || !Traced.is(item)) return this.handler.handle(item as AnyEvent, this.handle)
     const { event, span } = item
     const handling = Effect.suspend(() => this.handler.handle(event, this.handle))
