@@ -98,11 +98,7 @@ const Letters = (
     onAsk: (asked: Asked) => void
   }
 ) => {
-  const byConsumer = useMemo(() => {
-    const groups = new Map<string, Array<DeadLetter>>()
-    for (const letter of letters) groups.set(letter.consumer, [...groups.get(letter.consumer) ?? [], letter])
-    return Array.from(groups)
-  }, [letters])
+  const byConsumer = useMemo(() => Array.from(Map.groupBy(letters, ({ consumer }) => consumer)), [letters])
   return (
     <>
       {byConsumer.map(([consumer, letters]) => {
@@ -162,7 +158,7 @@ const Confirmation = (
     await onConfirm()
   }
   return (
-    <Dialog labelledBy="asked" describedBy="meaning" onClose={onCancel}>
+    <Dialog labelledBy="asked" describedBy="meaning" isBusy={isBusy} onClose={onCancel}>
       <h3 id="asked">
         {letter === undefined
           ? `${words[what]} all ${count(asked.count)} dead letters of ${consumer}?`

@@ -105,6 +105,29 @@ describe.skipIf(isMissing)("the page of durable events", () => {
         assert.strictEqual((yield* dead).length, 3)
       }).pipe(Effect.scoped, Effect.provide(durableServer())))
 
+    it.effect("keeps its dialog while a change is made: Escape is no way back then", () =>
+      Effect.gen(function*() {
+        yield* withDeadLetters
+        const { page } = yield* openPage(yield* url)
+        const goOn = Promise.withResolvers<void>()
+        yield* Effect.promise(() =>
+          page.route("**/api/dead-letters/discard", async (route) => {
+            await goOn.promise
+            await route.continue()
+          })
+        )
+        yield* press(page, "Discard Ping a")
+        yield* confirm(page, "Discard")
+        yield* Effect.promise(async () => {
+          await page.locator("dialog button:disabled", { hasText: "Discard" }).waitFor()
+          await page.keyboard.press("Escape")
+        })
+        assert.strictEqual(yield* Effect.promise(() => page.locator("dialog[open]").count()), 1)
+        goOn.resolve()
+        yield* see(page, ".outcome", "1 of mailer discarded.")
+        yield* Effect.promise(() => dialog(page).waitFor({ state: "detached" }))
+      }).pipe(Effect.scoped, Effect.provide(durableServer())))
+
     it.effect("discards all of a consumer once that is confirmed, signed in by a token", () => {
       const token = "correct horse battery staple"
       return Effect.gen(function*() {
