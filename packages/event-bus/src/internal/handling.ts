@@ -131,7 +131,6 @@ export class Handling extends Supervision {
   private work(worker: Worker): Effect.Effect<void> {
     const { cursor } = this.subscription
     const { durations } = this.handler
-    const isGoing = (): boolean => !cursor.isEnded
     // The end of the fiber takes the waiter back: a finalizer would be made anew for each wait.
     const wait: Handled = Effect.callback((resume) => {
       worker.resume = resume
@@ -167,7 +166,7 @@ export class Handling extends Supervision {
         onSuccess: () => worker.item === undefined ? Effect.void : this.conclude(worker, Exit.void)
       })
     })
-    return Effect.whileLoop({ while: isGoing, body: () => guarded, step: () => {} })
+    return Effect.whileLoop({ while: () => !cursor.isEnded, body: () => guarded, step: () => {} })
   }
 
   private call(item: Stored): Handled {
