@@ -12,7 +12,7 @@
  * All time is read from `Clock`. Pauses are measured by the clock that cannot be set back. An interruption closes every
  * connection at once.
  */
-import { Clock, DateTime, Duration, Effect, FiberMap, Random, Result, Schema, Stream } from "effect"
+import { Clock, DateTime, Duration, Effect, Fiber, FiberMap, Random, Result, Schema, Stream } from "effect"
 import * as CliError from "effect/cli/CliError"
 import type * as SqlError from "effect/sql/SqlError"
 import { counted } from "../events/counted.ts"
@@ -104,6 +104,19 @@ const roundedMillis = (duration: Duration.Duration): number => Math.round(Durati
 /** Tries until it is stored. Until then it is not published either. */
 const untilStored = <A>(store: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
   Effect.orDie(Outage.untilItPasses(store, describeSqlError))
+
+/** How long what is being stored may take to come to its end when it is interrupted: the loop ends within 2 seconds. */
+const longestFinish = Duration.seconds(1)
+
+/** Interrupted, it is waited for, so that it is known whether it was stored. */
+const finished = <A, E, R>(store: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkChild(store, { startImmediately: true }), (fiber) =>
+      Effect.onInterrupt(
+        restore(Fiber.join(fiber)),
+        () => Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), longestFinish)
+      ))
+  )
 
 /** Some hosts could not be judged, since this machine could not probe them. */
 export class HostsNotProbed extends Schema.TaggedError<HostsNotProbed>()("HostsNotProbed", {
@@ -224,8 +237,8 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
       })
       const store = options?.hostStates?.record(pulse, isTold, knownUntil) ??
         (isTold ? bus.publish(pulse) : Effect.void)
-      // What is stored is known here, whatever interrupts: a host that moves goes on from there.
-      yield* untilStored(Effect.uninterruptible(Effect.andThen(store, learn)))
+      // A host that moves meanwhile goes on from what is stored.
+      yield* untilStored(finished(Effect.andThen(store, learn)))
     }
     const checked: Checked = { elapsed, localFault: undefined }
     return checked
@@ -416,7 +429,10 @@ export const watch = Effect.fnUntraced(function*(
     const gone = new Set(Array.from(fibers, ([hostId]) => hostId))
     for (const { id } of hosts) gone.delete(id)
     // First, since a verdict that is being stored is one of a host that is still there.
-    for (const hostId of gone) yield* FiberMap.remove(fibers, hostId)
+    yield* Effect.forEach(gone, (hostId) => FiberMap.remove(fibers, hostId), {
+      concurrency: "unbounded",
+      discard: true
+    })
     const renamed = yield* renames
     const now = yield* monotonicMillis
     for (const [from, to] of renamed) {

@@ -274,6 +274,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
     })
 
     const record = inGroups(
+      yield* Effect.scope,
       turn,
       (transitions: ReadonlyArray<Transition>) => transaction(storeTransitions(transitions))
     )

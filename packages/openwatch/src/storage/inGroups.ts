@@ -3,7 +3,7 @@
  * more to come.
  */
 import type { Array } from "effect"
-import { Deferred, Effect, type Semaphore } from "effect"
+import { Cause, Deferred, Effect, type Scope, type Semaphore } from "effect"
 
 /** Others want to write as well. */
 const largestGroup = 100
@@ -17,9 +17,11 @@ interface Group<A, E> {
  * Makes of an effect that stores several in one transaction one that stores one of them. If the transaction of a group
  * fails, each of the group is stored in a transaction of its own. So one that cannot be stored keeps no other from it.
  *
- * Storing cannot be interrupted: what others of its group have to store is in the same transaction.
+ * An interruption ends the wait, and nothing else: what others of its group have to store is in the same transaction. It is
+ * the end of `scope` that ends the transaction.
  */
 export const inGroups = <A, E>(
+  scope: Scope.Scope,
   turn: Semaphore.Semaphore,
   storeAll: (items: Array.NonEmptyReadonlyArray<A>) => Effect.Effect<void, E>
 ): (item: A) => Effect.Effect<void, E> => {
@@ -31,7 +33,8 @@ export const inGroups = <A, E>(
       return storeAll(group.items)
     })
     // The yield lets those come along that have something to store right now.
-    return turn.withPermit(Deferred.into(Effect.andThen(Effect.yieldNow, storing), group.stored))
+    const inTurn = turn.withPermit(Effect.andThen(Effect.yieldNow, storing))
+    return Effect.forkIn(Deferred.into(inTurn, group.stored), scope, { startImmediately: true })
   }
 
   /** Joins the group that gathers, or begins one and stores it when it is its turn. */
@@ -40,7 +43,7 @@ export const inGroups = <A, E>(
       const joined = gathering
       if (joined !== undefined && joined.items.length < largestGroup) {
         joined.items.push(item)
-        return Effect.as(Effect.exit(Deferred.await(joined.stored)), joined)
+        return Effect.succeed(joined)
       }
       const group: Group<A, E> = { items: [item], stored: Deferred.makeUnsafe() }
       gathering = group
@@ -48,13 +51,9 @@ export const inGroups = <A, E>(
     })
 
   return (item) =>
-    store(item).pipe(
-      Effect.flatMap(({ items, stored }) =>
-        Effect.catchCause(
-          Deferred.await(stored),
-          (cause) => items.length === 1 ? Effect.failCause(cause) : storeAll([item])
-        )
-      ),
-      Effect.uninterruptible
-    )
+    Effect.flatMap(store(item), ({ items, stored }) =>
+      Effect.catchCause(
+        Deferred.await(stored),
+        (cause) => items.length === 1 || Cause.hasInterrupts(cause) ? Effect.failCause(cause) : storeAll([item])
+      ))
 }

@@ -349,6 +349,18 @@ describe("the inventory", () => {
       yield* Fiber.interrupt(fiber)
     }).pipe(Effect.provide(quiet), Effect.scoped, Effect.provide(database)))
 
+  it.effect("a stop does not wait for a database that says nothing", () =>
+    Effect.gen(function*() {
+      const hostStates = { ...yield* HostStates.HostStates, record: () => Effect.never }
+      const fiber = yield* started(
+        LivenessLoop.watch([host("stays")], { hostStates }).pipe(Effect.provide(scripted(() => [up]).layer))
+      )
+      yield* TestClock.adjust("1 second")
+      const stop = yield* Effect.forkChild(Fiber.interrupt(fiber))
+      yield* TestClock.adjust("2 seconds")
+      assert.isDefined(stop.pollUnsafe())
+    }).pipe(Effect.provide(quiet), Effect.scoped, Effect.provide(database)))
+
   it.effect("a change while a probe is in flight ends it where the host has moved or gone", () =>
     Effect.gen(function*() {
       const probe = scripted(() => [{ answers: true, after: "1 minute" }])

@@ -2,7 +2,7 @@
  * Storing in groups: what comes while a transaction runs shares the next one.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Semaphore } from "effect"
+import { Effect, Exit, Fiber, Latch, Scope, Semaphore } from "effect"
 import { inGroups } from "../../src/storage/inGroups.ts"
 
 /** Stores numbers, a transaction at a time, each as long as the latch is closed. */
@@ -11,7 +11,7 @@ const make = Effect.gen(function*() {
   const stored: Array<number> = []
   const latch = yield* Latch.make(true)
   const turn = yield* Semaphore.make(1)
-  const store = inGroups(turn, (items: ReadonlyArray<number>) =>
+  const store = inGroups(yield* Effect.scope, turn, (items: ReadonlyArray<number>) =>
     Effect.gen(function*() {
       transactions.push(items)
       yield* latch.await
@@ -80,19 +80,31 @@ describe("storing in groups", () => {
       assert.deepStrictEqual(transactions, [[13]])
     }))
 
-  it.effect("an interruption takes nobody else's place, and waits for what is being stored", () =>
+  it.effect("an interruption ends the wait, and not what is being stored for it and others", () =>
     Effect.gen(function*() {
       const { latch, store, stored } = yield* make
       yield* latch.close
       const first = yield* Effect.forkChild(store(1))
       const second = yield* Effect.forkChild(store(2))
       yield* turns
-      const interruption = yield* Effect.forkChild(Fiber.interrupt(first))
-      yield* turns
-      assert.isUndefined(interruption.pollUnsafe())
+      yield* Fiber.interrupt(first)
       yield* latch.open
       yield* Fiber.join(second)
-      yield* Fiber.join(interruption)
       assert.deepStrictEqual(stored, [1, 2])
+    }))
+
+  it.effect("the end of the scope ends the transaction, and every wait for it", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { latch, store, stored } = yield* Effect.provideService(make, Scope.Scope, scope)
+      yield* latch.close
+      const fibers = [yield* Effect.forkChild(store(1))]
+      yield* turns
+      fibers.push(yield* Effect.forkChild(store(2)), yield* Effect.forkChild(store(3)))
+      yield* turns
+      yield* Scope.close(scope, Exit.void)
+      const exits = yield* Effect.forEach(fibers, Fiber.await)
+      assert.deepStrictEqual(exits.map(Exit.hasInterrupts), [true, true, true])
+      assert.deepStrictEqual(stored, [])
     }))
 })
