@@ -6,10 +6,13 @@
  * is not resolved within a quarter of a second, a process of its own asks for it as well. A name that was slow before
  * is asked for in such a process alone. So slow names take neither time nor threads from others.
  *
+ * If the resolver wants for a descriptor, it may say that there is no such name. A process has descriptors of its own, so
+ * what the resolver did not find is looked for there too.
+ *
  * If a name has no address, that is a matter of its host. If nobody can be asked, that is a fault of this machine. Then
  * the last known addresses are used.
  */
-import { Clock, Context, Data, Duration, Effect, Layer, Semaphore } from "effect"
+import { Clock, Context, Data, Duration, Effect, Layer, Result, Semaphore } from "effect"
 import { execFile } from "node:child_process"
 import * as Dns from "node:dns"
 import { readFileSync } from "node:fs"
@@ -93,9 +96,6 @@ const isInHostsFile = (name: string): boolean => {
 export const layer: Layer.Layer<NameResolver> = Layer.effect(
   NameResolver,
   Effect.gen(function*() {
-    // The system's resolver reads its configuration when it is first used. If it then has no descriptor to do so, it says that
-    // there is no such name.
-    yield* Effect.timeoutOption(Effect.ignore(lookup("localhost")), "1 second")
     const processes = yield* Semaphore.make(processesAtMost)
     const slow = new Set<string>()
     const known = new Map<string, ReadonlyArray<string>>()
@@ -115,10 +115,18 @@ export const layer: Layer.Layer<NameResolver> = Layer.effect(
         })
       )
 
+    /** What only the resolver says, it says more precisely than `getent`. */
+    const lookupTwice = (name: string) =>
+      Effect.flatMap(Effect.result(lookup(name)), (result) =>
+        Result.isSuccess(result) && result.success.length > 0
+          ? Effect.succeed(result.success)
+          : Effect.catch(inProcess(name), (error) =>
+            localFaultCodes.has(error.code) ? Effect.fail(error) : Effect.fromResult(result)))
+
     const ask = (name: string) =>
       Effect.suspend(() =>
         slow.has(name) ? inProcess(name) : Effect.raceFirst(
-          lookup(name),
+          lookupTwice(name),
           inProcess(name).pipe(
             // The resolver, should it get a thread soon, says more precisely why nothing is found.
             Effect.catch((error) => Effect.delay(Effect.fail(error), "2 seconds")),

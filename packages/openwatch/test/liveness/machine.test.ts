@@ -145,14 +145,24 @@ describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", ()
 })
 
 describe("a machine without descriptors", () => {
-  it.live("resolves no name, which is no matter of the name, even if it never resolved one", () =>
+  const resolve = (...args: ReadonlyArray<string>) =>
     Effect.gen(function*() {
-      const command = [process.execPath, "-C", "@openwatch/source", withoutDescriptors]
+      const command = [process.execPath, "-C", "@openwatch/source", withoutDescriptors, ...args]
       const { stdout } = yield* Command.run(
         ChildProcess.make("sh", ["-c", "ulimit -n 64; exec \"$@\"", "sh", ...command], { stdin: "ignore" })
       )
-      assert.strictEqual(stdout, `{"code":"EMFILE","_tag":"ResolverFault"}`)
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+      return JSON.parse(stdout)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+
+  it.live("resolves no name, which is no matter of the name, even if it never resolved one", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* resolve("web-1.test"), { code: "EMFILE", _tag: "ResolverFault" })
+    }))
+
+  it.live("finds a name in a process of its own if it lacked them only while the resolver looked for it", () =>
+    Effect.gen(function*() {
+      assert.include(yield* resolve("localhost", "released"), "127.0.0.1")
+    }))
 })
 
 describe("a process that was paused", () => {
