@@ -147,8 +147,15 @@ export class BusImpl extends Face implements Host {
   /** What is published on the bus: through all of its kinds or some, while the face is open that it comes through. */
   intake(face: Face, kinds: ReadonlyArray<string>): Accepting {
     return {
-      // A `PubSub` that is shut down asks nobody: only a view, which may outlive the bus, has to look.
-      accept: (event) => (kinds === this.kinds || !face.isShutdown) && this.accept(face, kinds, event),
+      accept: (event) => {
+        // A `PubSub` that is shut down asks nobody: only a view, which may outlive the bus, has to look.
+        if (kinds !== this.kinds && face.isShutdown) return false
+        const route = this.route(face, kinds, event)
+        const item = this.stored(event)
+        this.storage.publish(route, item, route.indexes.length === 0 ? undefined : this.match(face, route, item))
+        this.onPublished?.(event)
+        return true
+      },
       acceptAll: (events) => {
         const all = Array.from(events)
         // A `_tag` is read once: one that can no longer be read, or changes, must not stop a batch half-way.
@@ -164,14 +171,6 @@ export class BusImpl extends Face implements Host {
         return true
       }
     }
-  }
-
-  private accept(face: Face, kinds: ReadonlyArray<string>, event: AnyEvent): true {
-    const route = this.route(face, kinds, event)
-    const item = this.stored(event)
-    this.storage.publish(route, item, route.indexes.length === 0 ? undefined : this.match(face, route, item))
-    this.onPublished?.(event)
-    return true
   }
 
   /** Who has asked for it by its fields. */

@@ -518,6 +518,16 @@ export class Cursor<A> {
   }
 }
 
+/** Returns true if one of the lanes is not an observer's. */
+const appendTo = <A>(lanes: Found<Lane<A>>, item: A): boolean => {
+  if (lanes instanceof Lane) {
+    lanes.append(item)
+    return !lanes.isObserver
+  }
+  for (const lane of lanes) lane.append(item)
+  return lanes.some((lane) => !lane.isObserver)
+}
+
 /** Where the events of one kind go. */
 export interface Route<A> {
   readonly kind: string
@@ -606,22 +616,13 @@ export class Storage<K extends string, A> implements Host<A> {
     route.published++
     const { lanes } = route
     for (let i = 0; i < lanes.length; i++) lanes[i]!.append(item)
-    let isMatched = route.listening > 0
-    if (keyed !== undefined) {
-      if (keyed instanceof Lane) {
-        keyed.append(item)
-        isMatched ||= !keyed.isObserver
-      } else {
-        for (const lane of keyed) {
-          lane.append(item)
-          isMatched ||= !lane.isObserver
-        }
-      }
-    }
-    if (!isMatched) route.unmatched++
-    if (this.replay > 0) {
-      route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
-    }
+    const isMatched = keyed !== undefined && appendTo(keyed, item)
+    if (!isMatched && route.listening === 0) route.unmatched++
+    if (this.replay > 0) this.remember(route, item)
+  }
+
+  private remember(route: Route<A>, item: A): void {
+    route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
   }
 
   /** Events of the kind that were published. */
