@@ -20,77 +20,50 @@ export interface Series<Member> {
   readonly read: (member: Member) => number
 }
 
-class Group {
+/** Reports a member until the returned function is called. */
+type Group = <Member>(member: Member, series: ReadonlyArray<Series<Member>>) => () => void
+
+const makeGroup = (
+  context: Context.Context<never>,
+  attributes: Attributes,
+  series: ReadonlyArray<Series<any>>,
+  onEmpty: () => void
+): Group => {
   /** Each member with the series of its own copy of the package, which alone can read it. */
-  private readonly members = new Map<unknown, ReadonlyArray<Series<any>>>()
-  private readonly closed: Array<number>
-  private readonly registrations: ReadonlyArray<Metric.Registration>
-  private readonly onEmpty: () => void
-
-  constructor(
-    context: Context.Context<never>,
-    attributes: Attributes,
-    series: ReadonlyArray<Series<any>>,
-    onEmpty: () => void
-  ) {
-    this.onEmpty = onEmpty
-    this.closed = series.map(() => 0)
-    const ignore = (): void => {}
-    this.registrations = series.map(({ description, id, isGreatest, isTotal }, index) => {
-      const options = { description, attributes }
-      return isTotal
-        ? Metric.registerUnsafe(Metric.counter(id, options), context, {
-          get: () => ({ count: this.sum(index), incremental: true }),
-          update: ignore,
-          modify: ignore
-        })
-        : Metric.registerUnsafe(Metric.gauge(id, options), context, {
-          get: () => ({ value: isGreatest === true ? this.greatest(index) : this.sum(index) }),
-          update: ignore,
-          modify: ignore
-        })
+  const members = new Map<unknown, ReadonlyArray<Series<any>>>()
+  const closed = series.map(() => 0)
+  const ignore = (): void => {}
+  const registrations = series.map(({ description, id, isGreatest, isTotal }, index) => {
+    const value = (): number => {
+      let value = closed[index]!
+      for (const [member, series] of members) {
+        const share = series[index]!.read(member)
+        value = isGreatest === true ? Math.max(value, share) : value + share
+      }
+      return value
+    }
+    const metric: Metric.Metric<any, any> = (isTotal ? Metric.counter : Metric.gauge)(id, { description, attributes })
+    return Metric.registerUnsafe(metric, context, {
+      get: () => isTotal ? { count: value(), incremental: true } : { value: value() },
+      update: ignore,
+      modify: ignore
     })
-  }
-
-  add<Member>(member: Member, series: ReadonlyArray<Series<Member>>): void {
-    this.members.set(member, series)
-  }
-
-  close(member: unknown): void {
-    const series = this.members.get(member)!
-    this.members.delete(member)
-    series.forEach(({ isTotal, read }, index) => {
-      if (isTotal) this.closed[index]! += read(member)
-    })
-    if (this.members.size > 0) return
-    for (const registration of this.registrations) registration.remove()
-    this.onEmpty()
-  }
-
-  private greatest(index: number): number {
-    let greatest = 0
-    for (const [member, series] of this.members) greatest = Math.max(greatest, series[index]!.read(member))
-    return greatest
-  }
-
-  private sum(index: number): number {
-    let sum = this.closed[index]!
-    for (const [member, series] of this.members) sum += series[index]!.read(member)
-    return sum
+  })
+  return (member, series) => {
+    members.set(member, series)
+    return () => {
+      members.delete(member)
+      series.forEach(({ isTotal, read }, index) => {
+        if (isTotal) closed[index]! += read(member)
+      })
+      if (members.size > 0) return
+      for (const registration of registrations) registration.remove()
+      onEmpty()
+    }
   }
 }
 
-type Groups = WeakMap<object, Map<string, Group>>
-
-/** The groups of each registry. */
-const groupsOf = (registry: object): Map<string, Group> => {
-  const shared = globalThis as { [groupsKey]?: Groups }
-  const all = shared[groupsKey] ??= new WeakMap()
-  const groups = all.get(registry) ?? new Map<string, Group>()
-  all.set(registry, groups)
-  return groups
-}
-
+/** The groups of a registry are kept on it, where another copy of the package finds them. */
 const groupsKey = Symbol.for("@openwatch/event-bus/metrics")
 
 const groupOf = (
@@ -98,14 +71,15 @@ const groupOf = (
   attributes: Attributes,
   series: ReadonlyArray<Series<any>>
 ): Group => {
-  const groups = groupsOf(Context.get(context, Metric.MetricRegistry))
+  const registry: object & { [groupsKey]?: Map<string, Group> } = Context.get(context, Metric.MetricRegistry)
+  const groups = registry[groupsKey] ??= new Map()
   // Series that another version of the package names differently are another group.
   const key = JSON.stringify([
     attributes,
     Context.get(context, Metric.CurrentMetricAttributes),
     series.map(({ id }) => id)
   ])
-  const group = groups.get(key) ?? new Group(context, attributes, series, () => groups.delete(key))
+  const group = groups.get(key) ?? makeGroup(context, attributes, series, () => groups.delete(key))
   groups.set(key, group)
   return group
 }
@@ -118,9 +92,6 @@ export const report = <Member>(
   member: Member,
   attributes: Attributes,
   series: ReadonlyArray<Series<Member>>
-): () => void => {
+): () => void =>
   // Found elsewhere, so that what is returned does not keep the key: 270 bytes for each subscription.
-  const group = groupOf(context, attributes, series)
-  group.add(member, series)
-  return () => group.close(member)
-}
+  groupOf(context, attributes, series)(member, series)
