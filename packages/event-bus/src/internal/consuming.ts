@@ -85,7 +85,7 @@ export class Consuming extends Supervision {
       if (cursor.isEnded) break
       if (cursor.taken > before) this.step = undefined
       if (cursor.isOpen && !(yield* this.pause(exit.cause))) {
-        yield* this.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
+        yield* this.subscription.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
         break
       }
       this.restarts++
@@ -107,8 +107,8 @@ export class Consuming extends Supervision {
   private report(cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const restarts = { restarts: this.restarts }
     return Cause.hasInterruptsOnly(cause)
-      ? this.annotate(Effect.logDebug("A consumer was interrupted", cause), restarts)
-      : this.annotate(Effect.logError("A consumer failed", cause), restarts)
+      ? this.subscription.annotate(Effect.logDebug("A consumer was interrupted", cause), restarts)
+      : this.subscription.annotate(Effect.logError("A consumer failed", cause), restarts)
   }
 
   /** Waits as long as `retry` says, but not while the subscription drains. Returns false when it has ended. */

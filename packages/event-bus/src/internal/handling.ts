@@ -226,19 +226,19 @@ export class Handling extends Supervision {
   private giveUp(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const { onFailure } = this.handler
     const kind = kindOf(item)
-    if (onFailure === undefined) return this.annotate(Effect.logError("An event handler failed", cause), { kind })
+    if (onFailure === undefined) return this.subscription.annotate(Effect.logError("An event handler failed", cause), { kind })
     return Effect.andThen(
-      this.annotate(Effect.logDebug("An event handler failed", cause), { kind }),
+      this.subscription.annotate(Effect.logDebug("An event handler failed", cause), { kind }),
       Effect.catchCause(
         Effect.scoped(Effect.suspend(() => Effect.asVoid(onFailure(eventOf(item), cause)))),
-        (defect) => this.annotate(Effect.logError("The onFailure of an event handler failed", defect), { kind })
+        (defect) => this.subscription.annotate(Effect.logError("The onFailure of an event handler failed", defect), { kind })
       )
     )
   }
 
   private reportInterruption(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     if (this.isClosed) return Effect.void
-    return this.annotate(Effect.logDebug("An event handler was interrupted", cause), { kind: kindOf(item) })
+    return this.subscription.annotate(Effect.logDebug("An event handler was interrupted", cause), { kind: kindOf(item) })
   }
 }
 

@@ -1,15 +1,17 @@
 /**
  * What becomes of a loss: it is gathered for whoever reads `losses`, and for a warning in the log.
  */
-import { Cause, type DateTime, Effect, type Fiber } from "effect"
+import { Cause, type DateTime, Effect, type Fiber, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { Loss } from "../Subscription.ts"
+import type { Host, SubscriptionImpl } from "./subscription.ts"
+import { eventOf, readLate } from "./traced.ts"
 import { plural } from "./words.ts"
 
 /**
  * Adds up losses until somebody takes the sum. Adding makes no garbage, since a stuck subscription loses all the time.
  */
-export class Gathering {
+class Gathering {
   private dropped = 0
   private since: DateTime.Utc | undefined = undefined
   private until: DateTime.Utc | undefined = undefined
@@ -44,94 +46,118 @@ export class Gathering {
   }
 }
 
-/** The next sum of a gathering, as a pull: done when `isEnded` says so and nothing is left. */
-export const pull = (
-  gathering: Gathering,
-  options: {
-    /** Run before each look. */
-    readonly settle: () => void
-    readonly isEnded: () => boolean
-    readonly schedule: (task: () => void) => void
-  }
-): Effect.Effect<NonEmptyArray<Loss>, Cause.Done> =>
-  Effect.suspend(function look(): Effect.Effect<NonEmptyArray<Loss>, Cause.Done> {
-    options.settle()
-    const loss = gathering.take()
-    if (loss !== undefined) return Effect.succeed([loss])
-    if (options.isEnded()) return Cause.done()
-    return Effect.callback<NonEmptyArray<Loss>, Cause.Done>((resume) => {
-      const again = (): void => resume(Effect.suspend(look))
-      // The fiber may have been preempted since it looked.
-      if (gathering.sum !== undefined || options.isEnded()) again()
-      else gathering.wait(() => options.schedule(again))
-    })
-  })
-
-/** Logs so that a logger that fails does not fail the fiber that logs. */
-export const quietly = (logging: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.catchCause(logging, () => Effect.void)
-
 /** At most one warning in this time for each subscription, in milliseconds. */
 const quietMillis = 10_000
 
-/** Warns of the first loss of a subscription at once, of the further ones together, at most once in ten seconds. */
-export class LossWarning {
-  readonly gathering = new Gathering()
-  private readonly collect: () => void
-  private readonly annotations: Record<string, unknown>
-  private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  private readonly schedule: (task: () => void) => void
+/** The losses of one subscription. */
+export class Losses {
+  private readonly subscription: SubscriptionImpl
+  private readonly host: Host
+  /** All that was lost so far. */
+  private readonly all = new Gathering()
+  /** What the log was not told yet. */
+  private readonly unlogged = new Gathering()
+  /** These two, and one for each reader. */
+  private readonly gatherings = new Set([this.all, this.unlogged])
+  private isWarning = false
   private fiber: Fiber.Fiber<void> | undefined = undefined
-  private isActive = false
-  private isClosed = false
 
-  constructor(options: {
-    readonly annotations: Record<string, unknown>
-    /** Brings what was lost into `gathering`. */
-    readonly collect: () => void
-    readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-    readonly schedule: (task: () => void) => void
-  }) {
-    this.annotations = options.annotations
-    this.collect = options.collect
-    this.run = options.run
-    this.schedule = options.schedule
+  constructor(subscription: SubscriptionImpl, host: Host) {
+    this.subscription = subscription
+    this.host = host
   }
 
-  /** To be called when something was lost. */
-  start(): void {
-    if (this.isActive || this.isClosed) return
-    this.isActive = true
-    // A logger is somebody else's code: it does not run inside a publish.
-    this.schedule(() => {
-      this.fiber = this.run(this.warn)
-    })
+  /**
+   * Called when something was lost. The log is told of the first loss of a subscription at once, of the further ones
+   * together, at most once in ten seconds.
+   */
+  onLoss(): void {
+    if (!this.isWarning) {
+      this.isWarning = true
+      // A logger is somebody else's code: it does not run inside a publish.
+      this.host.schedule(() => {
+        this.fiber = this.host.run(this.warn)
+      })
+    }
+    if (this.gatherings.size > 2) this.collect()
   }
 
-  /** Ends the quiet time, and warns of what was gathered in it. */
+  /** No more will be lost. Ends the quiet time, and warns of what was gathered in it. */
   close(): void {
-    this.collect()
-    this.isClosed = true
     this.fiber?.interruptUnsafe()
-    const loss = this.gathering.take()
-    if (loss !== undefined) this.run(this.log(loss))
+    const loss = this.takeUnlogged()
+    if (loss !== undefined) this.host.run(this.log(loss))
+  }
+
+  /** The subscription is closed. */
+  end(): void {
+    this.gatherings.forEach((gathering) => gathering.notify())
+  }
+
+  readonly stream: Stream.Stream<Loss> = Stream.unwrap(Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => this.gather()),
+      (gathering) => Effect.sync(() => this.gatherings.delete(gathering))
+    ),
+    (gathering) => Stream.fromPull(Effect.succeed(this.pull(gathering)))
+  ))
+
+  private gather(): Gathering {
+    this.collect()
+    const gathering = new Gathering()
+    const lost = this.all.sum
+    if (lost !== undefined) gathering.add(lost.dropped, lost.since, lost.until)
+    this.gatherings.add(gathering)
+    return gathering
+  }
+
+  /** The next sum of a gathering: done when the subscription is closed and nothing is left. */
+  private pull(gathering: Gathering): Effect.Effect<NonEmptyArray<Loss>, Cause.Done> {
+    const isEnded = () => this.subscription.state === "closed"
+    const look: Effect.Effect<NonEmptyArray<Loss>, Cause.Done> = Effect.suspend(() => {
+      this.collect()
+      const loss = gathering.take()
+      if (loss !== undefined) return Effect.succeed([loss])
+      if (isEnded()) return Cause.done()
+      return Effect.callback((resume) => {
+        const again = (): void => resume(look)
+        // The fiber may have been preempted since it looked.
+        if (gathering.sum !== undefined || isEnded()) again()
+        else gathering.wait(() => this.host.schedule(again))
+      })
+    })
+    return look
+  }
+
+  /** Passes on what the cursor has lost to all who gather it. */
+  private collect(): void {
+    const lost = this.subscription.cursor.collectLosses()
+    if (lost === undefined) return
+    const first = readLate(eventOf(lost.first), "occurredAt")
+    const last = readLate(eventOf(lost.last), "occurredAt")
+    // Of events that can no longer be read it is known only that they are lost now.
+    const since = first ?? last ?? this.host.now()
+    for (const gathering of this.gatherings) gathering.add(lost.dropped, since, last ?? since)
+  }
+
+  private takeUnlogged(): Loss | undefined {
+    this.collect()
+    return this.unlogged.take()
   }
 
   private readonly warn: Effect.Effect<void> = Effect.suspend(() => {
-    this.collect()
-    const loss = this.gathering.take()
-    if (loss === undefined) {
-      this.isActive = false
-      this.fiber = undefined
-      return Effect.void
-    }
-    return this.log(loss).pipe(Effect.andThen(Effect.sleep(quietMillis)), Effect.andThen(this.warn))
+    const loss = this.takeUnlogged()
+    this.isWarning = loss !== undefined
+    return loss === undefined
+      ? Effect.void
+      : this.log(loss).pipe(Effect.andThen(Effect.sleep(quietMillis)), Effect.andThen(this.warn))
   })
 
-  private log(loss: Loss): Effect.Effect<void> {
-    return quietly(Effect.annotateLogs(
-      Effect.logWarning(`A full buffer lost ${plural(loss.dropped, "event")}`),
-      { ...this.annotations, since: loss.since, until: loss.until }
-    ))
+  private log({ dropped, since, until }: Loss): Effect.Effect<void> {
+    const { cursor, overflow } = this.subscription
+    return this.subscription.annotate(
+      Effect.logWarning(`A full buffer lost ${plural(dropped, "event")}`),
+      { bufferSize: cursor.capacity, overflow, since, until }
+    )
   }
 }

@@ -6,7 +6,7 @@ import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import type { Loss, Overflow, State, Subscription, SubscriptionSnapshot } from "../Subscription.ts"
 import { PubSubSubscription } from "./backing.ts"
-import { Gathering, LossWarning, pull, quietly } from "./losses.ts"
+import { Losses } from "./losses.ts"
 import type { Members } from "./members.ts"
 import type { Series } from "./metrics.ts"
 import { type Cursor, Empty, type LossListener } from "./storage.ts"
@@ -90,10 +90,8 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   supervision: Supervision | undefined = undefined
   protected readonly host: Host
   private isClosed = false
-  /** All that was lost so far. */
-  private lost: Gathering | undefined = undefined
-  private warning: LossWarning | undefined = undefined
-  private gatherings: Set<Gathering> | undefined = undefined
+  /** Made when something is lost, or when somebody asks. */
+  private lost: Losses | undefined = undefined
 
   constructor(
     host: Host,
@@ -161,20 +159,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   }
 
   get losses(): Stream.Stream<Loss> {
-    return Stream.unwrap(
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() => this.gather()),
-          (gathering) => Effect.sync(() => this.gatherings?.delete(gathering))
-        ),
-        (gathering) =>
-          Stream.fromPull(Effect.succeed(pull(gathering, {
-            settle: () => this.collectLosses(),
-            isEnded: () => this.isClosed,
-            schedule: this.host.schedule
-          })))
-      )
-    )
+    return Stream.suspend(() => this.lossesUnsafe().stream)
   }
 
   get snapshot(): Effect.Effect<SubscriptionSnapshot> {
@@ -223,21 +208,21 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   /** Discards what is pending. Nothing more is taken. */
   closeUnsafe(): void {
     this.cursor.close()
-    this.warning?.close()
+    this.lost?.close()
     this.finish()
   }
 
   /** The bus accepts no more events; what is pending can still be taken. */
   endUnsafe(): void {
     this.cursor.closeIntake()
-    this.warning?.close()
+    this.lost?.close()
     this.finish()
   }
 
   /** The subscription accepts no more events, while the bus goes on; what is pending can still be taken. */
   drainUnsafe(): void {
     this.cursor.leave()
-    this.warning?.close()
+    this.lost?.close()
     this.finish()
   }
 
@@ -247,7 +232,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     this.isClosed = true
     this.endTakes()
     this.host.onClosed(this)
-    this.gatherings?.forEach((gathering) => gathering.notify())
+    this.lost?.end()
     if (this.supervision !== undefined) return
     this.reportDiscarded()
     // All that the scope would do is done. Closed, it leaves the subscriber's scope, which may live on for long.
@@ -258,53 +243,24 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   private reportDiscarded(): void {
     const { discarded } = this.cursor
     if (discarded === 0 || this.isQuiet) return
-    this.host.run(quietly(Effect.annotateLogs(
+    this.host.run(this.annotate(
       Effect.logDebug(`Closing a subscription discarded ${plural(discarded, "pending event")}`),
-      { bus: this.host.name, subscription: this.name, discarded }
-    )))
+      { discarded }
+    ))
+  }
+
+  /** Logs who it is about, so that a logger that fails does not fail the fiber that logs. */
+  annotate(logging: Effect.Effect<void>, annotations: Record<string, unknown>): Effect.Effect<void> {
+    const annotated = Effect.annotateLogs(logging, { bus: this.host.name, subscription: this.name, ...annotations })
+    return Effect.catchCause(annotated, () => Effect.void)
   }
 
   onLoss(): void {
-    if (this.isQuiet) return
-    this.warning ??= new LossWarning({
-      annotations: {
-        bus: this.host.name,
-        subscription: this.name,
-        bufferSize: this.cursor.capacity,
-        overflow: this.overflow
-      },
-      collect: () => this.collectLosses(),
-      run: this.host.run,
-      schedule: this.host.schedule
-    })
-    this.warning.start()
-    if (this.gatherings !== undefined && this.gatherings.size > 0) this.collectLosses()
+    if (!this.isQuiet) this.lossesUnsafe().onLoss()
   }
 
-  /** Passes on what the cursor has lost to all who gather it. */
-  private collectLosses(): void {
-    const lost = this.cursor.collectLosses()
-    if (lost === undefined) return
-    const first = readLate(eventOf(lost.first), "occurredAt")
-    const last = readLate(eventOf(lost.last), "occurredAt")
-    // Of events that can no longer be read it is known only that they are lost now.
-    const since = first ?? last ?? this.host.now()
-    const until = last ?? since
-    this.lost ??= new Gathering()
-    this.lost.add(lost.dropped, since, until)
-    this.warning!.gathering.add(lost.dropped, since, until)
-    if (this.gatherings === undefined) return
-    for (const gathering of this.gatherings) gathering.add(lost.dropped, since, until)
-  }
-
-  private gather(): Gathering {
-    const gathering = new Gathering()
-    this.collectLosses()
-    const lost = this.lost?.sum
-    if (lost !== undefined) gathering.add(lost.dropped, lost.since, lost.until)
-    this.gatherings ??= new Set()
-    this.gatherings.add(gathering)
-    return gathering
+  private lossesUnsafe(): Losses {
+    return this.lost ??= new Losses(this, this.host)
   }
 
   poll(): AnyEvent | Empty {

@@ -8,7 +8,6 @@
  */
 import { Clock, Context, type Duration, Effect, Exit, Fiber, Latch, Scope, Tracer } from "effect"
 import type { SubscriptionHandle } from "../Subscription.ts"
-import { quietly } from "./losses.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
 import { plural } from "./words.ts"
 
@@ -144,7 +143,7 @@ export abstract class Supervision {
     const { discarded } = this.subscription.cursor
     const interrupted = this.isClosed ? this.interrupted - this.interruptedWhileOpen : 0
     if (discarded === 0 && interrupted === 0) return
-    this.run(this.annotate(
+    this.run(this.subscription.annotate(
       Effect.logWarning(
         `Closing a subscription discarded ${plural(discarded, "pending event")} and interrupted ${
           plural(interrupted, "handler")
@@ -161,18 +160,12 @@ export abstract class Supervision {
     this.longDrainTimer = setTimeout(() => {
       const { running, subscription: { cursor: { pending } } } = this
       const still = `A drain still waits for ${plural(running, "handler")} and ${plural(pending, "pending event")}`
-      this.run(this.annotate(
+      this.run(this.subscription.annotate(
         clock.currentTimeMillisUnsafe() === start
           ? Effect.logWarning(`${still}, and Clock stands still: under TestClock, adjust it while the scope closes`)
           : Effect.logInfo(still),
         { pending, running }
       ))
     }, longDrain)
-  }
-
-  protected annotate(logging: Effect.Effect<void>, annotations: Record<string, unknown>): Effect.Effect<void> {
-    return quietly(
-      Effect.annotateLogs(logging, { bus: this.host.name, subscription: this.subscription.name, ...annotations })
-    )
   }
 }
