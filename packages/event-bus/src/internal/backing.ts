@@ -5,8 +5,8 @@
  * in a list of their own where it is empty. Here the backing subscription is the cursor that the bus's own takes read. Each of
  * its takers waits in the cursor's queue as well, so that all takers stand in one line.
  */
-import { Deferred, Effect, Latch, MutableList, MutableRef, Option, type PubSub } from "effect"
-import { pipeArguments } from "effect/Pipeable"
+import { Deferred, Effect, Latch, MutableList, MutableRef, Option, Pipeable, type PubSub } from "effect"
+
 import type { AnyEvent } from "../EventBus.ts"
 import type { Cursor, Waiter } from "./storage.ts"
 import type { Stored } from "./traced.ts"
@@ -184,7 +184,7 @@ export abstract class PubSubSubscription implements PubSub.Subscription<AnyEvent
   }
 
   pipe(): any {
-    return pipeArguments(this, arguments)
+    return Pipeable.pipeArguments(this, arguments)
   }
 
   /** Somebody waits already. */

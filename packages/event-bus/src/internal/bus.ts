@@ -1,12 +1,12 @@
 /**
  * The bus: storage, subscriptions and counters behind the `EventBus` interface.
  */
-import { Clock, Context, DateTime, type Duration, Effect, Fiber, PubSub, Scheduler, Scope, Tracer } from "effect"
+import { Clock, Context, DateTime, type Duration, Effect, Fiber, type PubSub, Scheduler, Scope, Tracer } from "effect"
 import type { AnyEvent, EventSchemas, Options, SubscribeOptions } from "../EventBus.ts"
 import type { Overflow } from "../Subscription.ts"
-import { Durations } from "./durations.ts"
+import { type Durations, makeDurations } from "./durations.ts"
 import { Face } from "./face.ts"
-import { type Accepting, makeHub } from "./hub.ts"
+import type { Accepting } from "./hub.ts"
 import { Members } from "./members.ts"
 import { report, type Series } from "./metrics.ts"
 import { makeSchedule, withAsyncScheduler } from "./scheduler.ts"
@@ -14,9 +14,7 @@ import { type Route, Storage } from "./storage.ts"
 import { type Host, series as subscriptionSeries, SubscriptionImpl } from "./subscription.ts"
 import { eventOf, type Stored, Traced } from "./traced.ts"
 import {
-  list,
   readKind,
-  refuse,
   refuseKind,
   requireCount,
   requireDuration,
@@ -92,7 +90,6 @@ export class BusImpl extends Face implements Host {
   readonly now: () => DateTime.Utc
   readonly drain: Duration.Duration | undefined
   readonly storage: Storage<string, Stored>
-  /** What is published goes through it, and what is subscribed to is its storage. */
   readonly hub: PubSub.PubSub<AnyEvent>
   readonly members: Members
   readonly owners: ReadonlyArray<Members>
@@ -102,7 +99,7 @@ export class BusImpl extends Face implements Host {
   private readonly isMeasuring: boolean
   private readonly context: Context.Context<never>
   readonly scheduler: Scheduler.Scheduler
-  private readonly endMetrics: () => void
+  protected override readonly endMetrics: () => void
 
   constructor(name: string, events: EventSchemas, options: Options, context: Context.Context<never>) {
     super(name, events)
@@ -121,27 +118,12 @@ export class BusImpl extends Face implements Host {
     this.members = new Members(this.schedule)
     this.owners = [this.members]
     this.storage = new Storage(kinds, this.replay, this.schedule, eventOf)
-    this.hub = makeHub(
-      {
-        ...this.intake(this, kinds),
-        // Each subscription has a buffer of its own.
-        capacity: Number.POSITIVE_INFINITY,
-        subscribe: () => refuse(name, `a subscription names its kinds; the kinds are ${list(kinds)}`)
-      },
-      Effect.sync(() => this.end())
-    )
+    this.hub = this.makeHub((subscription) => subscription.endUnsafe())
     const reports = [
       report(this.context, this, { bus: name }, series),
       ...kinds.map((kind) => report(this.context, this, { bus: name, kind }, seriesOfKind(kind)))
     ]
     this.endMetrics = () => reports.forEach((end) => end())
-  }
-
-  readonly publishAll = (events: Iterable<AnyEvent>): Effect.Effect<void> =>
-    Effect.asVoid(PubSub.publishAll(this.hub, events))
-
-  readonly publishUnsafe = (event: AnyEvent): void => {
-    PubSub.publishUnsafe(this.hub, event)
   }
 
   /** What is published on the bus: through all of its kinds or some, while the face is open that it comes through. */
@@ -187,14 +169,6 @@ export class BusImpl extends Face implements Host {
     return span === undefined ? event : this.trace(event, span)
   }
 
-  private end(): void {
-    this.members.forEach((subscription) => subscription.endUnsafe())
-  }
-
-  get isShutdown(): boolean {
-    return PubSub.isShutdownUnsafe(this.hub)
-  }
-
   private trace(event: AnyEvent, span: Tracer.AnySpan): Stored {
     if (Context.get(span.annotations, Tracer.DisablePropagation)) return event
     this.isTraced = true
@@ -203,13 +177,6 @@ export class BusImpl extends Face implements Host {
 
   /** For a bus that records. */
   protected onPublished?(event: AnyEvent): void
-
-  // What waits for it is somebody else's code: it is woken by the scheduler of the bus, not by that of the caller.
-  readonly shutdown: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.provideService(PubSub.shutdown(this.hub), Scheduler.Scheduler, this.scheduler)
-  )
-
-  readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() => PubSub.awaitShutdown(this.hub))
 
   onClosed(subscription: SubscriptionImpl): void {
     subscription.endReport?.()
@@ -220,15 +187,9 @@ export class BusImpl extends Face implements Host {
     for (const members of subscription.owners) members.onIdle()
   }
 
-  /** What the closing of the bus's scope does. */
-  readonly close: Effect.Effect<void> = Effect.andThen(
-    this.shutdown,
-    Effect.suspend(() => this.members.release)
-  ).pipe(Effect.andThen(Effect.sync(() => this.endMetrics())))
-
   /** Where the durations of its handler go, if they are to be measured. */
   durationsOf({ name }: SubscriptionImpl, isMeasuring: boolean = this.isMeasuring): Durations | undefined {
-    return isMeasuring ? new Durations(this.context, this.name, name) : undefined
+    return isMeasuring ? makeDurations(this.context, this.name, name) : undefined
   }
 
   /** The options with what is left out, once all of them are known to be good. */
@@ -246,7 +207,15 @@ export class BusImpl extends Face implements Host {
       Math.min(this.replay, bufferSize),
       ` (the bus keeps ${this.replay} of each kind, the buffer holds ${bufferSize})`
     )
-    return { name: options.name ?? kinds.join("+"), kinds, where, overflow, bufferSize, replay }
+    return {
+      name: options.name ?? kinds.join("+"),
+      kinds,
+      where,
+      overflow,
+      bufferSize,
+      replay: face.isShutdown ? 0 : replay,
+      isObserver: options.observer === true
+    }
   }
 
   /** A subscription made through a face. */
@@ -255,26 +224,16 @@ export class BusImpl extends Face implements Host {
     options: SubscribeOptions<string, any>,
     makeScope: () => Scope.Closeable
   ): SubscriptionImpl {
-    const { bufferSize, kinds, name, overflow, replay, where } = this.complete(face, options)
-    const isObserver = options.observer === true
-    const cursor = this.storage.subscribe({
-      kinds,
-      where,
-      isObserver,
-      bufferSize,
-      overflow,
-      replay: face.isShutdown ? 0 : replay
-    })
+    const complete = this.complete(face, options)
     const subscription = new SubscriptionImpl(
       this,
-      { name, kinds, overflow, ...(where && { where }) },
-      cursor,
+      complete,
+      this.storage.subscribe(complete),
       makeScope(),
-      face.owners,
-      isObserver
+      face.owners
     )
     for (const members of face.owners) members.add(subscription)
-    if (!isObserver) {
+    if (!subscription.isObserver) {
       const attributes = { bus: this.name, subscription: subscription.name }
       subscription.endReport = report(this.context, subscription, attributes, subscriptionSeries)
     }

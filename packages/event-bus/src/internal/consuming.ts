@@ -4,7 +4,7 @@
 import { Cause, Context, type Duration, Effect, Exit, type Fiber, Pull, Schedule, type Scope, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
-import { Empty, type Waiter } from "./storage.ts"
+import { Empty } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
 import { CurrentWorker, Supervision, type Worker } from "./supervision.ts"
 
@@ -45,7 +45,7 @@ export class Consuming extends Supervision {
 
   isBusy(isAskedInside: boolean): boolean {
     if (isAskedInside && this.worker.idleWaits > 0) return false
-    const isResting = this.isPulling || this.worker.idleWaits > 0
+    const isResting = (this.isPulling && this.running === 0) || this.worker.idleWaits > 0
     return this.isActive && !(isResting && this.subscription.cursor.pending === 0)
   }
 
@@ -126,18 +126,14 @@ export class Consuming extends Supervision {
     })
   }
 
-  private readonly intakeClosed: Effect.Effect<void> = Effect.callback((resume) => {
-    const { cursor } = this.subscription
-    // More than can ever be pending: it is woken by the end alone.
-    const waiter: Waiter = { count: Number.POSITIVE_INFINITY, run: () => resume(Effect.void) }
-    cursor.wait(waiter)
-    return Effect.sync(() => cursor.cancel(waiter))
-  })
+  /** More than can ever be pending: this waits for the end alone. */
+  private readonly intakeClosed: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.ignore(this.subscription.taking(() => true, Number.POSITIVE_INFINITY))
+  )
 
   private readonly events: Stream.Stream<AnyEvent> = Stream.fromPull(Effect.succeed(Effect.suspend(() => {
     // Whoever asks for more has done with what it had.
-    this.handled += this.running
-    this.running = 0
+    this.conclude(Exit.void)
     this.isPulling = true
     this.host.onIdle(this.subscription)
     return Effect.ensuring(
@@ -152,7 +148,6 @@ export class Consuming extends Supervision {
     const events = this.subscription.pollUpTo(pullSize)
     if (events.length === 0) return Empty
     this.running = events.length
-    this.isPulling = false
     return events as NonEmptyArray<AnyEvent>
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The `EventBus` interface, for a bus and for a view of one: what is subscribed to, counted and published for some kinds.
  */
-import { Context, type Duration, Effect, type Fiber, type PubSub, Scope, type Stream } from "effect"
+import { Context, type Duration, Effect, type Fiber, PubSub, Scheduler, Scope, type Stream } from "effect"
 import type {
   AnyEvent,
   ConsumeOptions,
@@ -18,12 +18,12 @@ import type { Subscription, SubscriptionHandle, SubscriptionSnapshot } from "../
 import type { BusImpl } from "./bus.ts"
 import { type Consumer, Consuming } from "./consuming.ts"
 import { type Handler, Handling } from "./handling.ts"
-import { makeView } from "./hub.ts"
+import { makeHub, makeView } from "./hub.ts"
 import type { Members } from "./members.ts"
 import { withAsyncScheduler } from "./scheduler.ts"
 import type { SubscriptionImpl } from "./subscription.ts"
 import type { Supervision } from "./supervision.ts"
-import { kindsOf, refuse, requireDuration, requirePositiveInteger } from "./validation.ts"
+import { kindsOf, list, refuse, requireDuration, requirePositiveInteger } from "./validation.ts"
 
 type Kinds = string | ReadonlyArray<string>
 
@@ -37,11 +37,9 @@ export abstract class Face implements EventBus<AnyEvent> {
   abstract readonly members: Members
   /** All faces that it counts for: the bus, and each view on the way to this one. */
   abstract readonly owners: ReadonlyArray<Members>
-  abstract readonly isShutdown: boolean
-  abstract readonly publishUnsafe: (event: AnyEvent) => void
-  abstract readonly publishAll: (events: Iterable<AnyEvent>) => Effect.Effect<void>
-  abstract readonly shutdown: Effect.Effect<void>
-  abstract readonly awaitShutdown: Effect.Effect<void>
+  /** What is published goes through it. */
+  abstract readonly hub: PubSub.PubSub<AnyEvent>
+  protected readonly endMetrics?: () => void
 
   constructor(name: string, events: EventSchemas) {
     this.name = name
@@ -50,6 +48,46 @@ export abstract class Face implements EventBus<AnyEvent> {
   }
 
   readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
+
+  readonly publishUnsafe = (event: AnyEvent): void => {
+    PubSub.publishUnsafe(this.hub, event)
+  }
+
+  readonly publishAll = (events: Iterable<AnyEvent>): Effect.Effect<void> =>
+    Effect.asVoid(PubSub.publishAll(this.hub, events))
+
+  /** The hub of this face. `end` is what its shutdown does to each subscription. */
+  protected makeHub(end: (subscription: SubscriptionImpl) => void): PubSub.PubSub<AnyEvent> {
+    return makeHub(
+      {
+        ...this.root.intake(this, this.kinds),
+        // Each subscription has a buffer of its own.
+        capacity: Number.POSITIVE_INFINITY,
+        subscribe: () => refuse(this.name, `a subscription names its kinds; the kinds are ${list(this.kinds)}`)
+      },
+      Effect.sync(() => this.members.forEach(end))
+    )
+  }
+
+  get isShutdown(): boolean {
+    return PubSub.isShutdownUnsafe(this.hub)
+  }
+
+  readonly shutdown: Effect.Effect<void> = Effect.suspend(() =>
+    PubSub.shutdown(this.hub).pipe(
+      // What waits for it is somebody else's code: it is woken by the scheduler of the bus, not by that of the caller.
+      Effect.provideService(Scheduler.Scheduler, this.root.scheduler),
+      // And not before `end` was called: a `PubSub` tells it last.
+      Effect.provideService(Scheduler.PreventSchedulerYield, true)
+    )
+  )
+
+  readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() => PubSub.awaitShutdown(this.hub))
+
+  /** What the closing of its scope does. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => Effect.andThen(this.shutdown, this.members.release)).pipe(
+    Effect.andThen(Effect.sync(() => this.endMetrics?.()))
+  )
 
   readonly subscribe = (options: SubscribeOptions<string, any>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
@@ -66,19 +104,17 @@ export abstract class Face implements EventBus<AnyEvent> {
     options: HandlerOptions<any, any, any> = {}
   ): Effect.Effect<SubscriptionHandle, never, any> => {
     const { onFailure } = options
-    return this.supervise(kinds, options, (subscription, drain, context) => {
+    return this.supervise(kinds, options, (open, drain, context) => {
       const concurrency = requirePositiveInteger(this.name, "concurrency", options.concurrency ?? 1)
       const retry = scheduleOf(options.retry)
-      return () => {
-        const opened = subscription()
-        const durations = this.root.durationsOf(opened, options.durations)
-        return new Handling(
-          this.root,
-          opened,
-          { handle, concurrency, retry, onFailure, drain, durations } as Handler,
-          context
-        )
-      }
+      const subscription = open()
+      const durations = this.root.durationsOf(subscription, options.durations)
+      return new Handling(
+        this.root,
+        subscription,
+        { handle, concurrency, retry, onFailure, drain, durations } as Handler,
+        context
+      )
     })
   }
 
@@ -87,33 +123,28 @@ export abstract class Face implements EventBus<AnyEvent> {
     body: (events: Stream.Stream<any>) => Effect.Effect<unknown, any, any>,
     options: ConsumeOptions<any, any, any> = {}
   ): Effect.Effect<SubscriptionHandle, never, any> =>
-    this.supervise(
-      kinds,
-      options,
-      (subscription, drain, context) => {
-        const retry = scheduleOf(options.retry)
-        return () => new Consuming(this.root, subscription(), { body, retry, drain } as Consumer, context)
-      }
-    )
+    this.supervise(kinds, options, (open, drain, context) => {
+      const retry = scheduleOf(options.retry)
+      return new Consuming(this.root, open(), { body, retry, drain } as Consumer, context)
+    })
 
-  /** Checks all options first, then subscribes and starts what runs subscriber code. */
+  /** Starts what runs subscriber code. All options are checked before it opens the subscription. */
   private supervise(
     kinds: Kinds,
     options: MatchOptions<any> & { readonly drain?: Duration.Input | undefined },
-    check: (
-      subscription: () => SubscriptionImpl,
+    start: (
+      open: () => SubscriptionImpl,
       drain: Duration.Duration | undefined,
       context: Context.Context<never>
-    ) => () => Supervision
+    ) => Supervision
   ): Effect.Effect<SubscriptionHandle, never, any> {
     return Effect.uninterruptible(Effect.withFiber((fiber) => {
       const drain = options.drain === undefined ? this.root.drain : requireDuration(this.name, "drain", options.drain)
-      const start = check(
+      const supervision = start(
         () => this.root.open(this, { ...options, kinds: arrayOf(kinds) }, childScope(fiber)),
         drain,
         withAsyncScheduler(fiber.context, this.root.scheduler)
       )
-      const supervision = start()
       return Effect.as(Scope.addFinalizer(supervision.scope, supervision.release), supervision.handle)
     }))
   }

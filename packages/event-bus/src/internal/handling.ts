@@ -38,8 +38,8 @@ class Worker implements CurrentFiber, Waiter {
   item: Stored | undefined = undefined
   /** The number of that event among those taken. */
   number = 0
-  /** When it was taken, where somebody wants to know. */
-  start = 0n
+  /** To be called when it has ended, where somebody wants to know how long that took. */
+  end: (() => void) | undefined = undefined
   /** What the handler acquires is released with its event. */
   scope = Scope.makeUnsafe()
   fiber: Fiber.Fiber<void> | undefined = undefined
@@ -143,7 +143,7 @@ export class Handling extends Supervision {
       if (item === Empty) return cursor.isEnded ? Effect.void : wait
       worker.item = item
       worker.number = cursor.taken
-      if (durations !== undefined) worker.start = durations.start()
+      if (durations !== undefined) worker.end = durations()
       return this.call(item)
     }
     worker.next = Effect.suspend(next)
@@ -155,7 +155,7 @@ export class Handling extends Supervision {
         if (worker.item === undefined || worker.scope.state._tag !== "Empty") return
         worker.item = undefined
         this.handled++
-        if (durations !== undefined) durations.end(worker.start)
+        worker.end?.()
       }
     })
     // One guard around the loop instead of one around each event: what fails pays, what succeeds does not.
@@ -207,7 +207,7 @@ export class Handling extends Supervision {
       Effect.sync(() => {
         this[counter]++
         worker.item = undefined
-        this.handler.durations?.end(worker.start)
+        worker.end?.()
       })
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(closeScope(worker, exit), (exit) => {
@@ -226,19 +226,24 @@ export class Handling extends Supervision {
   private giveUp(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const { onFailure } = this.handler
     const kind = kindOf(item)
-    if (onFailure === undefined) return this.subscription.annotate(Effect.logError("An event handler failed", cause), { kind })
+    if (onFailure === undefined) {
+      return this.subscription.annotate(Effect.logError("An event handler failed", cause), { kind })
+    }
     return Effect.andThen(
       this.subscription.annotate(Effect.logDebug("An event handler failed", cause), { kind }),
       Effect.catchCause(
         Effect.scoped(Effect.suspend(() => Effect.asVoid(onFailure(eventOf(item), cause)))),
-        (defect) => this.subscription.annotate(Effect.logError("The onFailure of an event handler failed", defect), { kind })
+        (defect) =>
+          this.subscription.annotate(Effect.logError("The onFailure of an event handler failed", defect), { kind })
       )
     )
   }
 
   private reportInterruption(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     if (this.isClosed) return Effect.void
-    return this.subscription.annotate(Effect.logDebug("An event handler was interrupted", cause), { kind: kindOf(item) })
+    return this.subscription.annotate(Effect.logDebug("An event handler was interrupted", cause), {
+      kind: kindOf(item)
+    })
   }
 }
 

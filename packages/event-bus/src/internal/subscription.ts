@@ -74,7 +74,7 @@ export const series: ReadonlyArray<Series<SubscriptionImpl>> = [
 export class SubscriptionImpl extends PubSubSubscription implements Subscription<AnyEvent>, LossListener {
   readonly name: string
   readonly kinds: ReadonlyArray<string>
-  readonly where: SubscriptionSnapshot["where"]
+  readonly where: SubscriptionSnapshot["where"] | undefined
   readonly overflow: Overflow
   readonly cursor: Cursor<Stored>
   /** A child of the subscriber's scope, so that unsubscribing leaves nothing behind in that one. */
@@ -95,11 +95,16 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
 
   constructor(
     host: Host,
-    options: Pick<SubscriptionSnapshot, "kinds" | "name" | "overflow" | "where">,
+    options: {
+      readonly name: string
+      readonly kinds: ReadonlyArray<string>
+      readonly where: SubscriptionSnapshot["where"] | undefined
+      readonly overflow: Overflow
+      readonly isObserver: boolean
+    },
     cursor: Cursor<Stored>,
     scope: Scope.Closeable,
-    owners: ReadonlyArray<Members>,
-    isObserver: boolean
+    owners: ReadonlyArray<Members>
   ) {
     super()
     this.host = host
@@ -110,7 +115,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     this.cursor = cursor
     this.scope = scope
     this.owners = owners
-    this.isObserver = isObserver
+    this.isObserver = options.isObserver
     cursor.losses = this
   }
 
@@ -177,7 +182,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     return {
       name: this.name,
       kinds: this.kinds,
-      ...(this.where === undefined ? {} : { where: this.where }),
+      ...(this.where && { where: this.where }),
       bufferSize: cursor.capacity,
       overflow: this.overflow,
       state: this.state,

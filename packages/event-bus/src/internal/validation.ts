@@ -1,7 +1,7 @@
 /**
  * Bad input: what is refused, and what the message says. Everything here is a mistake in a program, so it is a defect.
  */
-import { Duration, Option, Schema, SchemaAST } from "effect"
+import { Duration, Option, type Schema, SchemaAST } from "effect"
 import type { EventSchema, EventSchemas, KindsOf } from "../EventBus.ts"
 
 const quote = (value: unknown): string => {
@@ -19,17 +19,12 @@ export const refuse = (bus: string, what: string): never => {
   throw new TypeError(`EventBus ${quote(bus)}: ${what}`)
 }
 
-const tagOf = (event: unknown): SchemaAST.LiteralValue | undefined => {
-  if (!Schema.isSchema(event) || !("fields" in event)) return undefined
-  const tag = (event.fields as Record<string, unknown>)["_tag"]
-  return Schema.isSchema(tag) && SchemaAST.isLiteral(tag.ast) ? tag.ast.literal : undefined
-}
-
 /** The kinds of a set of events. */
 export const kindsOf = <Events extends EventSchemas>(bus: string, events: Events): KindsOf<Events> => {
   const kinds: Array<string> = []
   for (const event of events) {
-    const tag = tagOf(event)
+    const { ast } = (event as Partial<EventSchema> | undefined)?.fields?._tag ?? {}
+    const tag = ast?._tag === "Literal" ? ast.literal : undefined
     if (typeof tag !== "string") {
       return refuse(bus, `events[${kinds.length}] has no literal _tag; declare each event with Schema.TaggedClass`)
     }
@@ -91,16 +86,19 @@ const isScalar = (ast: SchemaAST.AST): boolean => {
   }
 }
 
-/** Whether every event has the field, with a string, a number or a boolean in it. */
-const isKeyable = ({ fields }: EventSchema, field: string): boolean => {
-  const schema = field !== "_tag" && Object.hasOwn(fields, field) ? (fields as Schema.Struct.Fields)[field] : undefined
-  if (schema === undefined) return false
-  const type = SchemaAST.toType(schema.ast)
-  return !SchemaAST.isOptional(type) && isScalar(type)
-}
+/** The fields that all of the events have, with a string, a number or a boolean in them. */
+const keyable = (events: EventSchemas): ReadonlyArray<string> =>
+  Object.keys(events[0]?.fields ?? {}).filter((field) =>
+    field !== "_tag" && events.every(({ fields }) => {
+      const schema = Object.hasOwn(fields, field) ? (fields as Schema.Struct.Fields)[field] : undefined
+      if (schema === undefined) return false
+      const type = SchemaAST.toType(schema.ast)
+      return !SchemaAST.isOptional(type) && isScalar(type)
+    })
+  )
 
 const isValue = (value: unknown): value is string | number | boolean =>
-  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+  ["string", "number", "boolean"].includes(typeof value)
 
 /** `where` of a subscription to these events, read once. */
 export const requireWhere = (
@@ -111,26 +109,26 @@ export const requireWhere = (
   if (typeof where !== "object" || where === null) {
     refuse(bus, `where must be an object of fields and their values, but is ${quote(where)}`)
   }
+  const allowed = keyable(events)
   const entries = Object.entries(where).map(([field, value]) => {
-    if (events.length === 0 || !events.every((event) => isKeyable(event, field))) refuseField(bus, events, field)
+    if (!allowed.includes(field)) {
+      refuse(
+        bus,
+        `where names ${quote(field)}; ${
+          allowed.length === 0
+            ? "the events have no field in common that holds a string, a number or a boolean"
+            : `the fields that all of the events have, and that hold a string, a number or a boolean, are ${
+              list(allowed)
+            }`
+        }`
+      )
+    }
     if (!isValue(value)) {
       return refuse(bus, `where.${field} must be a string, a number or a boolean, but is ${quote(value)}`)
     }
     return [field, value] as const
   })
   return Object.freeze(Object.fromEntries(entries))
-}
-
-const refuseField = (bus: string, events: EventSchemas, field: string): never => {
-  const allowed = Object.keys(events[0]?.fields ?? {}).filter((name) => events.every((event) => isKeyable(event, name)))
-  return refuse(
-    bus,
-    `where names ${quote(field)}; ${
-      allowed.length === 0
-        ? "the events have no field in common that holds a string, a number or a boolean"
-        : `the fields that all of the events have, and that hold a string, a number or a boolean, are ${list(allowed)}`
-    }`
-  )
 }
 
 /** The `_tag` of what is published, whatever that is. It is read once. */
