@@ -562,8 +562,6 @@ export class Storage<K extends string, A> implements Host<A> {
   readonly schedule: (task: () => void) => void
   private readonly eventOf: (item: A) => object
   private readonly routes = new Map<string, Route<A>>()
-  /** Those without a `where`. */
-  private readonly lanes = new Map<string, Lane<A>>()
   private readonly replay: number
   private sequence = 0
   private lastKind: string | undefined = undefined
@@ -641,14 +639,12 @@ export class Storage<K extends string, A> implements Host<A> {
     // First, as it reads events: they are somebody else's objects, and may throw.
     const replayed = this.last(kinds, key, options.replay)
     const isObserver = options.isObserver === true
-    const lane = key === undefined ? this.laneOf(kinds, isObserver) : this.keyedLaneOf(kinds, key, isObserver)
-    return new Cursor(lane, options.bufferSize, options.overflow === "sliding", replayed)
+    return new Cursor(this.laneOf(kinds, key, isObserver), options.bufferSize, options.overflow === "sliding", replayed)
   }
 
   /** A lane that nobody reads is not written. */
   remove(lane: Lane<A>): void {
     const { isObserver, key, kinds } = lane
-    if (key === undefined) this.lanes.delete(nameOf(kinds, isObserver))
     for (const kind of kinds) {
       const route = this.routes.get(kind)!
       const { indexes, lanes } = route
@@ -663,29 +659,25 @@ export class Storage<K extends string, A> implements Host<A> {
     }
   }
 
-  private laneOf(kinds: ReadonlyArray<K>, isObserver: boolean): Lane<A> {
-    const name = nameOf(kinds, isObserver)
-    let lane = this.lanes.get(name)
-    if (lane === undefined) {
-      this.lanes.set(name, lane = new Lane<A>(this, kinds, undefined, isObserver))
-      for (const kind of kinds) {
-        const route = this.routes.get(kind)!
+  /** Observers have lanes of their own, so that a route can count the others. */
+  private laneOf(kinds: ReadonlyArray<K>, key: Key | undefined, isObserver: boolean): Lane<A> {
+    const routes = kinds.map((kind) => this.routes.get(kind)!)
+    const [first] = routes
+    const sameWhere = key === undefined
+      ? first?.lanes ?? []
+      : asList(first && indexOf(first.indexes, key)?.at(key.values))
+    const existing = sameWhere.find((lane) => lane.isObserver === isObserver && isSame(lane.kinds, kinds))
+    if (existing !== undefined) return existing
+    // One to no kinds is written by nobody.
+    if (key === undefined || first === undefined) {
+      const lane = new Lane<A>(this, kinds, undefined, isObserver)
+      for (const route of routes) {
         route.lanes.push(lane)
         if (!isObserver) route.listening++
       }
+      return lane
     }
-    return lane
-  }
-
-  private keyedLaneOf(kinds: ReadonlyArray<K>, key: Key, isObserver: boolean): Lane<A> {
-    const [first] = kinds
-    // To no kinds: it is written by nobody.
-    if (first === undefined) return this.laneOf(kinds, isObserver)
-    const sameWhere = asList(indexOf(this.routes.get(first)!.indexes, key)?.at(key.values))
-    const existing = sameWhere.find((lane) => lane.isObserver === isObserver && isSame(lane.kinds, kinds))
-    if (existing !== undefined) return existing
-    const indexes = kinds.map((kind) => {
-      const { indexes } = this.routes.get(kind)!
+    const indexes = routes.map(({ indexes }) => {
       const index = indexOf(indexes, key) ?? new Index<Lane<A>>(key.fields)
       if (index.isEmpty) indexes.push(index)
       return index
@@ -706,9 +698,6 @@ export class Storage<K extends string, A> implements Host<A> {
       .map((entry) => entry.item)
   }
 }
-
-/** Observers have lanes of their own, so that a route can count the others. */
-const nameOf = (kinds: ReadonlyArray<string>, isObserver: boolean): string => JSON.stringify([isObserver, kinds])
 
 const isSame = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean =>
   a.length === b.length && a.every((name, i) => name === b[i])
