@@ -1,12 +1,12 @@
 /**
  * What `consume` runs: one fiber with the whole stream of a subscription, which is run again when it fails.
  */
-import { Cause, Context, type Duration, Effect, Exit, type Fiber, Pull, Schedule, type Scope, Stream } from "effect"
+import { Cause, type Context, type Duration, Effect, Exit, Pull, Schedule, type Scope, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import { Empty } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
-import { CurrentWorker, Supervision, type Worker } from "./supervision.ts"
+import { Supervision, type Worker } from "./supervision.ts"
 
 /** What `consume` was given. What it requires is in the context that its fiber runs with. */
 export interface Consumer {
@@ -25,18 +25,16 @@ type Step = (cause: Cause.Cause<unknown>) => Pull.Pull<unknown, unknown, unknown
 export class Consuming extends Supervision {
   /** The events of the last pull. */
   running = 0
-  isActive = true
   private restarts = 0
   private isPulling = false
   private readonly consumer: Consumer
-  private readonly worker: Worker = { supervision: this, idleWaits: 0 }
-  private fiber: Fiber.Fiber<void> | undefined = undefined
+  private readonly worker: Worker = { supervision: this, idleWaits: 0, fiber: undefined }
   private step: Step | undefined = undefined
 
   constructor(host: Host, subscription: SubscriptionImpl, consumer: Consumer, context: Context.Context<never>) {
     super(host, subscription, consumer.drain, context)
     this.consumer = consumer
-    this.start()
+    this.start(this.worker)
   }
 
   get settled(): number {
@@ -53,48 +51,40 @@ export class Consuming extends Supervision {
     return { ...super.snapshotUnsafe(), restarts: this.restarts }
   }
 
-  protected interruptFibers(except: Worker | undefined): void {
-    if (except !== this.worker) this.fiber!.interruptUnsafe()
+  protected restart(): void {
+    this.restarts++
+    this.start(this.worker)
   }
 
-  private start(): void {
-    this.fiber = Effect.runForkWith(Context.add(this.context, CurrentWorker, this.worker))(this.work)
-    this.fiber.addObserver((exit) => {
-      // What nothing in the fiber has seen: it was interrupted, or what the body returned is no effect.
-      this.conclude(exit)
-      if (!this.subscription.cursor.isEnded) {
+  protected work(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const { cursor } = this.subscription
+      // Not inside `consume`: replayed events are taken later.
+      yield* Effect.yieldNow
+      while (!this.isClosed) {
+        const before = cursor.taken
+        const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => this.consumer.body(this.events))))
+        this.count(exit)
+        if (Exit.isSuccess(exit)) break
+        yield* this.report(exit.cause)
+        if (cursor.isEnded) break
+        if (cursor.taken > before) this.step = undefined
+        if (cursor.isOpen && !(yield* this.pause(exit.cause))) {
+          yield* this.subscription.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
+          break
+        }
         this.restarts++
-        this.start()
-      } else {
-        this.isActive = false
-        this.end()
       }
+      this.closeUnsafe(this.worker)
     })
   }
 
-  private readonly work: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    const { cursor } = this.subscription
-    // Not inside `consume`: replayed events are taken later.
-    yield* Effect.yieldNow
-    while (!this.isClosed) {
-      const before = cursor.taken
-      const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => this.consumer.body(this.events))))
-      this.conclude(exit)
-      if (Exit.isSuccess(exit)) break
-      yield* this.report(exit.cause)
-      if (cursor.isEnded) break
-      if (cursor.taken > before) this.step = undefined
-      if (cursor.isOpen && !(yield* this.pause(exit.cause))) {
-        yield* this.subscription.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
-        break
-      }
-      this.restarts++
-    }
-    this.closeUnsafe(this.worker)
-  })
+  protected conclude(_: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.sync(() => this.count(exit))
+  }
 
   /** The body of a run has ended, and with it what it had pulled. */
-  private conclude(exit: Exit.Exit<unknown, unknown>): void {
+  private count(exit: Exit.Exit<unknown, unknown>): void {
     const outcome = Exit.isSuccess(exit)
       ? "handled"
       : Cause.hasInterruptsOnly(exit.cause)
@@ -133,7 +123,7 @@ export class Consuming extends Supervision {
 
   private readonly events: Stream.Stream<AnyEvent> = Stream.fromPull(Effect.succeed(Effect.suspend(() => {
     // Whoever asks for more has done with what it had.
-    this.conclude(Exit.void)
+    this.count(Exit.void)
     this.isPulling = true
     this.host.onIdle(this.subscription)
     return Effect.ensuring(

@@ -1,14 +1,14 @@
 /**
  * What `on` runs: fibers that take events of a subscription and call its handler, and outlive the handler's failures.
  */
-import { Cause, Context, type Duration, Effect, Exit, type Fiber, type Schedule, Scope } from "effect"
+import { Cause, type Context, type Duration, Effect, Exit, type Fiber, type Schedule, Scope } from "effect"
 import type { AnyEvent } from "../EventBus.ts"
 import type { SubscriptionHandle } from "../Subscription.ts"
 import type { Durations } from "./durations.ts"
 import { processSpan } from "./spans.ts"
 import { Empty, type Waiter } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
-import { CurrentWorker, Supervision, type Worker as CurrentFiber } from "./supervision.ts"
+import { Supervision, type Worker as CurrentFiber } from "./supervision.ts"
 import { eventOf, readLate, type Stored, Traced } from "./traced.ts"
 
 /** What a handler returns. */
@@ -58,9 +58,8 @@ class Worker implements CurrentFiber, Waiter {
   }
 }
 
-export class Handling extends Supervision {
+export class Handling extends Supervision<Worker> {
   private readonly handler: Handler
-  private readonly workers = new Set<Worker>()
 
   constructor(
     host: Host,
@@ -70,11 +69,7 @@ export class Handling extends Supervision {
   ) {
     super(host, subscription, handler.drain, context)
     this.handler = handler
-    for (let i = 0; i < handler.concurrency; i++) this.start()
-  }
-
-  get isActive(): boolean {
-    return this.workers.size > 0
+    for (let i = 0; i < handler.concurrency; i++) this.start(new Worker(this))
   }
 
   get running(): number {
@@ -99,36 +94,13 @@ export class Handling extends Supervision {
     return this.isActive && this.subscription.cursor.pending > 0 && !(isAskedInside && isStuck)
   }
 
-  protected interruptFibers(except: CurrentFiber | undefined): void {
-    for (const worker of this.workers) {
-      if (worker !== except) worker.fiber?.interruptUnsafe()
-    }
-  }
-
-  private start(): void {
-    const worker = new Worker(this)
-    this.workers.add(worker)
-    const run = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))
-    worker.fiber = run(this.work(worker))
-    worker.fiber.addObserver((exit) => {
-      if (worker.item === undefined) return this.leave(worker)
-      // What nothing in the fiber has seen: it was interrupted, or what the handler returned is no effect.
-      worker.fiber = run(this.conclude(worker, exit))
-      worker.fiber.addObserver(() => this.leave(worker))
-    })
-  }
-
-  /** The fiber of a worker has ended. */
-  private leave(worker: Worker): void {
-    this.workers.delete(worker)
+  protected restart(worker: Worker): void {
     // Or the waiters of fibers that were interrupted would pile up.
     this.subscription.cursor.cancel(worker)
-    // A handler that interrupts the very fiber it runs in ends that fiber, not the subscription.
-    if (!this.subscription.cursor.isEnded) this.start()
-    else if (this.workers.size === 0) this.end()
+    this.start(new Worker(this))
   }
 
-  private work(worker: Worker): Effect.Effect<void> {
+  protected work(worker: Worker): Effect.Effect<void> {
     const { cursor } = this.subscription
     const { durations } = this.handler
     // The end of the fiber takes the waiter back: a finalizer would be made anew for each wait.
@@ -202,7 +174,8 @@ export class Handling extends Supervision {
   }
 
   /** The event has ended with the last attempt: it is counted once its scope is closed and `onFailure` has run. */
-  private conclude(worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+  protected conclude(worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    if (worker.item === undefined) return Effect.void
     const count = (counter: "handled" | "failures" | "interrupted") =>
       Effect.sync(() => {
         this[counter]++

@@ -16,6 +16,7 @@ export interface Worker {
   readonly supervision: Supervision
   /** How often that code is waiting in `awaitIdle`. */
   idleWaits: number
+  fiber: Fiber.Fiber<void> | undefined
 }
 
 /**
@@ -34,7 +35,7 @@ export const currentWorker = (): Worker | undefined => {
 /** A drain that takes longer than this, in milliseconds of real time, says so. */
 const longDrain = 1000
 
-export abstract class Supervision {
+export abstract class Supervision<W extends Worker = Worker> {
   handled = 0
   failures = 0
   interrupted = 0
@@ -44,6 +45,8 @@ export abstract class Supervision {
   protected readonly context: Context.Context<never>
   protected readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   protected isClosed = false
+  /** Those whose fiber has not ended. */
+  protected readonly workers = new Set<W>()
   private readonly drain: Duration.Duration | undefined
   private readonly ended = Latch.makeUnsafe()
   private deadline: Fiber.Fiber<void> | undefined = undefined
@@ -75,7 +78,10 @@ export abstract class Supervision {
     return this.subscription.scope
   }
 
-  abstract readonly isActive: boolean
+  get isActive(): boolean {
+    return this.workers.size > 0
+  }
+
   abstract readonly running: number
   /** How many of the first events taken have all ended. */
   abstract readonly settled: number
@@ -91,8 +97,28 @@ export abstract class Supervision {
    */
   abstract isBusy(isAskedInside: boolean): boolean
 
-  /** Interrupts all fibers but the one of this worker. */
-  protected abstract interruptFibers(except: Worker | undefined): void
+  /** What the fiber of a worker runs. */
+  protected abstract work(worker: W): Effect.Effect<void>
+
+  /** Counts what the fiber of a worker has left undone: it was interrupted, or what subscriber code returned is no effect. */
+  protected abstract conclude(worker: W, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void>
+
+  /** The fiber of a worker has ended, but not the subscription: a handler may interrupt the very fiber that it runs in. */
+  protected abstract restart(worker: W): void
+
+  protected start(worker: W): void {
+    this.workers.add(worker)
+    const run = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))
+    worker.fiber = run(this.work(worker))
+    worker.fiber.addObserver((exit) => {
+      worker.fiber = run(this.conclude(worker, exit))
+      worker.fiber.addObserver(() => {
+        this.workers.delete(worker)
+        if (!this.subscription.cursor.isEnded) this.restart(worker)
+        else if (!this.isActive) this.end()
+      })
+    })
+  }
 
   /** What the closing of the subscriber's scope does. */
   readonly release: Effect.Effect<void> = Effect.suspend(() => this.releaseUnsafe())
@@ -124,11 +150,13 @@ export abstract class Supervision {
     if (!this.isClosed) this.interruptedWhileOpen = this.interrupted
     this.isClosed = true
     this.subscription.closeUnsafe()
-    this.interruptFibers(current)
+    for (const worker of this.workers) {
+      if (worker !== current) worker.fiber?.interruptUnsafe()
+    }
   }
 
-  /** To be called when the last fiber has ended, and no other will start. */
-  protected end(): void {
+  /** The last fiber has ended, and no other will start. */
+  private end(): void {
     this.deadline?.interruptUnsafe()
     clearTimeout(this.longDrainTimer)
     this.subscription.finish()
