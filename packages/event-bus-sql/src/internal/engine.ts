@@ -76,6 +76,8 @@ export class Engine implements ConsumerEngine, Member {
   private isUnsure = false
   /** The last look was not enough: a transaction held a partition, or what became of a dead letter was not clear yet. */
   private isShort = false
+  /** A look at dead letters met one whose last change is not written yet. */
+  private isBeforeWriting = false
   private isReading = false
   /** Until then, by the monotonic clock, nobody else takes what this process owns. */
   private validUntil = 0
@@ -390,6 +392,8 @@ export class Engine implements ConsumerEngine, Member {
         }
       }
     }
+    // Now it is.
+    if (this.isBeforeWriting) this.onUnsure()
     for (const consumer of this.consumers.values()) {
       if (!consumer.isClosing) yield* this.giveUp(consumer)
     }
@@ -438,6 +442,7 @@ export class Engine implements ConsumerEngine, Member {
 
   private readonly rebalance: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     this.isUnsure = false
+    this.isBeforeWriting = false
     this.isRebalancing = true
     let wanted = 0
     const expired = this.expired(yield* this.now)
@@ -483,9 +488,10 @@ export class Engine implements ConsumerEngine, Member {
   private readonly lookAtDead: Effect.Effect<boolean> = Effect.gen({ self: this }, function*() {
     const names = Array.from(this.consumers.keys())
     if (names.length === 0) return true
-    let isSeen = true
     for (const row of yield* this.persist(this.database.readRequeued(names))) {
-      if (this.consumers.get(row.consumer)?.partitions.get(row.part)?.requeue(row) === false) isSeen = false
+      if (this.consumers.get(row.consumer)?.partitions.get(row.part)?.requeue(row) === false) {
+        this.isBeforeWriting = true
+      }
     }
     for (const [name, consumer] of this.consumers) {
       if (!consumer.holdsBehindDead) continue
@@ -497,7 +503,7 @@ export class Engine implements ConsumerEngine, Member {
         for (const seq of holding) if (!left.has(seq)) partition.discard(seq)
       }
     }
-    return isSeen
+    return !this.isBeforeWriting
   })
 
   private choose(
