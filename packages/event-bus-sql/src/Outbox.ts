@@ -386,19 +386,6 @@ export interface Options {
    * starts then takes over at once what one of its name has left that was killed, without waiting for the lease.
    */
   readonly process?: string | undefined
-  /** Who is told that the database is away. Default: a log line when it goes, and one when it is back. */
-  readonly outages?: OutageListener | undefined
-}
-
-/**
- * Who is told that the database is away: an application that tells of it itself, or that has several outboxes on one
- * database.
- */
-export interface OutageListener {
-  /** An attempt has failed. Called for each one. */
-  readonly failed: (problem: string) => Effect.Effect<void>
-  /** After failures, an attempt was successful. */
-  readonly worked: Effect.Effect<void>
 }
 
 /**

@@ -4,4 +4,5 @@
  *
  * @module
  */
+export * as Outage from "./Outage.ts"
 export * as Outbox from "./Outbox.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Outbox } from "@openwatch/event-bus-sql"
 import { Context, Duration, Effect, Exit, Fiber, Latch, Queue, Schedule, Scope, Stream } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqlClient, SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { inShop, type OrderPaid, type OrderPlaced, paid, placed, places, processes, ShopOutbox } from "./shop.ts"
 
@@ -41,6 +41,25 @@ for (const place of places) {
         yield* outbox.publishAll([paid("bad", 1), placed("good")])
         yield* outbox.awaitIdle
       })
+
+      for (const Reason of [SqlError.ConnectionError, SqlError.AuthenticationError]) {
+        it.effect(`a transactional handler uses up no attempts while its database is away (${Reason.name})`, () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const away = new SqlError.SqlError({ reason: new Reason({ cause: new Error("no") }) })
+            const attempts: Array<number> = []
+            yield* outbox.on(
+              "OrderPlaced",
+              (_, { attempt }) => attempts.push(attempt) < 4 ? Effect.fail(away) : Effect.void,
+              { consumer: "ledger", transactional: true, maxAttempts: 2, retry: atOnce }
+            )
+            yield* outbox.publish(placed("1"))
+            yield* until(Effect.sync(() => attempts.length === 4))
+            yield* outbox.awaitIdle
+            assert.deepStrictEqual(attempts, [1, 1, 1, 1])
+            assert.deepStrictEqual(yield* letters, [])
+          })))
+      }
 
       it.effect("an event that is given up is a dead letter with its event, its cause and its attempts", () =>
         inShop(Effect.gen(function*() {

@@ -1,6 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
-import type { Outbox } from "@openwatch/event-bus-sql"
-import { Context, Effect, Exit, Fiber, Latch, Queue, Schedule, Scope } from "effect"
+import { Outage, type Outbox } from "@openwatch/event-bus-sql"
+import { Context, Effect, Exit, Fiber, Latch, Logger, Queue, Schedule, Scope } from "effect"
 import { SqlClient, Statement } from "effect/sql"
 import { TestClock } from "effect/testing"
 import {
@@ -273,27 +273,32 @@ for (const place of places) {
           )
         }))
 
-      it.effect("an application that tells of outages itself is told of each failure, and that it works again", () =>
-        Effect.gen(function*() {
+      it.effect("an outbox and whoever stores beside it tell of an outage together, in two lines", () => {
+        const lines: Array<string> = []
+        const logger = Logger.make(({ message }) => lines.push(String(message)))
+        return Effect.gen(function*() {
           const { inProcess, prefix } = yield* processes
-          const told: Array<string> = []
-          const outages: Outbox.OutageListener = {
-            failed: () => Effect.sync(() => told.push("failed")),
-            worked: Effect.sync(() => told.push("worked"))
-          }
           yield* inProcess(
             Effect.gen(function*() {
               const sql = yield* SqlClient.SqlClient
               const table = sql(`${prefix}processes`)
               yield* sql`ALTER TABLE ${table} RENAME TO ${sql(`${prefix}away`)}`
-              yield* until(Effect.sync(() => told.filter((what) => what === "failed").length >= 3))
+              const reading = yield* Effect.forkChild(Outage.untilItPasses(sql`SELECT * FROM ${table}`))
+              yield* until(Effect.sync(() => lines.length > 0))
               yield* sql`ALTER TABLE ${sql(`${prefix}away`)} RENAME TO ${table}`
-              yield* until(Effect.sync(() => told.includes("worked")))
+              yield* until(Effect.sync(() => lines.length > 1))
+              yield* Fiber.join(reading)
             }),
-            { ...quick, outages }
+            quick
           )
-          assert.strictEqual(told[0], "failed")
-        }))
+          assert.lengthOf(lines, 2)
+          assert.match(lines[0]!, /^The database is away: .*processes.*; what is to be stored waits for it$/)
+          assert.strictEqual(lines[1], "The database works again")
+        }).pipe(
+          Effect.provide(Logger.layer([logger])),
+          Effect.provideServiceEffect(Outage.CurrentOutages, Outage.none)
+        )
+      })
 
       /** Never looks by itself, so what it learns it learns from what it reads. */
       const slow = { pollInterval: "1 hour", lease: "3 hours" } as const

@@ -3,16 +3,15 @@
  * consumers, and takes or gives up partitions.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Cause, Clock, type Context, Duration, Effect, Random, type Scope, Semaphore } from "effect"
+import { Clock, type Context, Duration, Effect, type Scope, Semaphore } from "effect"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import type * as SqlError from "effect/sql/SqlError"
-import type { OutageListener } from "../Outbox.ts"
-import { collisionPause, retryCollisions } from "./collisions.ts"
+import { retryCollisions } from "./collisions.ts"
 import { Consumer, type ConsumerSettings, type Engine as ConsumerEngine } from "./consumer.ts"
 import type { ConsumerRow, Database, LogRow, Member, Move, Park, PositionRow, Unpark } from "./database.ts"
 import { watchCommits } from "./fileWatch.ts"
 import { Log } from "./log.ts"
-import { describe, isCollision } from "./outage.ts"
+import { type Outages, waitOut } from "./outages.ts"
 import type { Partition } from "./partition.ts"
 import { inTurn, Signal } from "./signal.ts"
 
@@ -27,7 +26,8 @@ export interface EngineSettings {
   readonly expiryMillis: number
   /** No other process has this name while this one runs. */
   readonly process: string | undefined
-  readonly outages: OutageListener | undefined
+  /** What the process knows of the outages of the database. */
+  readonly outages: Outages
   /** The channel on which processes tell each other of commits. */
   readonly channel: string
 }
@@ -42,9 +42,6 @@ const housekeepingInterval = "5 minutes"
 const sweepSize = 1_000
 
 const dayMillis = 86_400_000
-
-/** The longest pause between two attempts to reach the database. */
-const longestPause = 5_000
 
 /** How long closing may wait for the database. */
 const closingPatience = "5 seconds"
@@ -70,7 +67,6 @@ export class Engine implements ConsumerEngine, Member {
   /** The kinds of the consumers were read in this generation or later. */
   private learnedGeneration = -1
   private processes = 1
-  private isAway = false
   private hasChanged = false
   private isRebalancing = false
   private isUnsure = false
@@ -183,46 +179,9 @@ export class Engine implements ConsumerEngine, Member {
     return Effect.asVoid(Effect.timeoutOption(this.persist(effect), closingPatience))
   }
 
-  /** Runs an effect on the database until it succeeds, with growing pauses. Two log lines for an outage. */
-  readonly persist = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A> => {
-    const attempt = (failures: number): Effect.Effect<A> =>
-      Effect.matchCauseEffect(effect, {
-        onSuccess: (value) => this.isAway ? Effect.as(this.sayBack, value) : Effect.succeed(value),
-        onFailure: (cause) => {
-          if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-          return isCollision(cause)
-            ? Effect.andThen(collisionPause(failures), attempt(failures + 1))
-            : Effect.andThen(
-              this.sayAway(cause),
-              Effect.flatMap(Random.next, (random) => {
-                const pause = Math.min(longestPause, 50 * 2 ** Math.min(failures, 10))
-                return Effect.andThen(Effect.sleep(pause * (0.5 + random / 2)), attempt(failures + 1))
-              })
-            )
-        }
-      })
-    return attempt(0)
-  }
-
-  private sayAway(cause: Cause.Cause<unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const { outages } = this.settings
-      const wasAway = this.isAway
-      this.isAway = true
-      if (outages !== undefined) return outages.failed(describe(cause))
-      if (wasAway) return Effect.void
-      return this.annotated(
-        Effect.logWarning(`The database cannot be used: ${describe(cause)}. Nothing is lost; it is tried again`)
-      )
-    })
-  }
-
-  private readonly sayBack: Effect.Effect<void> = Effect.suspend(() => {
-    if (!this.isAway) return Effect.void
-    this.isAway = false
-    if (this.settings.outages !== undefined) return this.settings.outages.worked
-    return this.annotated(Effect.logInfo("The database can be used again"))
-  })
+  /** Runs an effect on the database until it succeeds, with growing pauses. */
+  readonly persist = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A> =>
+    waitOut(this.settings.outages, effect, () => true) as Effect.Effect<A>
 
   private annotated(logging: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.annotateLogs(logging, { outbox: this.name })

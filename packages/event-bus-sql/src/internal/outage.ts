@@ -35,13 +35,13 @@ const codeOf = (error: unknown): string | undefined =>
 const outageCodes =
   /^(?:08...|57P0[1-35]|53...|ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
 
-/** SQLite: the disk is full, or cannot be read or written (https://sqlite.org/rescode.html). */
+/** SQLite: the disk is full, or cannot be read or written, or is read-only (https://sqlite.org/rescode.html). */
 const isSqliteOutage = (error: unknown): boolean => {
   if (typeof error !== "object" || error === null || !("errcode" in error) || typeof error.errcode !== "number") {
     return false
   }
   const primary = error.errcode & 0xff
-  return primary === 10 || primary === 13
+  return primary === 8 || primary === 10 || primary === 13
 }
 
 /** Serialisation failure, deadlock, lock not available. */
@@ -52,12 +52,13 @@ const isAny = (cause: Cause.Cause<unknown>, holds: (error: unknown) => boolean):
   return false
 }
 
-/** The database is away, or went away in the middle. */
+/** The database is away, went away in the middle, or does not take the password until somebody mends it. */
 export const isOutage = (cause: Cause.Cause<unknown>): boolean =>
   isAny(
     cause,
     (error) =>
-      (SqlError.isSqlErrorReason(error) && error._tag === "ConnectionError") ||
+      (SqlError.isSqlErrorReason(error) &&
+        (error._tag === "ConnectionError" || error._tag === "AuthenticationError")) ||
       outageCodes.test(codeOf(error) ?? "") || isSqliteOutage(error)
   )
 
@@ -67,6 +68,10 @@ export const isCollision = (cause: Cause.Cause<unknown>): boolean =>
     (SqlError.isSqlErrorReason(error) &&
       (error._tag === "DeadlockError" || error._tag === "SerializationError" || error._tag === "LockTimeoutError")) ||
     collisionCodes.test(codeOf(error) ?? ""))
+
+/** The database has failed, in whatever way. */
+export const isOfDatabase = (cause: Cause.Cause<unknown>): boolean =>
+  !Cause.hasInterrupts(cause) && isAny(cause, SqlError.isSqlError)
 
 /** True where doing the same again may succeed. */
 export const isPassing = (cause: Cause.Cause<unknown>): boolean => isOutage(cause) || isCollision(cause)

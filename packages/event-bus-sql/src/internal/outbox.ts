@@ -6,6 +6,7 @@ import { Cause, Context, DateTime, Duration, Effect, Option, Schema, type Scope,
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
+import { CurrentOutages } from "../Outage.ts"
 import type {
   Batch,
   ConsumerOptions,
@@ -137,7 +138,7 @@ export const makeOutbox = (
         retentionMillis: settings.retentionMillis,
         expiryMillis: settings.expiryMillis,
         process: settings.process,
-        outages: settings.outages,
+        outages: yield* CurrentOutages,
         channel: `${settings.tablePrefix}commits`
       },
       decodeRow,

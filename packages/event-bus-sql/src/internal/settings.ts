@@ -3,7 +3,7 @@
  * and what is allowed.
  */
 import { DateTime, Duration, Option, type Schedule } from "effect"
-import type { Batch, ConsumerOptions, Keys, Options, OutageListener } from "../Outbox.ts"
+import type { Batch, ConsumerOptions, Keys, Options } from "../Outbox.ts"
 import type { BatchSettings, ConsumerSettings } from "./consumer.ts"
 import { slots } from "./keyHash.ts"
 import { window } from "./partition.ts"
@@ -40,7 +40,6 @@ export interface Settings {
   readonly expiryMillis: number
   readonly live: boolean
   readonly process: string | undefined
-  readonly outages: OutageListener | undefined
 }
 
 export const requireSettings = (outbox: string, options: Options): Settings => {
@@ -69,11 +68,11 @@ export const requireSettings = (outbox: string, options: Options): Settings => {
   const expiryMillis = Duration.toMillis(
     requireDuration(outbox, "expireAfter", options.expireAfter ?? Duration.infinity)
   )
-  const { live = true, outages, process } = options
+  const { live = true, process } = options
   if (process !== undefined && !/^[A-Za-z0-9_.-]+$/.test(process)) {
     refuse(outbox, `process must be a name of letters, digits, and _ . -, but is ${quote(process)}`)
   }
-  return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, expiryMillis, live, process, outages }
+  return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, expiryMillis, live, process }
 }
 
 const requireBatch = (outbox: string, { max, within }: Batch): BatchSettings => {

@@ -9,15 +9,15 @@
  * When the scope of the layer closes, what is due is stored and sent, for at most ten seconds. The next start does the
  * rest.
  */
-import { Outbox } from "@openwatch/event-bus-sql"
-import { Cause, Clock, Context, Data, DateTime, Duration, Effect, Layer, Metric } from "effect"
+import type { Outbox } from "@openwatch/event-bus-sql"
+import { Clock, Context, Data, DateTime, Duration, Effect, Layer, Metric } from "effect"
 import { v7 } from "uuid"
-import { AlertStore, AlertStoreError, type Submitted } from "../alert-store/AlertStore.ts"
+import { AlertStore, type Submitted } from "../alert-store/AlertStore.ts"
 import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import type { HostId } from "../events/HostId.ts"
 import { AllEventKinds } from "../events/SystemEventBus.ts"
 import { SystemOutbox } from "../events/SystemOutbox.ts"
-import * as Outage from "../storage/Outage.ts"
+import { repeatedly } from "../storage/repeatedly.ts"
 import { type Event, fromEvent } from "./Alert.ts"
 import { AlertChannels, wants } from "./AlertChannel.ts"
 import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
@@ -52,9 +52,6 @@ export const consumerName = "alert-router"
 
 /** Stopping may take this long. */
 const stopTimeout = Duration.seconds(10)
-
-/** After so many attempts an event that cannot be handled is given up, unless the database is the reason. */
-const maxAttempts = 10
 
 /** How often to look for channels that are no longer configured. */
 const lookInterval = Duration.hours(1)
@@ -99,13 +96,6 @@ const routedTotal = metric("routed_total", "Alerts stored and routed to channels
 const dedupedTotal = metric("deduped_total", "Alerts that only repeated a stored one")
 const persistFailedTotal = metric("persist_failed_total", "Failed attempts to store an alert")
 const channelFailuresTotal = metric("channel_failures_total", "Failed attempts to send an alert, by channel")
-
-/** Whether it may work later, however often it has failed. */
-const isForNow = (cause: Cause.Cause<unknown>): boolean =>
-  cause.reasons.some((reason) =>
-    Cause.isFailReason(reason) &&
-    (reason.error instanceof AlertStoreError || reason.error instanceof Outbox.OutboxError) && reason.error.isRetryable
-  )
 
 /** Returns what is published of the alerts that an event has raised and ended. */
 const tell = (event: Event, { ended, raised }: Submitted) => [
@@ -169,7 +159,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
       if (DateTime.isLessThanOrEqualTo(lastSeenAt, until)) yield* alerts.removeConsumer(name)
     }
   })
-  yield* Effect.forkScoped(Outage.repeatedly(forgetOthers, lookInterval))
+  yield* Effect.forkScoped(repeatedly(forgetOthers, lookInterval))
 
   const handle = Effect.fnUntraced(function*(event: Event) {
     const consequence = fromEvent(event, {
@@ -190,14 +180,8 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     return submitted.outcome
   })
 
-  const route = ({ delivery: { attempt }, event }: Outbox.Delivered<Event>) =>
-    handle(event).pipe(
-      (handling) => Outage.noted(handling, ({ message }) => message),
-      Effect.tapError(() => count("persistFailed", persistFailedTotal)),
-      Effect.catchCause((cause): Effect.Effect<never, unknown> =>
-        attempt < maxAttempts || isForNow(cause) ? Effect.failCause(cause) : Outbox.giveUp(Cause.squash(cause))
-      )
-    )
+  const route = ({ event }: Outbox.Delivered<Event>) =>
+    Effect.tapError(handle(event), () => count("persistFailed", persistFailedTotal))
   const counted = (outcome: Submitted["outcome"]) =>
     count("received", receivedTotal).pipe(
       Effect.andThen(outcome === "repeat" ? count("deduped", dedupedTotal) : Effect.void),
@@ -213,8 +197,7 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     concurrency: 1,
     transactional: true,
     batch: { max: 50 },
-    timeout: "30 seconds",
-    maxAttempts: Number.MAX_SAFE_INTEGER
+    timeout: "30 seconds"
   })
   // The first to run: what is due is stored, then sent.
   yield* Effect.addFinalizer(() =>

@@ -2,7 +2,7 @@
  * A channel as a consumer of the alerts: it sends each alert that is for it, in order for each host, whatever is killed in
  * between. `Sending` says what becomes of what fails, `Groups` what is sent together.
  */
-import { Outbox } from "@openwatch/event-bus-sql"
+import { Outage, Outbox } from "@openwatch/event-bus-sql"
 import { Clock, DateTime, Duration, Effect, References } from "effect"
 import { type Attempted, DeliveryStore, type Told } from "../alert-store/DeliveryStore.ts"
 import { type AlertChannel, ChannelError } from "./AlertChannel.ts"
@@ -37,7 +37,8 @@ export const serve = Effect.fnUntraced(function*(
   const sending = yield* Sending.make(name, options)
   const groups = grouping === undefined ? undefined : yield* Groups.make(name, grouping, sending)
 
-  const record = (told: Told, attempted: Attempted) => Sending.untilStored(store.recordAttempt([told], name, attempted))
+  const record = (told: Told, attempted: Attempted) =>
+    Outage.untilItPasses(store.recordAttempt([told], name, attempted))
 
   /** Tries once; fails as the consumer is to go on. */
   const send = Effect.fnUntraced(function*(
@@ -65,20 +66,20 @@ export const serve = Effect.fnUntraced(function*(
     const once = told._tag === "AlertRaised" ? () => channel.send(told.alert) : channel.sendEnding?.bind(channel, told)
     if (once === undefined) return
     // What was sent and not marked is known here, unless the process died in between.
-    const due = yield* Sending.untilStored(
+    const due = yield* Outage.untilItPasses(
       store.due(told, name, { publishedAt, isRequeued: isRequeued && attempt === 1 })
     )
     if (due?.state === "given_up") {
       yield* Outbox.giveUp(new ChannelError({ message: due.lastError ?? "it was given up", isRetryable: false }))
     }
     if (due?.state !== "pending") return
-    if (yield* Sending.untilStored(holds(told, name))) return
+    if (yield* Outage.untilItPasses(holds(told, name))) return
     yield* groups === undefined ? send(told, due.dueSince, attempt, once) : groups.add(told)
   })
 
   const deliverChange = Effect.fnUntraced(function*(changed: AlertChanged, { attempt, publishedAt }: Outbox.Delivery) {
     const once = channel.sendChange?.bind(channel, changed)
-    if (once === undefined || !(yield* Sending.untilStored(store.isStill(changed)))) return
+    if (once === undefined || !(yield* Outage.untilItPasses(store.isStill(changed)))) return
     yield* send(changed, DateTime.toEpochMillis(publishedAt), attempt, once)
   })
 
@@ -101,9 +102,9 @@ export const serve = Effect.fnUntraced(function*(
   )
   if (groups === undefined) {
     // What has waited since the channel sent several together is told again, to be sent by itself.
-    yield* Sending.untilStored(store.gathered(name)).pipe(
+    yield* Outage.untilItPasses(store.gathered(name)).pipe(
       Effect.map((left) => left.map(({ told }) => told)),
-      Effect.flatMap((left) => left.length === 0 ? Effect.void : Sending.untilStored(outbox.publishAll(left))),
+      Effect.flatMap((left) => left.length === 0 ? Effect.void : Outage.untilItPasses(outbox.publishAll(left))),
       Effect.ignoreCause({ log: "Error" }),
       Effect.forkScoped
     )

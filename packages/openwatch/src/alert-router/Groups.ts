@@ -4,13 +4,13 @@
  * The first alert waits for others for a short time. Later ones wait until the next message is due. What waits is in
  * the store. So a restart sends it. If a message cannot be sent, it is tried again together with what has come since.
  */
-import type { Outbox } from "@openwatch/event-bus-sql"
+import { Outage, type Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Clock, Deferred, Duration, Effect, Latch } from "effect"
 import type { AlertStoreError } from "../alert-store/AlertStore.ts"
 import { DeliveryStore, type Gathered, type Told } from "../alert-store/DeliveryStore.ts"
 import type { ChannelError, Grouping } from "./AlertChannel.ts"
 import { AlertOutbox } from "./AlertOutbox.ts"
-import { pauseAfter, type Sending, untilStored } from "./Sending.ts"
+import { pauseAfter, type Sending } from "./Sending.ts"
 import { holds } from "./Suppression.ts"
 
 /** How long it pauses after a defect, which is no failure of the channel. */
@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function*(
   let lastSentAt: number | undefined = undefined
   let failures = 0
 
-  const gathered = untilStored(store.gathered(channel))
+  const gathered = Outage.untilItPasses(store.gathered(channel))
 
   /** How long the first of these has still to wait. If somebody has set the clock back, no longer than usual. */
   const pauseFor = ([first]: ReadonlyArray<Gathered>, now: number): number => {
@@ -52,7 +52,9 @@ export const make = Effect.fnUntraced(function*(
     if (overdue.length === 0) return
     // The consumer has let them pass. Told again, they are its dead letters: on the page, and to be sent again from there.
     const letters = outbox.publishAll(overdue)
-    yield* untilStored(store.recordAttempt(overdue, channel, { state: "given_up", lastError: message }, letters))
+    yield* Outage.untilItPasses(
+      store.recordAttempt(overdue, channel, { state: "given_up", lastError: message }, letters)
+    )
   })
 
   /**
@@ -65,7 +67,7 @@ export const make = Effect.fnUntraced(function*(
     const all = waiting.map(({ told }) => told)
     const failure = yield* attempt(() => grouping.send(all))
     if (failure === undefined) {
-      yield* untilStored(store.recordAttempt(all, channel, { state: "delivered" }))
+      yield* Outage.untilItPasses(store.recordAttempt(all, channel, { state: "delivered" }))
       lastSentAt = yield* Clock.currentTimeMillis
       failures = 0
       yield* succeeded
@@ -84,7 +86,9 @@ export const make = Effect.fnUntraced(function*(
       else others.push(told)
     }
     if (others.length > 0) {
-      yield* untilStored(store.recordAttempt(others, channel, { state: "pending", lastError: failure.message }))
+      yield* Outage.untilItPasses(
+        store.recordAttempt(others, channel, { state: "pending", lastError: failure.message })
+      )
     }
     yield* giveUp(overdue, failure)
     yield* failed({ failure, overdue, others, attempts: failures })
@@ -102,13 +106,13 @@ export const make = Effect.fnUntraced(function*(
       yield* Effect.raceFirst(changed.await, Deferred.await(stopping))
       return true
     }
-    lastSentAt ??= yield* untilStored(store.lastDeliveredAt(channel))
+    lastSentAt ??= yield* Outage.untilItPasses(store.lastDeliveredAt(channel))
     const pause = pauseFor(first, yield* Clock.currentTimeMillis)
     if (pause > 0) yield* unlessStopping(pause)
     // What was silenced meanwhile is held back now.
     const waiting = yield* Effect.filter(
       yield* gathered,
-      ({ told }) => Effect.map(untilStored(holds(told, channel)), (isHeld) => !isHeld)
+      ({ told }) => Effect.map(Outage.untilItPasses(holds(told, channel)), (isHeld) => !isHeld)
     )
     const afterFailure = waiting.length === 0 ? undefined : yield* send(waiting)
     if (afterFailure === undefined) return true
@@ -131,7 +135,7 @@ export const make = Effect.fnUntraced(function*(
   yield* work.pipe(Effect.ensuring(Deferred.succeed(settled, undefined)), Effect.forkScoped)
 
   const groups: Groups = {
-    add: (told) => Effect.andThen(untilStored(store.gather(told, channel)), Latch.open(changed)),
+    add: (told) => Effect.andThen(Outage.untilItPasses(store.gather(told, channel)), Latch.open(changed)),
     settle: Effect.andThen(Deferred.succeed(stopping, undefined), Deferred.await(settled))
   }
   return groups

@@ -7,7 +7,7 @@
  */
 import { DateTime, Duration, Effect, Layer } from "effect"
 import { AlertStore } from "../alert-store/AlertStore.ts"
-import * as Outage from "../storage/Outage.ts"
+import { repeatedly } from "../storage/repeatedly.ts"
 import type { AlertOutbox } from "./AlertOutbox.ts"
 import { InMaintenance } from "./Suppression.ts"
 import { tell } from "./Telling.ts"
@@ -42,5 +42,5 @@ export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Optio
 /** Looks every ten seconds for as long as the layer is there. If the database is away, the next look does it. */
 export const layer = (options?: Options): Layer.Layer<never, never, AlertStore | AlertOutbox> =>
   Layer.effectDiscard(
-    Effect.forkScoped(Outage.repeatedly(Outage.noted(look(options), ({ message }) => message), lookInterval))
+    Effect.forkScoped(repeatedly(look(options), lookInterval))
   )

@@ -5,12 +5,9 @@
  * once. Many alerts meet the same fault. So one line of the log says that a channel takes nothing, and one that it does
  * again.
  */
-import type { Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Duration, Effect, Random } from "effect"
-import type { AlertStoreError } from "../alert-store/AlertStore.ts"
 import type { Told as Delivered } from "../alert-store/DeliveryStore.ts"
 import { counted } from "../events/counted.ts"
-import * as Outage from "../storage/Outage.ts"
 import { ChannelError } from "./AlertChannel.ts"
 import type { AlertChanged } from "./AlertOutbox.ts"
 import { FailingChannels } from "./FailingChannels.ts"
@@ -52,12 +49,6 @@ export interface Sending {
   /** To be called with what was not delivered. Logs it. */
   readonly failed: (failed: Failed) => Effect.Effect<void>
 }
-
-/** Runs a request of the store until it does not fail because of an outage. */
-export const untilStored = <A, R>(
-  request: Effect.Effect<A, AlertStoreError | Outbox.OutboxError, R>
-): Effect.Effect<A, AlertStoreError | Outbox.OutboxError, R> =>
-  Outage.untilItPasses(request, ({ isRetryable, message }) => isRetryable ? message : undefined)
 
 /** The pause after so many attempts: doubling, a fifth more or less so that none keep step, and as long as was asked for. */
 export const pauseAfter = (attempts: number, { retryAfter }: ChannelError): Effect.Effect<Duration.Duration> =>

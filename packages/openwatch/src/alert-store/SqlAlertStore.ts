@@ -1,6 +1,7 @@
 /**
  * The alert store in the database of OpenWatch.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Clock, DateTime, Duration, Effect, Layer, Result } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
@@ -11,7 +12,6 @@ import { type AlertState, isOpen, next, openStates } from "../alert-router/Lifec
 import type { HostId } from "../events/HostId.ts"
 import { alone } from "../storage/alone.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import { inTransaction } from "../storage/Outage.ts"
 import { AlertsRefused, AlertStore, AlertStoreError } from "./AlertStore.ts"
 import type { Change, Changed, DeliveryState, DueAgain, Ended, Filter, Routed, StoredAlert } from "./AlertStore.ts"
 import type { Submission, Submitted, Telling, Transition } from "./AlertStore.ts"
@@ -472,7 +472,7 @@ const make = Effect.gen(function*() {
         }))
       }).pipe(toStoreError),
 
-    change: (ids, how, tell) => toStoreError(inTransaction(sql)(change(ids, how, tell))),
+    change: (ids, how, tell) => toStoreError(Outage.inTransaction(sql)(change(ids, how, tell))),
 
     dueAgain: (toldUntil) =>
       Effect.gen(function*() {
@@ -490,7 +490,10 @@ const make = Effect.gen(function*() {
       }).pipe(toStoreError),
 
     tellAgain: (due, tell) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => toStoreError(inTransaction(sql)(tellAgain(due, now, tell)))),
+      Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) => toStoreError(Outage.inTransaction(sql)(tellAgain(due, now, tell)))
+      ),
 
     history: (id) =>
       Effect.gen(function*() {

@@ -1,12 +1,12 @@
 /**
  * The delivery store in the database of OpenWatch.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Clock, DateTime, Effect, Layer, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import { type Again, again } from "../alert-router/Alert.ts"
 import { AlertEnded, AlertRaised } from "../alert-router/AlertOutbox.ts"
 import { isOpen } from "../alert-router/Lifecycle.ts"
-import { inTransaction } from "../storage/Outage.ts"
 import { DeliveryStore, type Told } from "./DeliveryStore.ts"
 import {
   alertOf,
@@ -154,7 +154,8 @@ const make = Effect.gen(function*() {
   })
 
   return DeliveryStore.of({
-    hold: (told, channel, isInMaintenance) => toStoreError(inTransaction(sql)(hold(told, channel, isInMaintenance))),
+    hold: (told, channel, isInMaintenance) =>
+      toStoreError(Outage.inTransaction(sql)(hold(told, channel, isInMaintenance))),
 
     due: (told, channel, options) => toStoreError(due(told, channel, options)),
 
@@ -180,8 +181,8 @@ const make = Effect.gen(function*() {
             WHERE ${isOf(each, channel)}`
         }
       })
-      if (tell !== undefined) return toStoreError(inTransaction(sql)(Effect.andThen(recording, tell)))
-      return toStoreError(told.length === 1 ? recording : inTransaction(sql)(recording))
+      if (tell !== undefined) return toStoreError(Outage.inTransaction(sql)(Effect.andThen(recording, tell)))
+      return toStoreError(told.length === 1 ? recording : Outage.inTransaction(sql)(recording))
     },
 
     gather: (told, channel) =>
@@ -233,7 +234,7 @@ const make = Effect.gen(function*() {
           toStoreError
         ),
 
-    reopen: (alertId, channel) => reopen(alertId, channel).pipe(inTransaction(sql), toStoreError)
+    reopen: (alertId, channel) => reopen(alertId, channel).pipe(Outage.inTransaction(sql), toStoreError)
   })
 })
 

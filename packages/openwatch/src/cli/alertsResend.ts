@@ -1,6 +1,7 @@
 /**
  * `openwatch alerts resend`: sends again what channels have given up.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Console, Effect, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
@@ -12,7 +13,6 @@ import { resend } from "../alert-router/Resending.ts"
 import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
 import { describeSqlError } from "../storage/describeSqlError.ts"
-import { inTransaction } from "../storage/Outage.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
@@ -50,7 +50,7 @@ const resendAll = Effect.fnUntraced(function*(given: ReadonlyArray<string>, chan
         : `the channel ${JSON.stringify(channel)} has given up nothing`
     )
   }
-  const resent = yield* resend<SqlError.SqlError>(ids, { inTransaction: inTransaction(sql), channel })
+  const resent = yield* resend<SqlError.SqlError>(ids, { inTransaction: Outage.inTransaction(sql), channel })
   for (const { alertId, channels, isEnding, refusal } of resent) {
     if (channels === undefined) problems.push(`there is no alert ${alertId}`)
     else if (channels.length === 0 && refusal !== undefined) {

@@ -3,7 +3,7 @@
  */
 import { EventBus } from "@openwatch/event-bus"
 import { NatsBridge } from "@openwatch/event-bus-nats"
-import { Outbox } from "@openwatch/event-bus-sql"
+import { Outage, Outbox } from "@openwatch/event-bus-sql"
 import { Console, Effect, FileSystem, Layer, Redacted, Stream } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Configuration from "../configuration/Configuration.ts"
@@ -12,8 +12,6 @@ import { DriftDetected } from "../events/DriftDetected.ts"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import { AllEventKinds, type SystemEventBus } from "../events/SystemEventBus.ts"
 import { isForeignId, storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
-import { describeSqlError } from "../storage/describeSqlError.ts"
-import * as Outage from "../storage/Outage.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 
 const credentialsOf = (
@@ -91,7 +89,7 @@ export const layer = (configuration: Configuration.Configuration) => {
       AllEventKinds,
       Stream.runForEachArray((events) => {
         const stored = Effect.forEach(events, (event) => store(event, { isForeign: true }), { discard: true })
-        return Effect.orDie(Outage.untilItPasses(transaction(stored), describeSqlError))
+        return Outage.untilItPasses(transaction(stored))
       }),
       { name: subscriptionName, bufferSize, drain: "5 seconds" }
     )

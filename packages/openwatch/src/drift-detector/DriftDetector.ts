@@ -7,12 +7,11 @@
  *
  * A scan and its event are stored in one step. Neither is there without the other.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { DateTime, Effect, Option } from "effect"
 import { DriftDetected } from "../events/DriftDetected.ts"
 import { clean } from "../events/PlainText.ts"
 import { describe as describeSeries } from "../events/Series.ts"
-import { describeSqlError } from "../storage/describeSqlError.ts"
-import * as Outage from "../storage/Outage.ts"
 import { type Compared, Scans } from "../storage/Scans.ts"
 import * as Drift from "./Drift.ts"
 import { failingOf, formerScanIdOf, outcomeOf, type Scan, scanIdOf, scannedAt, score } from "./Scan.ts"
@@ -117,7 +116,7 @@ export const watch = Effect.fn("DriftDetector.watch")(function*(folder: string, 
     for (const file of yield* scanFolder.look) {
       yield* Effect.gen(function*() {
         for (const scan of yield* Xccdf.readFile(file)) {
-          const done = yield* Outage.untilItPasses(take(scan, options), describeSqlError)
+          const done = yield* Outage.untilItPasses(take(scan, options))
           yield* Effect.logInfo(`Scan ${clean(file)} of ${describe(done)}`)
         }
       }).pipe(

@@ -4,12 +4,12 @@
  * Everybody who reaches the server may ask. So a reason says in a few words what is wrong, and names nothing. The log
  * says more.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Duration, Effect } from "effect"
 import { FailingChannels } from "../alert-router/FailingChannels.ts"
 import * as LivenessLoop from "../liveness/LivenessLoop.ts"
 import { ProbeActivity } from "../liveness/ProbeActivity.ts"
 import { FleetCounts } from "../storage/FleetCounts.ts"
-import { CurrentOutages } from "../storage/Outage.ts"
 
 /**
  * The parts of the process by their names. The value is `null` for a part that works, and otherwise says what is wrong.
@@ -38,7 +38,7 @@ export const make = Effect.fnUntraced(function*({ channels, hosts, interval, pro
 
   const database = Effect.gen(function*() {
     // What only reads works also while a disk is full.
-    if ((yield* CurrentOutages).isAway) return "the database is away"
+    if ((yield* Outage.CurrentOutages).isAway) return "the database is away"
     return yield* Effect.match(Effect.timeout(counts.look, patience), {
       onFailure: () => "the database does not answer",
       onSuccess: () => null

@@ -1,9 +1,10 @@
 /**
  * What the live page shows of the fleet: the hosts of the inventory, with what is stored about them.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect, Layer } from "effect"
-import * as SqlError from "effect/sql/SqlError"
+import type * as SqlError from "effect/sql/SqlError"
 import * as AlertActions from "../alert-router/AlertActions.ts"
 import { AlertOutbox } from "../alert-router/AlertOutbox.ts"
 import { openStates } from "../alert-router/Lifecycle.ts"
@@ -13,19 +14,14 @@ import { describe as describeSeries } from "../events/Series.ts"
 import * as ResponseTimes from "../host-history/ResponseTimes.ts"
 import * as Uptime from "../host-history/Uptime.ts"
 import type { Host } from "../inventory/Host.ts"
-import { describeSqlError } from "../storage/describeSqlError.ts"
 import { type Day, HostHistory, type Past } from "../storage/HostHistory.ts"
 import { HostStates, type ProbeRecord, stateOf, type Verdict } from "../storage/HostStates.ts"
 import { Maintenances, type Scheduled } from "../storage/Maintenances.ts"
-import * as Outage from "../storage/Outage.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
 
 /** To the inspector, what cannot be read is a defect. The request then gets the status 500. */
 const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Effect<A, E>): Effect.Effect<A> =>
-  read.pipe(
-    (read) => Outage.noted(read, (error) => SqlError.isSqlError(error) ? describeSqlError(error) : error.message),
-    Effect.orDie
-  )
+  Effect.orDie(Outage.noted(read))
 
 /** The state of a host, since when, and why. */
 const standingOf = (verdict: Verdict | undefined, probe: ProbeRecord | undefined) => {

@@ -12,19 +12,17 @@
  * All time is read from `Clock`. Pauses are measured by the clock that cannot be set back. An interruption closes every
  * connection at once.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Clock, DateTime, Duration, Effect, Fiber, FiberMap, Random, Result, Schema, Stream } from "effect"
 import * as CliError from "effect/cli/CliError"
-import type * as SqlError from "effect/sql/SqlError"
 import { counted } from "../events/counted.ts"
 import { HeartbeatPulse } from "../events/HeartbeatPulse.ts"
 import type { HostId } from "../events/HostId.ts"
 import { SystemEventBus } from "../events/SystemEventBus.ts"
 import type { ProbeSample } from "../host-history/ProbeLog.ts"
 import type { Host } from "../inventory/Host.ts"
-import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as HostHistory from "../storage/HostHistory.ts"
 import type { HostStates, ProbeRecord, ProbeReport, Verdict } from "../storage/HostStates.ts"
-import * as Outage from "../storage/Outage.ts"
 import * as Places from "./Places.ts"
 import { Probe } from "./Probe.ts"
 import { localFaultEndsAfter } from "./ProbeActivity.ts"
@@ -100,10 +98,6 @@ const inRange = (interval: Duration.Duration): Effect.Effect<Duration.Duration, 
 
 /** Rounds to a hundredth of a millisecond. Smaller differences are noise. */
 const roundedMillis = (duration: Duration.Duration): number => Math.round(Duration.toMillis(duration) * 100) / 100
-
-/** Tries until it is stored. Until then it is not published either. */
-const untilStored = <A>(store: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
-  Effect.orDie(Outage.untilItPasses(store, describeSqlError))
 
 /** How long what is being stored may take to come to its end when it is interrupted: the loop ends within 2 seconds. */
 const longestFinish = Duration.seconds(1)
@@ -238,7 +232,7 @@ const makeCheck = Effect.fnUntraced(function*(options: Options | undefined) {
       const store = options?.hostStates?.record(pulse, isTold, knownUntil) ??
         (isTold ? bus.publish(pulse) : Effect.void)
       // A host that moves meanwhile goes on from what is stored.
-      yield* untilStored(finished(Effect.andThen(store, learn)))
+      yield* Outage.untilItPasses(finished(Effect.andThen(store, learn)))
     }
     const checked: Checked = { elapsed, localFault: undefined }
     return checked
@@ -294,7 +288,7 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
       for (const [n, { samples }] of reports.entries()) batch[n]!.samples.splice(0, samples.length)
     }
     return hostStates.recordProbes(reports).pipe(
-      (store) => Outage.noted(store, describeSqlError),
+      Outage.noted,
       Effect.tap(() => Effect.sync(stored)),
       Effect.catch(() =>
         Effect.sync(() => {
@@ -303,10 +297,10 @@ const makeSchedule = Effect.fnUntraced(function*(hostStates: HostStates["Service
       )
     )
   })
-  const verdicts = new Map(yield* untilStored(hostStates.verdicts))
+  const verdicts = new Map(yield* Outage.untilItPasses(hostStates.verdicts))
   const schedule = {
     verdicts,
-    probes: yield* untilStored(hostStates.probes),
+    probes: yield* Outage.untilItPasses(hostStates.probes),
     probed: (watched: Watched) => void changed.add(watched),
     /** As what is stored of a host that is gone is forgotten. */
     forget: (hostId: HostId) => void verdicts.delete(hostId)
@@ -345,7 +339,7 @@ export const watch = Effect.fnUntraced(function*(
   const renamedIn = (hosts: ReadonlyArray<Host>) =>
     hostStates === undefined
       ? Effect.succeed<ReadonlyMap<HostId, HostId>>(new Map())
-      : untilStored(hostStates.takeInventory(hosts))
+      : Outage.untilItPasses(hostStates.takeInventory(hosts))
   yield* renamedIn(hosts)
 
   const schedule = yield* makeSchedule(hostStates)

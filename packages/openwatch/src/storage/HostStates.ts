@@ -4,6 +4,7 @@
  * With it a restart does not begin anew. A host that recovered while OpenWatch was down is reported as recovered. One
  * that is still down is no news. Each host is probed when it would have been probed without the restart.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Array, Context, DateTime, Effect, Layer, Semaphore } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
@@ -16,7 +17,6 @@ import { alone } from "./alone.ts"
 import * as HostHistory from "./HostHistory.ts"
 import { storeScore } from "./hostScores.ts"
 import { inGroups } from "./inGroups.ts"
-import { inTransaction } from "./Outage.ts"
 
 /** What the last transition of a host found. */
 export interface Verdict {
@@ -135,7 +135,7 @@ export const layer: Layer.Layer<HostStates, never, SqlClient.SqlClient | SystemO
   HostStates,
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
-    const transaction = inTransaction(sql)
+    const transaction = Outage.inTransaction(sql)
     const publish = storeIn(yield* SystemOutbox)
     const history = HostHistory.writer(sql)
     // On PostgreSQL, two transactions that change several hosts could wait for each other.

@@ -1,6 +1,7 @@
 /**
  * Maintenance: what somebody has begun, for as long as it lasts, together with what is planned.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Array, Clock, Context, DateTime, type Duration, Effect, Layer, Order } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
@@ -20,7 +21,6 @@ import { toStoreError } from "../alert-store/SqlAlertStore.ts"
 import type { HostId } from "../events/HostId.ts"
 import { clean } from "../events/PlainText.ts"
 import { alone } from "./alone.ts"
-import { inTransaction } from "./Outage.ts"
 
 /** A maintenance that somebody has begun. */
 export interface Begun {
@@ -144,7 +144,7 @@ export const layer: Layer.Layer<Maintenances, never, SqlClient.SqlClient> = Laye
           const missing = subjects.filter((subject) => !keysOf(subject).some((key) => going.has(key)))
           if (missing.length === 0) yield* sql`DELETE FROM maintenance WHERE ${sql.in("subject", [...going])}`
           return missing
-        }).pipe(inTransaction(sql)),
+        }).pipe(Outage.inTransaction(sql)),
 
       isKnown: Effect.fnUntraced(function*(subject) {
         const [host] = yield* sql`SELECT host_id FROM inventory LIMIT 1`

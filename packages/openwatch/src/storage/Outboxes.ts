@@ -3,7 +3,7 @@
  *
  * An earlier version kept its events and deliveries in tables of its own. What is left there moves to the outboxes.
  */
-import type { Outbox } from "@openwatch/event-bus-sql"
+import { Outage, type Outbox } from "@openwatch/event-bus-sql"
 import { Clock, Effect, Layer, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
@@ -12,7 +12,6 @@ import { alertOf, type AlertRow } from "../alert-store/SqlAlertStore.ts"
 import { EventText } from "../events/EventId.ts"
 import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
 import { describeSqlError } from "./describeSqlError.ts"
-import { inTransaction, listener } from "./Outage.ts"
 import { StorageError } from "./Storage.ts"
 
 /** How the outboxes work: see `Outbox.Options`. */
@@ -30,28 +29,25 @@ const decodeEvent = Schema.decodeUnknownSync(EventText)
 const moveEvents = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const store = storeIn(yield* SystemOutbox)
-  const rows = yield* sql<{ seq: number | bigint; event: string }>`DELETE FROM unannounced_events RETURNING seq, event`
-  for (const { event } of rows.toSorted((a, b) => Number(a.seq) - Number(b.seq))) yield* store(decodeEvent(event))
+  const rows = yield* sql<{ event: string }>`SELECT event FROM unannounced_events ORDER BY seq`
+  for (const { event } of rows) yield* store(decodeEvent(event))
+  yield* sql`DELETE FROM unannounced_events`
 })
 
 /** Alerts that were stored and not sent to all of their channels yet. */
 const moveDeliveries = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const outbox = yield* AlertOutbox
-  const due = yield* sql<{ alert_seq: number | bigint; channel: string }>`UPDATE deliveries
-    SET due_since = ${yield* Clock.currentTimeMillis} WHERE state = 'pending' AND due_since IS NULL
-    RETURNING alert_seq, channel`
-  const channels = Map.groupBy(due, ({ alert_seq }) => Number(alert_seq))
-  for (const seq of Array.from(channels.keys()).toSorted((a, b) => a - b)) {
-    const [row] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE seq = ${seq}`
-    const alert = alertOf(row!)
-    const event = new AlertRaised({
-      alert,
-      channels: channels.get(seq)!.map(({ channel }) => channel),
-      occurredAt: alert.occurredAt
-    })
-    yield* Effect.orDie(outbox.publish(event, { id: alert.id }))
+  const due = yield* sql<AlertRow & { channel: string }>`SELECT a.*, d.channel
+    FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
+    WHERE d.state = 'pending' AND d.due_since IS NULL ORDER BY a.seq, d.channel`
+  for (const [id, rows] of Map.groupBy(due, ({ id }) => id)) {
+    const alert = alertOf(rows[0]!)
+    const channels = rows.map(({ channel }) => channel)
+    yield* Effect.orDie(outbox.publish(new AlertRaised({ alert, channels, occurredAt: alert.occurredAt }), { id }))
   }
+  yield* sql`UPDATE deliveries SET due_since = ${yield* Clock.currentTimeMillis}
+    WHERE state = 'pending' AND due_since IS NULL`
 })
 
 /** Makes the error that those who run the program see, if an outbox cannot start. */
@@ -61,28 +57,24 @@ export const toStorageError = (error: Outbox.OutboxError | SqlError.SqlError): S
     problem: error._tag === "SqlError" ? describeSqlError(error) : error.message
   })
 
-const inOneStep = <R>(move: Effect.Effect<void, SqlError.SqlError, R>) =>
-  Layer.effectDiscard(Effect.flatMap(SqlClient.SqlClient, (sql) => inTransaction(sql)(move)))
-
-/** The outbox of what is noticed. */
-export const system = (options?: Options) =>
-  inOneStep(moveEvents).pipe(
-    Layer.provideMerge(Layer.unwrap(Effect.map(
-      listener,
-      (outages) => SystemOutbox.layerWith({ ...options, partitions, outages, tablePrefix: "system_" })
-    ))),
+/** Provides an outbox once all has moved to it, in one step. */
+const after = <R, A, R2>(
+  move: Effect.Effect<void, SqlError.SqlError, R>,
+  outbox: Layer.Layer<A, Outbox.OutboxError, R2>
+) =>
+  Layer.effectDiscard(Effect.flatMap(SqlClient.SqlClient, (sql) => Outage.inTransaction(sql)(move))).pipe(
+    Layer.provideMerge(outbox),
     Layer.catch((error) => Layer.effectContext(Effect.fail(toStorageError(error))))
   )
 
+/** The outbox of what is noticed. */
+export const system = (options?: Options) =>
+  after(Effect.asVoid(moveEvents), SystemOutbox.layerWith({ ...options, partitions, tablePrefix: "system_" }))
+
 /** The outbox of what becomes of alerts, and its bus. */
 export const alerts = (options?: Options) =>
-  inOneStep(moveDeliveries).pipe(
-    Layer.provideMerge(Layer.unwrap(Effect.map(
-      listener,
-      (outages) => AlertOutbox.layerWith({ ...options, partitions, outages, tablePrefix: "alert_" })
-    ))),
-    Layer.provideMerge(AlertBus.layer),
-    Layer.catch((error) => Layer.effectContext(Effect.fail(toStorageError(error))))
+  after(Effect.asVoid(moveDeliveries), AlertOutbox.layerWith({ ...options, partitions, tablePrefix: "alert_" })).pipe(
+    Layer.provideMerge(AlertBus.layer)
   )
 
 /** Both outboxes. */

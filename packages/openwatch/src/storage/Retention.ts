@@ -5,11 +5,11 @@
  * series, and what the next scan is compared with. The others are deleted in small steps, so that nobody has to wait
  * for long.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { DateTime, Duration, Effect, Layer } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import { counted } from "../events/counted.ts"
-import { describeSqlError } from "./describeSqlError.ts"
-import * as Outage from "./Outage.ts"
+import { repeatedly } from "./repeatedly.ts"
 
 /** How long what is over is kept. */
 export interface Retention {
@@ -103,7 +103,7 @@ export const deleteOld = Effect.fn("Retention.deleteOld")(function*(retention: R
  */
 export const layer = (retention: Retention): Layer.Layer<never, never, SqlClient.SqlClient> =>
   Layer.effectDiscard(
-    Outage.noted(deleteOld(retention), describeSqlError).pipe(
+    deleteOld(retention).pipe(
       Effect.tap(({ alerts, scans }) =>
         alerts + scans === 0
           ? Effect.void
@@ -112,7 +112,7 @@ export const layer = (retention: Retention): Layer.Layer<never, never, SqlClient
               `${Duration.format(retention.alerts)} and ${Duration.format(retention.scans)}`
           )
       ),
-      (deleting) => Outage.repeatedly(deleting, lookInterval),
+      (deleting) => repeatedly(deleting, lookInterval),
       Effect.forkScoped
     )
   )

@@ -1,6 +1,7 @@
 /**
  * The imported scans: their scores, and for each series what the next scan is compared with.
  */
+import { Outage } from "@openwatch/event-bus-sql"
 import { Array, Context, DateTime, Effect, Layer, Option, Order, Schema } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
@@ -13,7 +14,6 @@ import type { HostId } from "../events/HostId.ts"
 import { keyOf, type Series } from "../events/Series.ts"
 import { storeIn, SystemOutbox } from "../events/SystemOutbox.ts"
 import { storeScore } from "./hostScores.ts"
-import { inTransaction } from "./Outage.ts"
 
 /** A scan as it is stored. */
 export interface StoredScan {
@@ -182,7 +182,7 @@ export const layer: Layer.Layer<Scans, never, SqlClient.SqlClient | SystemOutbox
   Scans,
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
-    const transaction = inTransaction(sql)
+    const transaction = Outage.inTransaction(sql)
     const publish = storeIn(yield* SystemOutbox)
 
     const find = (hostId: HostId, { benchmark, profile }: Series) =>

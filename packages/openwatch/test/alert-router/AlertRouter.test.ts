@@ -39,6 +39,7 @@ import {
   Scope,
   Stream
 } from "effect"
+import { SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { readdirSync, readFileSync } from "node:fs"
 import { parseSync } from "oxc-parser"
@@ -522,7 +523,8 @@ describe("AlertRouter", () => {
   // @ac AC-15
   it.effect("[system-alert-router/AC-15] while storing fails nothing is sent; then it is", () => {
     const { channel, sent } = recording()
-    const diskFull = new AlertStore.AlertStoreError({ message: "disk full", isRetryable: true, cause: undefined })
+    const cause = new SqlError.SqlError({ reason: new SqlError.ConnectionError({ cause: new Error("disk full") }) })
+    const diskFull = new AlertStore.AlertStoreError({ message: "disk full", isRetryable: true, cause })
     let isBroken = true
     const breaking = withSubmit((store) => (submission) =>
       Effect.suspend(() => isBroken ? Effect.fail(diskFull) : store.submit(submission))
@@ -690,7 +692,7 @@ describe("AlertRouter", () => {
     assert.deepStrictEqual([...others].toSorted(), [
       "../alert-store/AlertStore.ts",
       "../alert-store/DeliveryStore.ts",
-      "../storage/Outage.ts",
+      "../storage/repeatedly.ts",
       "@openwatch/event-bus",
       "@openwatch/event-bus-sql",
       "effect",

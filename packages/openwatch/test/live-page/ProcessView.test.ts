@@ -1,5 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { Outage } from "@openwatch/event-bus-sql"
 import {
   Alert,
   AlertRaised,
@@ -11,7 +12,6 @@ import {
   Host,
   hostIdFromName,
   HostStates,
-  Outage,
   Probe,
   ProbeActivity,
   ProcessView,

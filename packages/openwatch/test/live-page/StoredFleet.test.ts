@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
+import { Outage } from "@openwatch/event-bus-sql"
 import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
 import { FleetView } from "@openwatch/inspector"
 import {
@@ -15,7 +16,6 @@ import {
   HostStates,
   Maintenance,
   Maintenances,
-  Outage,
   Scans,
   SqlAlertStore,
   Storage,

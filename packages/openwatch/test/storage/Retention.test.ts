@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { HostId, Outage, Retention, Storage } from "@openwatch/openwatch"
+import { Outage } from "@openwatch/event-bus-sql"
+import { HostId, Retention, Storage } from "@openwatch/openwatch"
 import { Array, Clock, Duration, Effect, Fiber, Layer, Logger } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"

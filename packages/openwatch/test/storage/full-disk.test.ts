@@ -3,7 +3,8 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { HeartbeatPulse, hostIdFromName, HostStates, Outage, Storage } from "@openwatch/openwatch"
+import { Outage } from "@openwatch/event-bus-sql"
+import { HeartbeatPulse, hostIdFromName, HostStates, Storage } from "@openwatch/openwatch"
 import { DateTime, Effect, Fiber, FileSystem, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { spawnSync } from "node:child_process"
@@ -85,7 +86,7 @@ describe.skipIf(isSkipped)("a full disk", () => {
         const hosts = Array.from({ length: 40 }, (_, n) => `host-${n}`)
         const storing = yield* Effect.forkChild(Effect.forEach(
           hosts,
-          (name) => Outage.untilItPasses(states.record(pulse(name)), String),
+          (name) => Outage.untilItPasses(states.record(pulse(name))),
           { concurrency: "unbounded", discard: true }
         ))
         yield* TestClock.adjust("5 minutes")
@@ -98,6 +99,7 @@ describe.skipIf(isSkipped)("a full disk", () => {
         yield* Effect.sync(() => rmSync(ballast))
         yield* TestClock.adjust("5 minutes")
         yield* Fiber.join(storing)
+        yield* Outage.noted(states.verdicts)
         assert.deepStrictEqual(messages.slice(1), ["The database works again"])
         assert.strictEqual((yield* states.verdicts).size, 1 + hosts.length)
       }).pipe(Effect.provide(database))

@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
+import { Outage } from "@openwatch/event-bus-sql"
 import {
   type AlertChannel,
   AlertChannels,
@@ -12,7 +13,6 @@ import {
   Host,
   hostIdFromName,
   HostStates,
-  Outage,
   Outboxes,
   PagerDutyChannel,
   RunLock,
@@ -597,7 +597,7 @@ describe("Storage", () => {
       const storing = yield* Effect.forkChild(
         Effect.forEach(
           hosts,
-          (host) => Outage.untilItPasses(states.record(pulse(host, false, 1_000)), String),
+          (host) => Outage.untilItPasses(states.record(pulse(host, false, 1_000))),
           { concurrency: "unbounded", discard: true }
         )
       )
@@ -608,6 +608,7 @@ describe("Storage", () => {
       yield* sql`PRAGMA max_page_count = 1000000`
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(storing)
+      yield* Outage.noted(states.verdicts)
       assert.deepStrictEqual(messages.slice(1), ["The database works again"])
       assert.strictEqual((yield* states.verdicts).size, 100)
     }).pipe(
@@ -672,14 +673,13 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
         })])
         yield* Effect.gen(function*() {
           const states = yield* HostStates.HostStates
-          const outages = yield* Outage.CurrentOutages
           yield* stop
           const noticing = yield* Effect.forkChild(Effect.forEach(
             [pulse(web, false, 1_000), pulse(db, false, 2_000)],
-            (event) => Outage.untilItPasses(states.record(event), String),
+            (event) => Outage.untilItPasses(states.record(event)),
             { concurrency: "unbounded" }
           ))
-          while (outages.waiting < 2) yield* Effect.sleep("50 millis")
+          while (messages.length < 1) yield* Effect.sleep("50 millis")
           assert.strictEqual(yield* Queue.size(sent), 0)
           yield* start
           yield* Fiber.join(noticing)
@@ -763,11 +763,10 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
           }
           const known = { told: scan.outcome, highest: 50, lowest: 50, fellFrom: undefined }
           const storing = Effect.all([
-            Outage.untilItPasses(states.record(pulse(web, false, 1_000)), String),
-            Outage.untilItPasses(submit(pulse(web, false, 1_000), ["ops"]), String),
+            Outage.untilItPasses(states.record(pulse(web, false, 1_000))),
+            Outage.untilItPasses(submit(pulse(web, false, 1_000), ["ops"])),
             Outage.untilItPasses(
-              scans.record(scan, () => ({ outcome: "first", event: undefined, known })),
-              String
+              scans.record(scan, () => ({ outcome: "first", event: undefined, known }))
             )
           ], { concurrency: "unbounded" })
           const fiber = yield* Effect.forkChild(storing)
@@ -775,8 +774,8 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
           yield* mended
           yield* Fiber.join(fiber)
           // The pool may still have a connection that was ended.
-          assert.strictEqual((yield* Outage.untilItPasses(store.list(), String)).length, 1)
-          assert.strictEqual((yield* Outage.untilItPasses(states.verdicts, String)).get(web)?.reachable, false)
+          assert.strictEqual((yield* Outage.untilItPasses(store.list())).length, 1)
+          assert.strictEqual((yield* Outage.untilItPasses(states.verdicts)).get(web)?.reachable, false)
           while (messages.length < 2) yield* Effect.sleep("100 millis")
           assert.match(messages[0]!, /^The database is away: /)
           assert.deepStrictEqual(messages.slice(1), ["The database works again"])
@@ -828,12 +827,11 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
               Array.from({ length: changes }, (_, n) => n),
               (n) =>
                 Outage.untilItPasses(
-                  states.record(pulse(host, n % 2 === 1, 1_000 * n, n === 0 ? null : n % 2 === 0)),
-                  String
+                  states.record(pulse(host, n % 2 === 1, 1_000 * n, n === 0 ? null : n % 2 === 0))
                 )
             ), { concurrency: 8 })
           yield* Fiber.interrupt(storm)
-          const list = Outage.untilItPasses(store.list(), String)
+          const list = Outage.untilItPasses(store.list())
           const isDone = (alerts: ReadonlyArray<AlertStore.StoredAlert>) =>
             alerts.length >= hosts.length * changes &&
             alerts.every(({ deliveries }) => deliveries.every(({ state }) => state === "delivered"))
