@@ -24,24 +24,17 @@ const keyOf = ({ _tag, alert }: Pick<Told, "alert"> & { readonly _tag: string })
 /**
  * Has what was given up of alerts, and of their ends, sent again: by all channels that have given it up, or by one. What is not
  * true any more is not sent (see `DeliveryStore.reopen`).
- * `inTransaction` is one of the database; each alert is one.
  */
-export const resend = Effect.fnUntraced(function*<E>(
+export const resend = Effect.fnUntraced(function*(
   alertIds: ReadonlyArray<string>,
-  options: {
-    readonly inTransaction: <A, E2, R>(effect: Effect.Effect<A, E2, R>) => Effect.Effect<A, E2 | E, R>
-    readonly channel?: string | undefined
-  }
-): Effect.fn.Return<ReadonlyArray<Resent>, AlertStoreError | Outbox.OutboxError | E, DeliveryStore | AlertOutbox> {
+  channel?: string
+): Effect.fn.Return<ReadonlyArray<Resent>, AlertStoreError | Outbox.OutboxError, DeliveryStore | AlertOutbox> {
   const store = yield* DeliveryStore
   const outbox = yield* AlertOutbox
   const all: Array<Told> = []
   const resent: Array<Resent> = []
   for (const alertId of alertIds) {
-    const reopened = store.reopen(alertId, options.channel)
-    const result = yield* options.inTransaction(
-      Effect.tap(reopened, (reopened) => outbox.publishAll(reopened?.told ?? []))
-    )
+    const result = yield* store.reopen(alertId, channel, outbox.publishAll)
     const told = result?.told ?? []
     all.push(...told)
     resent.push({

@@ -85,7 +85,12 @@ export class DeliveryStore extends Context.Service<DeliveryStore, {
   /**
    * Makes what was given up of an alert, and of its end, due again from now on: for all channels, or for one. What is
    * no longer true stays given up. It would open an incident of a problem that is over, or close that of one that is
-   * not. Returns `undefined` if no alert has this id. The last 12 characters of the id are enough.
+   * not. Returns `undefined` if no alert has this id. The last 12 characters of the id are enough. `tell` runs in the
+   * same transaction.
    */
-  readonly reopen: (alertId: string, channel?: string) => Effect.Effect<Reopened | undefined, AlertStoreError>
+  readonly reopen: <E, R>(
+    alertId: string,
+    channel: string | undefined,
+    tell: (told: ReadonlyArray<Told>) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<Reopened | undefined, AlertStoreError | E, R>
 }>()("@openwatch/openwatch/alert-store/DeliveryStore") {}

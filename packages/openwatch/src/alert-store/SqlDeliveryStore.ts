@@ -104,7 +104,11 @@ const make = Effect.gen(function*() {
     }
   )
 
-  const reopen = Effect.fnUntraced(function*(alertId: string, channel: string | undefined) {
+  const reopen = Effect.fnUntraced(function*<E, R>(
+    alertId: string,
+    channel: string | undefined,
+    tell: (told: ReadonlyArray<Told>) => Effect.Effect<void, E, R>
+  ) {
     const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE ${isNamed(sql, [alertId.toLowerCase()])}`
     if (alert === undefined) return undefined
     const isMeant = sql.and([
@@ -126,14 +130,12 @@ const make = Effect.gen(function*() {
     }
     // The alert as it was raised first, then as it was sent again, then its end.
     const order = ({ again_at, event }: ToldRow) => event === null ? Number(again_at ?? 0) : Infinity
-    const told = Map.groupBy(rows.toSorted((a, b) => order(a) - order(b)), order)
-    return {
-      told: Array.from(
-        told.values(),
-        (rows) => toldOf({ ...alert, ...rows[0]! }, rows.map(({ channel }) => channel).toSorted())
-      ),
-      refusal
-    }
+    const told = Array.from(
+      Map.groupBy(rows.toSorted((a, b) => order(a) - order(b)), order).values(),
+      (rows) => toldOf({ ...alert, ...rows[0]! }, rows.map(({ channel }) => channel).toSorted())
+    )
+    yield* tell(told)
+    return { told, refusal }
   })
 
   const hold = Effect.fnUntraced(function*(told: Told, channel: string, isInMaintenance: boolean) {
@@ -234,7 +236,7 @@ const make = Effect.gen(function*() {
           toStoreError
         ),
 
-    reopen: (alertId, channel) => reopen(alertId, channel).pipe(Outage.inTransaction(sql), toStoreError)
+    reopen: (alertId, channel, tell) => toStoreError(Outage.inTransaction(sql)(reopen(alertId, channel, tell)))
   })
 })
 

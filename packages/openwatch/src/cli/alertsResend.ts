@@ -1,18 +1,14 @@
 /**
  * `openwatch alerts resend`: sends again what channels have given up.
  */
-import { Outage } from "@openwatch/event-bus-sql"
 import { Console, Effect, Layer, Option, Schema } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as SqlClient from "effect/sql/SqlClient"
-import type * as SqlError from "effect/sql/SqlError"
 import { resend } from "../alert-router/Resending.ts"
 import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
-import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
@@ -39,7 +35,6 @@ export class NotResent extends Schema.TaggedError<NotResent>()("NotResent", { pr
 }
 
 const resendAll = Effect.fnUntraced(function*(given: ReadonlyArray<string>, channel: string | undefined) {
-  const sql = yield* SqlClient.SqlClient
   const store = yield* DeliveryStore
   const problems: Array<string> = []
   const ids = given.length > 0 || channel === undefined ? Array.from(new Set(given)) : yield* store.givenUp(channel)
@@ -50,7 +45,7 @@ const resendAll = Effect.fnUntraced(function*(given: ReadonlyArray<string>, chan
         : `the channel ${JSON.stringify(channel)} has given up nothing`
     )
   }
-  const resent = yield* resend<SqlError.SqlError>(ids, { inTransaction: Outage.inTransaction(sql), channel })
+  const resent = yield* resend(ids, channel)
   for (const { alertId, channels, isEnding, refusal } of resent) {
     if (channels === undefined) problems.push(`there is no alert ${alertId}`)
     else if (channels.length === 0 && refusal !== undefined) {
@@ -75,13 +70,12 @@ export const alertsResend = Command.make(
   Effect.fnUntraced(function*({ channel, data, ids }) {
     yield* resendAll(ids, Option.getOrUndefined(channel)).pipe(
       Effect.catchTags({
-        SqlError: (error) => Effect.fail(new NotResent({ problems: [describeSqlError(error)] })),
         AlertStoreError: ({ message }) => Effect.fail(new NotResent({ problems: [message] })),
         OutboxError: ({ message }) => Effect.fail(new NotResent({ problems: [message] }))
       }),
       Effect.provide(
         Layer.mergeAll(SqlDeliveryStore.layer, Outboxes.alerts()).pipe(
-          Layer.provideMerge(StorageOptions.layer(data, { mustExist: true }))
+          Layer.provide(StorageOptions.layer(data, { mustExist: true }))
         )
       )
     )

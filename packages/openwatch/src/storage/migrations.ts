@@ -161,46 +161,23 @@ const durableEvents = Effect.gen(function*() {
   yield* sql`ALTER TABLE deliveries ADD COLUMN due_since BIGINT`
   yield* sql.onDialectOrElse({
     pg: () => Effect.asVoid(sql`ALTER TABLE alerts DROP CONSTRAINT alerts_dedup_key_occurred_at_key`),
-    // SQLite drops no constraints: https://sqlite.org/lang_altertable.html, section 7.
+    // SQLite drops no constraints: https://sqlite.org/lang_altertable.html, section 7. All is made anew as it was made.
     orElse: () =>
       Effect.gen(function*() {
-        yield* sql`CREATE TABLE new_alerts (
-          seq INTEGER PRIMARY KEY AUTOINCREMENT,
-          id TEXT NOT NULL UNIQUE,
-          type TEXT NOT NULL,
-          severity TEXT NOT NULL,
-          host_id TEXT NOT NULL,
-          dedup_key TEXT NOT NULL,
-          title TEXT NOT NULL,
-          tags TEXT NOT NULL,
-          occurred_at BIGINT NOT NULL,
-          state TEXT NOT NULL,
-          resolved_at BIGINT,
-          repeats INTEGER NOT NULL DEFAULT 0,
-          rule TEXT NOT NULL DEFAULT '',
-          details TEXT NOT NULL DEFAULT '{}',
-          fell_from DOUBLE PRECISION
-        )`
-        yield* sql`CREATE TABLE new_deliveries (
-          alert_seq BIGINT NOT NULL REFERENCES new_alerts (seq),
-          channel TEXT NOT NULL,
-          state TEXT NOT NULL,
-          attempts INTEGER NOT NULL,
-          last_error TEXT,
-          due_since BIGINT,
-          PRIMARY KEY (alert_seq, channel)
-        )`
-        yield* sql`INSERT INTO new_alerts SELECT * FROM alerts`
-        yield* sql`INSERT INTO new_deliveries SELECT * FROM deliveries`
-        yield* sql`DROP TABLE deliveries`
-        yield* sql`DROP TABLE alerts`
-        yield* sql`ALTER TABLE new_alerts RENAME TO alerts`
-        yield* sql`ALTER TABLE new_deliveries RENAME TO deliveries`
-        yield* sql`CREATE INDEX alerts_by_key ON alerts (dedup_key, seq)`
-        yield* sql`CREATE INDEX alerts_by_time ON alerts (occurred_at, seq)`
-        yield* sql`CREATE INDEX alerts_by_host ON alerts (host_id, type, seq)`
-        yield* sql`CREATE INDEX alerts_open ON alerts (host_id, type, rule) WHERE state = 'active'`
-        yield* sql`CREATE INDEX deliveries_by_state ON deliveries (channel, state, alert_seq)`
+        const [alerts, deliveries, ...indexes] = yield* sql<{ made: string }>`SELECT sql AS made FROM sqlite_schema
+          WHERE tbl_name IN ('alerts', 'deliveries') AND sql IS NOT NULL ORDER BY type DESC, name`
+        yield* sql.unsafe(
+          alerts!.made.replace("alerts", "new_alerts").replace(/,\s*UNIQUE \(dedup_key, occurred_at\)/, "")
+        )
+        yield* sql.unsafe(deliveries!.made.replace("deliveries", "new_deliveries").replace("alerts", "new_alerts"))
+        for (const table of ["alerts", "deliveries"]) {
+          yield* sql`INSERT INTO ${sql(`new_${table}`)} SELECT * FROM ${sql(table)}`
+        }
+        for (const table of ["deliveries", "alerts"]) {
+          yield* sql`DROP TABLE ${sql(table)}`
+          yield* sql`ALTER TABLE ${sql(`new_${table}`)} RENAME TO ${sql(table)}`
+        }
+        for (const { made } of indexes) yield* sql.unsafe(made)
       })
   })
 })

@@ -31,7 +31,6 @@ import {
   Exit,
   Fiber,
   FileSystem,
-  Function,
   Layer,
   Logger,
   Metric,
@@ -1012,7 +1011,7 @@ describe("AlertRouter", () => {
         state.isMended = true
         const { id } = other.sent[0]!
         const resent = (alertId: string, channel?: string) =>
-          resend([alertId], { inTransaction: Function.identity, channel }).pipe(
+          resend([alertId], channel).pipe(
             Effect.map(([first]) => first!.channels)
           )
         assert.deepStrictEqual(yield* resent(id, "other"), [])
@@ -1032,7 +1031,7 @@ describe("AlertRouter", () => {
     it.effect("[system-alert-router/AC-42] what is not true any more is not sent again, whoever asks for it", () => {
       const { broken, endings, sent, state } = mendable()
       const ask = (alertId: string) =>
-        Effect.map(resend([alertId], { inTransaction: Function.identity }), ([{ channels, refusal } = {}]) => [
+        Effect.map(resend([alertId]), ([{ channels, refusal } = {}]) => [
           channels,
           refusal
         ])

@@ -63,6 +63,9 @@ const withStores = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     )
   }).pipe(Effect.scoped)
 
+/** Reopened without a word to anybody. */
+const untold = () => Effect.void
+
 for (const { isPostgres, isSkipped, layer, name } of databases) {
   describe.skipIf(isSkipped)(`deliveries on ${name}`, () => {
     it.layer(layer.pipe(Layer.provideMerge(NodeServices.layer)), {
@@ -99,7 +102,10 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
             { channel: "ops", state: "delivered", attempts: 1, lastError: undefined },
             { channel: "ops", state: "given_up", attempts: 1, lastError: "no", isEnding: true }
           ])
-          assert.deepStrictEqual(yield* store.reopen(down.alert.id), { told: [end], refusal: undefined })
+          assert.deepStrictEqual(yield* store.reopen(down.alert.id, undefined, untold), {
+            told: [end],
+            refusal: undefined
+          })
         }).pipe(withStores))
 
       it.effect("what was given up is due again from now on, by the whole id or its end; what was delivered is not", () =>
@@ -120,14 +126,14 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual(yield* store.givenUp("b"), [down.alert.id])
           assert.deepStrictEqual(yield* store.givenUp("d"), [])
           const nothing = { told: [], refusal: undefined }
-          assert.deepStrictEqual(yield* store.reopen(down.alert.id, "d"), nothing)
-          const [reopened, ...others] = (yield* store.reopen(down.alert.id.slice(-12)))!.told
+          assert.deepStrictEqual(yield* store.reopen(down.alert.id, "d", untold), nothing)
+          const [reopened, ...others] = (yield* store.reopen(down.alert.id.slice(-12), undefined, untold))!.told
           assert.deepStrictEqual([reopened?._tag, reopened?.channels, others], ["AlertRaised", ["b", "c"], []])
           assert.deepStrictEqual(yield* states, ["pending", "pending", "pending", "delivered"])
-          assert.deepStrictEqual(yield* store.reopen(down.alert.id), nothing)
-          assert.isUndefined(yield* store.reopen("01936b0e-0000-7000-8000-ffffffffffff"))
+          assert.deepStrictEqual(yield* store.reopen(down.alert.id, undefined, untold), nothing)
+          assert.isUndefined(yield* store.reopen("01936b0e-0000-7000-8000-ffffffffffff", undefined, untold))
           // No wildcards.
-          assert.isUndefined(yield* store.reopen("%".repeat(12)))
+          assert.isUndefined(yield* store.reopen("%".repeat(12), undefined, untold))
         }).pipe(withStores))
 
       it.effect("what is gathered is known after a restart, in its order, until it is delivered", () =>
@@ -183,7 +189,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           assert.deepStrictEqual((yield* store.gathered("mail")).map(({ told }) => told.alert), [alert])
           yield* store.recordAttempt([down], "mail", { state: "given_up", lastError: "no" })
           assert.deepStrictEqual(
-            (yield* store.reopen(alert.id))?.told.map(({ alert, channels }) => [alert, channels]),
+            (yield* store.reopen(alert.id, undefined, untold))?.told.map(({ alert, channels }) => [alert, channels]),
             [
               [down.alert, ["ops"]],
               [alert, ["mail"]]
