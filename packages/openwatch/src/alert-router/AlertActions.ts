@@ -2,6 +2,7 @@
  * What people do with alerts (see `Lifecycle`). If somebody ends an alert, the channels that have it are told, as of
  * any other end. If somebody acknowledges or silences it, the channels that can pass this on are told.
  */
+import type { Outbox } from "@openwatch/event-bus-sql"
 import { Effect } from "effect"
 import {
   type AlertsRefused,
@@ -21,5 +22,8 @@ import { tell } from "./Telling.ts"
 export const perform = (
   ids: ReadonlyArray<string>,
   change: Change
-): Effect.Effect<ReadonlyArray<Changed>, AlertsRefused | AlertStoreError, AlertStore | AlertOutbox> =>
-  Effect.flatMap(AlertStore, (store) => store.change(ids, { ...change, why: clean(change.why) }, tell))
+): Effect.Effect<
+  ReadonlyArray<Changed>,
+  AlertsRefused | AlertStoreError | Outbox.OutboxError,
+  AlertStore | AlertOutbox
+> => Effect.flatMap(AlertStore, (store) => store.change(ids, { ...change, why: clean(change.why) }, tell))

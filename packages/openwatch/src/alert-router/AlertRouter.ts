@@ -91,10 +91,12 @@ export class AlertRouter extends Context.Service<AlertRouter, {
 const metric = (name: string, description: string) =>
   Metric.counter(`openwatch_alert_router_${name}`, { description, incremental: true })
 
-const receivedTotal = metric("received_total", "Events that the alert router handled")
-const routedTotal = metric("routed_total", "Alerts stored and routed to channels")
-const dedupedTotal = metric("deduped_total", "Alerts that only repeated a stored one")
-const persistFailedTotal = metric("persist_failed_total", "Failed attempts to store an alert")
+const totals = {
+  received: metric("received_total", "Events that the alert router handled"),
+  routed: metric("routed_total", "Alerts stored and routed to channels"),
+  deduped: metric("deduped_total", "Alerts that only repeated a stored one"),
+  persistFailed: metric("persist_failed_total", "Failed attempts to store an alert")
+}
 const channelFailuresTotal = metric("channel_failures_total", "Failed attempts to send an alert, by channel")
 
 /** Returns what is published of the alerts that an event has raised and ended. */
@@ -124,10 +126,10 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
 
   const counts = { received: 0, routed: 0, deduped: 0, persistFailed: 0 }
   const channelFailures = new Map(channels.map(({ name }) => [name, 0]))
-  const count = (what: keyof typeof counts, total: typeof receivedTotal) =>
+  const count = (what: keyof typeof totals) =>
     Effect.suspend(() => {
       counts[what]++
-      return Metric.update(total, 1)
+      return Metric.update(totals[what], 1)
     })
 
   const metrics = Effect.sync((): RouterMetrics => ({
@@ -180,12 +182,11 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     return submitted.outcome
   })
 
-  const route = ({ event }: Outbox.Delivered<Event>) =>
-    Effect.tapError(handle(event), () => count("persistFailed", persistFailedTotal))
+  const route = ({ event }: Outbox.Delivered<Event>) => Effect.tapError(handle(event), () => count("persistFailed"))
   const counted = (outcome: Submitted["outcome"]) =>
-    count("received", receivedTotal).pipe(
-      Effect.andThen(outcome === "repeat" ? count("deduped", dedupedTotal) : Effect.void),
-      Effect.andThen(outcome === "stored" ? count("routed", routedTotal) : Effect.void)
+    Effect.andThen(
+      count("received"),
+      outcome === "none" ? Effect.void : count(outcome === "stored" ? "routed" : "deduped")
     )
 
   yield* events.on(AllEventKinds, (batch) =>

@@ -6,7 +6,6 @@
  */
 import { Outage, type Outbox } from "@openwatch/event-bus-sql"
 import { Cause, Clock, Deferred, Duration, Effect, Latch } from "effect"
-import type { AlertStoreError } from "../alert-store/AlertStore.ts"
 import { DeliveryStore, type Gathered, type Told } from "../alert-store/DeliveryStore.ts"
 import type { ChannelError, Grouping } from "./AlertChannel.ts"
 import { AlertOutbox } from "./AlertOutbox.ts"
@@ -19,7 +18,7 @@ const afterFault = "1 minute"
 /** The groups of one channel. */
 export interface Groups {
   /** Makes what is told wait for its message. */
-  readonly add: (told: Told) => Effect.Effect<void, AlertStoreError | Outbox.OutboxError>
+  readonly add: (told: Told) => Effect.Effect<void>
   /** Sends what waits now, and completes when it is sent or has failed. Nothing waits for others from then on. */
   readonly settle: Effect.Effect<void>
 }
@@ -63,7 +62,7 @@ export const make = Effect.fnUntraced(function*(
    */
   const send = Effect.fnUntraced(function*(
     waiting: ReadonlyArray<Gathered>
-  ): Effect.fn.Return<Duration.Duration | undefined, AlertStoreError | Outbox.OutboxError, DeliveryStore> {
+  ): Effect.fn.Return<Duration.Duration | undefined, Outbox.OutboxError, DeliveryStore> {
     const all = waiting.map(({ told }) => told)
     const failure = yield* attempt(() => grouping.send(all))
     if (failure === undefined) {

@@ -5,8 +5,9 @@
  * What is due is read from the store. So it is also sent after a restart. It is an event, stored in the same
  * transaction that marks the alert as told. So it is sent once.
  */
+import type { Outbox } from "@openwatch/event-bus-sql"
 import { DateTime, Duration, Effect, Layer } from "effect"
-import { AlertStore } from "../alert-store/AlertStore.ts"
+import { AlertStore, type AlertStoreError } from "../alert-store/AlertStore.ts"
 import { repeatedly } from "../storage/repeatedly.ts"
 import type { AlertOutbox } from "./AlertOutbox.ts"
 import { InMaintenance } from "./Suppression.ts"
@@ -25,7 +26,9 @@ export const remindAfterRange = { minimum: Duration.minutes(5), maximum: Duratio
 const lookInterval = Duration.seconds(10)
 
 /** Sends what is due now. */
-export const look = Effect.fn("Retelling.look")(function*({ remindAfter }: Options = {}) {
+export const look = Effect.fn("Retelling.look")(function*(
+  { remindAfter }: Options = {}
+): Effect.fn.Return<void, AlertStoreError | Outbox.OutboxError, AlertStore | AlertOutbox> {
   const store = yield* AlertStore
   const inMaintenance = yield* InMaintenance
   const now = yield* DateTime.now

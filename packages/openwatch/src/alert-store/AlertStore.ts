@@ -3,17 +3,13 @@
  */
 import { Context, Data, type Duration, type Effect } from "effect"
 import type { DateTime } from "effect"
+import type * as SqlError from "effect/sql/SqlError"
 import type { Again, Alert, Consequence, Event, Severity } from "../alert-router/Alert.ts"
 import type { How } from "../alert-router/AlertOutbox.ts"
 import type { Action, AlertState } from "../alert-router/Lifecycle.ts"
 
-/** The store could not do what was asked, and has changed nothing. */
-export class AlertStoreError extends Data.TaggedError("AlertStoreError")<{
-  readonly message: string
-  /** False if the same request can never work. If the database is away, locked or full, it may work later. */
-  readonly isRetryable: boolean
-  readonly cause: unknown
-}> {}
+/** The database has failed. The store has changed nothing. */
+export type AlertStoreError = SqlError.SqlError
 
 /** What was asked cannot be done with the named alerts. Nothing was changed. */
 export class AlertsRefused extends Data.TaggedError("AlertsRefused")<{

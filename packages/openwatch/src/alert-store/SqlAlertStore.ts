@@ -4,15 +4,13 @@
 import { Outage } from "@openwatch/event-bus-sql"
 import { Clock, DateTime, Duration, Effect, Layer, Result } from "effect"
 import * as SqlClient from "effect/sql/SqlClient"
-import * as SqlError from "effect/sql/SqlError"
 import { again, Alert, AllSeverities, initialState, isRepeat } from "../alert-router/Alert.ts"
 import type { Again, AlertType, Ending, Severity } from "../alert-router/Alert.ts"
 import type { How } from "../alert-router/AlertOutbox.ts"
 import { type AlertState, isOpen, next, openStates } from "../alert-router/Lifecycle.ts"
 import type { HostId } from "../events/HostId.ts"
 import { alone } from "../storage/alone.ts"
-import { describeSqlError } from "../storage/describeSqlError.ts"
-import { AlertsRefused, AlertStore, AlertStoreError } from "./AlertStore.ts"
+import { AlertsRefused, AlertStore } from "./AlertStore.ts"
 import type { Change, Changed, DeliveryState, DueAgain, Ended, Filter, Routed, StoredAlert } from "./AlertStore.ts"
 import type { Submission, Submitted, Telling, Transition } from "./AlertStore.ts"
 
@@ -118,19 +116,6 @@ const deliveryOf = (row: DeliveryRow) => ({
   lastError: row.last_error ?? undefined,
   ...(Number(row.ending) === 1 ? { isEnding: true as const } : {})
 })
-
-// A statement that is wrong, or that the tables do not allow, is so for ever.
-const isFinal = ({ reason }: SqlError.SqlError): boolean =>
-  reason._tag === "SqlSyntaxError" || reason._tag === "ConstraintError" || reason._tag === "UniqueViolation"
-
-/** Fails as the stores of alerts do. */
-export const toStoreError = <A, E, R>(
-  effect: Effect.Effect<A, E | SqlError.SqlError, R>
-): Effect.Effect<A, Exclude<E, SqlError.SqlError> | AlertStoreError, R> =>
-  Effect.mapError(effect, (error) =>
-    SqlError.isSqlError(error)
-      ? new AlertStoreError({ message: describeSqlError(error), isRetryable: !isFinal(error), cause: error })
-      : error as Exclude<E, SqlError.SqlError>)
 
 /** A text as it stands in a pattern of `LIKE` whose escape character is "!". */
 const likeOf = (text: string): string => text.replace(/[!%_]/g, "!$&")
@@ -452,7 +437,7 @@ const make = Effect.gen(function*() {
   }
 
   return AlertStore.of({
-    submit: (submission) => toStoreError(submit(submission)),
+    submit,
 
     list: (filter = {}) =>
       Effect.gen(function*() {
@@ -470,9 +455,9 @@ const make = Effect.gen(function*() {
           repeats: Number(row.repeats),
           deliveries: (bySeq.get(Number(row.seq)) ?? []).map(deliveryOf)
         }))
-      }).pipe(toStoreError),
+      }),
 
-    change: (ids, how, tell) => toStoreError(Outage.inTransaction(sql)(change(ids, how, tell))),
+    change: (ids, how, tell) => Outage.inTransaction(sql)(change(ids, how, tell)),
 
     dueAgain: (toldUntil) =>
       Effect.gen(function*() {
@@ -487,12 +472,12 @@ const make = Effect.gen(function*() {
           due.push(...sorted.map((row) => ({ alert: alertOf(row), why })))
         }
         return due
-      }).pipe(toStoreError),
+      }),
 
     tellAgain: (due, tell) =>
       Effect.flatMap(
         Clock.currentTimeMillis,
-        (now) => toStoreError(Outage.inTransaction(sql)(tellAgain(due, now, tell)))
+        (now) => Outage.inTransaction(sql)(tellAgain(due, now, tell))
       ),
 
     history: (id) =>
@@ -508,7 +493,7 @@ const make = Effect.gen(function*() {
           why: row.why,
           until: utcOrNone(row.until)
         }))
-      }).pipe(toStoreError)
+      })
   })
 })
 

@@ -16,8 +16,7 @@ import {
   isNamed,
   isOpenInSql,
   knows,
-  lockOfRows,
-  toStoreError
+  lockOfRows
 } from "./SqlAlertStore.ts"
 
 const EndingText = Schema.fromJsonString(Schema.toCodecJson(AlertEnded))
@@ -156,16 +155,12 @@ const make = Effect.gen(function*() {
   })
 
   return DeliveryStore.of({
-    hold: (told, channel, isInMaintenance) =>
-      toStoreError(Outage.inTransaction(sql)(hold(told, channel, isInMaintenance))),
+    hold: (told, channel, isInMaintenance) => Outage.inTransaction(sql)(hold(told, channel, isInMaintenance)),
 
-    due: (told, channel, options) => toStoreError(due(told, channel, options)),
+    due,
 
     isStill: ({ alert, to }) =>
-      sql`SELECT seq FROM alerts WHERE id = ${alert.id} AND state = ${to}`.pipe(
-        Effect.map((rows) => rows.length > 0),
-        toStoreError
-      ),
+      Effect.map(sql`SELECT seq FROM alerts WHERE id = ${alert.id} AND state = ${to}`, (rows) => rows.length > 0),
 
     recordAttempt: (told, channel, { lastError, state }, tell) => {
       const recording = Effect.gen(function*() {
@@ -183,60 +178,52 @@ const make = Effect.gen(function*() {
             WHERE ${isOf(each, channel)}`
         }
       })
-      if (tell !== undefined) return toStoreError(Outage.inTransaction(sql)(Effect.andThen(recording, tell)))
-      return toStoreError(told.length === 1 ? recording : Outage.inTransaction(sql)(recording))
+      if (tell !== undefined) return Outage.inTransaction(sql)(Effect.andThen(recording, tell))
+      return told.length === 1 ? recording : Outage.inTransaction(sql)(recording)
     },
 
     gather: (told, channel) =>
       Effect.flatMap(
         Clock.currentTimeMillis,
         (now) =>
-          sql`UPDATE deliveries SET gathered_at = COALESCE(gathered_at, ${now})
-          WHERE ${isOf(told, channel)} AND state = 'pending'`
-      ).pipe(
-        Effect.asVoid,
-        toStoreError
+          Effect.asVoid(sql`UPDATE deliveries SET gathered_at = COALESCE(gathered_at, ${now})
+          WHERE ${isOf(told, channel)} AND state = 'pending'`)
       ),
 
     gathered: (channel) =>
-      sql<GatheredRow>`SELECT a.*, d.ending, d.event, d.again, d.again_at, d.due_since, d.gathered_at
-        FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
-        WHERE d.channel = ${channel} AND d.state = 'pending' AND d.gathered_at IS NOT NULL
-        ORDER BY a.seq, d.ending`.pipe(
-        Effect.map((rows) =>
+      Effect.map(
+        sql<GatheredRow>`SELECT a.*, d.ending, d.event, d.again, d.again_at, d.due_since, d.gathered_at
+          FROM deliveries d JOIN alerts a ON a.seq = d.alert_seq
+          WHERE d.channel = ${channel} AND d.state = 'pending' AND d.gathered_at IS NOT NULL
+          ORDER BY a.seq, d.ending`,
+        (rows) =>
           rows.map((row) => ({
             told: toldOf(row, [channel]),
             dueSince: Number(row.due_since),
             gatheredAt: Number(row.gathered_at)
           }))
-        ),
-        toStoreError
       ),
 
     lastDeliveredAt: (channel) =>
-      sql<{ readonly at: Integer | null }>`SELECT MAX(delivered_at) AS at FROM deliveries WHERE channel = ${channel}`
-        .pipe(
-          Effect.map(([row]) => row?.at == null ? undefined : Number(row.at)),
-          toStoreError
-        ),
-
-    giveUpOthers: (channels, dueUntil) =>
-      sql`UPDATE deliveries SET state = 'given_up', last_error = COALESCE(last_error, 'the channel is not there any more')
-        WHERE state = 'pending' AND due_since <= ${DateTime.toEpochMillis(dueUntil)}
-          AND NOT ${channels.length === 0 ? sql`1 = 0` : sql.in("channel", channels)}`.pipe(
-        Effect.asVoid,
-        toStoreError
+      Effect.map(
+        sql<{ readonly at: Integer | null }>`SELECT MAX(delivered_at) AS at FROM deliveries WHERE channel = ${channel}`,
+        ([row]) => row?.at == null ? undefined : Number(row.at)
       ),
 
-    givenUp: (channel) =>
-      sql<Pick<AlertRow, "id">>`SELECT id FROM alerts
-        WHERE seq IN (SELECT alert_seq FROM deliveries WHERE channel = ${channel} AND state = 'given_up') ORDER BY seq`
-        .pipe(
-          Effect.map((rows) => rows.map(({ id }) => id)),
-          toStoreError
-        ),
+    giveUpOthers: (channels, dueUntil) =>
+      Effect.asVoid(sql`UPDATE deliveries
+        SET state = 'given_up', last_error = COALESCE(last_error, 'the channel is not there any more')
+        WHERE state = 'pending' AND due_since <= ${DateTime.toEpochMillis(dueUntil)}
+          AND NOT ${channels.length === 0 ? sql`1 = 0` : sql.in("channel", channels)}`),
 
-    reopen: (alertId, channel, tell) => toStoreError(Outage.inTransaction(sql)(reopen(alertId, channel, tell)))
+    givenUp: (channel) =>
+      Effect.map(
+        sql<Pick<AlertRow, "id">>`SELECT id FROM alerts WHERE seq IN
+          (SELECT alert_seq FROM deliveries WHERE channel = ${channel} AND state = 'given_up') ORDER BY seq`,
+        (rows) => rows.map(({ id }) => id)
+      ),
+
+    reopen: (alertId, channel, tell) => Outage.inTransaction(sql)(reopen(alertId, channel, tell))
   })
 })
 

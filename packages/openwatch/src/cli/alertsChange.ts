@@ -12,6 +12,7 @@ import type { Changed } from "../alert-store/AlertStore.ts"
 import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as StorageOptions from "./storageOptions.ts"
 import { formatTime } from "./Table.ts"
@@ -58,10 +59,11 @@ const perform = Effect.fnUntraced(
     const until = Option.getOrUndefined(Option.map(duration, (span) => DateTime.addDuration(now, span)))
     const who = yield* UnixUser.name
     const changed = yield* AlertActions.perform(options.ids, { action, who, why: options.why, until }).pipe(
-      Effect.catchTags({
-        AlertsRefused: ({ message }) => Effect.fail(new NotChanged({ message })),
-        AlertStoreError: ({ message }) => Effect.fail(new NotChanged({ message }))
-      }),
+      Effect.catch((error) =>
+        Effect.fail(
+          new NotChanged({ message: error._tag === "AlertsRefused" ? error.message : describeSqlError(error) })
+        )
+      ),
       Effect.provide(
         Layer.mergeAll(SqlAlertStore.layer, Outboxes.alerts()).pipe(
           Layer.provide(StorageOptions.layer(options.data, { mustExist: true }))

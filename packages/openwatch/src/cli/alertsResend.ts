@@ -9,6 +9,7 @@ import * as Flag from "effect/cli/Flag"
 import { resend } from "../alert-router/Resending.ts"
 import { DeliveryStore } from "../alert-store/DeliveryStore.ts"
 import * as SqlDeliveryStore from "../alert-store/SqlDeliveryStore.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import * as Outboxes from "../storage/Outboxes.ts"
 import * as StorageOptions from "./storageOptions.ts"
 
@@ -69,10 +70,10 @@ export const alertsResend = Command.make(
   { ids, channel, data: StorageOptions.data },
   Effect.fnUntraced(function*({ channel, data, ids }) {
     yield* resendAll(ids, Option.getOrUndefined(channel)).pipe(
-      Effect.catchTags({
-        AlertStoreError: ({ message }) => Effect.fail(new NotResent({ problems: [message] })),
-        OutboxError: ({ message }) => Effect.fail(new NotResent({ problems: [message] }))
-      }),
+      Effect.catchTag(
+        ["OutboxError", "SqlError"],
+        (error) => Effect.fail(new NotResent({ problems: [describeSqlError(error)] }))
+      ),
       Effect.provide(
         Layer.mergeAll(SqlDeliveryStore.layer, Outboxes.alerts()).pipe(
           Layer.provide(StorageOptions.layer(data, { mustExist: true }))

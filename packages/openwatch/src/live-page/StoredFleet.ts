@@ -1,7 +1,7 @@
 /**
  * What the live page shows of the fleet: the hosts of the inventory, with what is stored about them.
  */
-import { Outage } from "@openwatch/event-bus-sql"
+import { Outage, type Outbox } from "@openwatch/event-bus-sql"
 import { FleetView, InspectorApi } from "@openwatch/inspector"
 import { DateTime, Effect, Layer } from "effect"
 import type * as SqlError from "effect/sql/SqlError"
@@ -14,14 +14,14 @@ import { describe as describeSeries } from "../events/Series.ts"
 import * as ResponseTimes from "../host-history/ResponseTimes.ts"
 import * as Uptime from "../host-history/Uptime.ts"
 import type { Host } from "../inventory/Host.ts"
+import { describeSqlError } from "../storage/describeSqlError.ts"
 import { type Day, HostHistory, type Past } from "../storage/HostHistory.ts"
 import { HostStates, type ProbeRecord, stateOf, type Verdict } from "../storage/HostStates.ts"
 import { Maintenances, type Scheduled } from "../storage/Maintenances.ts"
 import { type ScanReport, Scans } from "../storage/Scans.ts"
 
 /** To the inspector, what cannot be read is a defect. The request then gets the status 500. */
-const orDie = <A, E extends SqlError.SqlError | AlertStoreError>(read: Effect.Effect<A, E>): Effect.Effect<A> =>
-  Effect.orDie(Outage.noted(read))
+const orDie = <A>(read: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> => Effect.orDie(Outage.noted(read))
 
 /** The state of a host, since when, and why. */
 const standingOf = (verdict: Verdict | undefined, probe: ProbeRecord | undefined) => {
@@ -135,7 +135,8 @@ const refused = ({ message, problems }: AlertsRefused) => {
   )
 }
 
-const unavailable = ({ message }: AlertStoreError) => Effect.fail(new InspectorApi.AlertsUnavailable({ message }))
+const unavailable = (error: AlertStoreError | Outbox.OutboxError) =>
+  Effect.fail(new InspectorApi.AlertsUnavailable({ message: describeSqlError(error) }))
 
 /**
  * The fleet of the hosts that are watched when it is looked at, with maintenance that is `planned` and that somebody has begun. While
@@ -199,7 +200,7 @@ export const layer = (
           const changed = yield* AlertActions.perform(ids, { action, who, why, until }).pipe(
             Effect.provideService(AlertStore, alerts),
             Effect.provideService(AlertOutbox, outbox),
-            Effect.catchTags({ AlertsRefused: refused, AlertStoreError: unavailable })
+            Effect.catchTags({ AlertsRefused: refused, OutboxError: unavailable, SqlError: unavailable })
           )
           return changed.map(({ alert, from, to }) => ({ id: alert.id, from, to }))
         }),
@@ -211,7 +212,7 @@ export const layer = (
             ),
             Effect.catchTags({
               AlertsRefused: ({ message }) => Effect.fail(new InspectorApi.AlertNotFound({ message })),
-              AlertStoreError: unavailable
+              SqlError: unavailable
             })
           ),
 

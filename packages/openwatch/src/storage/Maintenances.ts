@@ -17,7 +17,6 @@ import {
   windowAt
 } from "../alert-router/Maintenance.ts"
 import { InMaintenance } from "../alert-router/Suppression.ts"
-import { toStoreError } from "../alert-store/SqlAlertStore.ts"
 import type { HostId } from "../events/HostId.ts"
 import { clean } from "../events/PlainText.ts"
 import { alone } from "./alone.ts"
@@ -206,5 +205,5 @@ export const suppressing = (
           ...(yield* current).map(({ subject }) => subject)
         ]
         return (alert: Pick<Alert, "hostId" | "tags">) => subjects.some((subject) => isOf(subject, alert))
-      }).pipe(toStoreError))
+      }))
   )

@@ -52,10 +52,7 @@ const moveDeliveries = Effect.gen(function*() {
 
 /** Makes the error that those who run the program see, if an outbox cannot start. */
 export const toStorageError = (error: Outbox.OutboxError | SqlError.SqlError): StorageError =>
-  new StorageError({
-    database: "the database",
-    problem: error._tag === "SqlError" ? describeSqlError(error) : error.message
-  })
+  new StorageError({ database: "the database", problem: describeSqlError(error) })
 
 /** Provides an outbox once all has moved to it, in one step. */
 const after = <R, A, R2>(

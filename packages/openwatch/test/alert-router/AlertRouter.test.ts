@@ -522,8 +522,7 @@ describe("AlertRouter", () => {
   // @ac AC-15
   it.effect("[system-alert-router/AC-15] while storing fails nothing is sent; then it is", () => {
     const { channel, sent } = recording()
-    const cause = new SqlError.SqlError({ reason: new SqlError.ConnectionError({ cause: new Error("disk full") }) })
-    const diskFull = new AlertStore.AlertStoreError({ message: "disk full", isRetryable: true, cause })
+    const diskFull = new SqlError.SqlError({ reason: new SqlError.ConnectionError({ cause: new Error("disk full") }) })
     let isBroken = true
     const breaking = withSubmit((store) => (submission) =>
       Effect.suspend(() => isBroken ? Effect.fail(diskFull) : store.submit(submission))
