@@ -418,20 +418,21 @@ export const Service =
       /** The bus. Its events are those of the outbox. */
       readonly bus: EventBus.ServiceClass<Bus, BusId, Events>
       /**
-       * The keys of events, for consumers with `order: "key"`. The key is stored with each event, so this may change
-       * later.
+       * The keys of events, for consumers with `order: "key"`: for each kind, or one function for all of them. The key is
+       * stored with each event, so this may change later.
        */
-      readonly keys?: Keys<EventBus.EventOf<Events>> | undefined
+      readonly keys?: Keys<EventBus.EventOf<Events>> | ((event: EventBus.EventOf<Events>) => string) | undefined
     }
   ): ServiceClass<Self, Id, EventBus.EventOf<Events>, Bus> => {
+    const { keys = {} } = options
+    const keysOf = typeof keys === "function" ? Object.fromEntries(options.bus.kinds.map((kind) => [kind, keys])) : keys
     const service = Context.Service<Self, Outbox<EventBus.EventOf<Events>>>()(id)
     const layerWith = (layerOptions: Options): Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient> =>
       Layer.effect(
         service,
         Effect.flatMap(
           Effect.all([options.bus, SqlClient.SqlClient]),
-          ([bus, sql]) =>
-            makeOutbox({ name: id, bus, sql, json: options.bus.EventJson, keys: options.keys ?? {} }, layerOptions)
+          ([bus, sql]) => makeOutbox({ name: id, bus, sql, json: options.bus.EventJson, keys: keysOf }, layerOptions)
         )
       ) as Layer.Layer<Self, OutboxError, Bus | SqlClient.SqlClient>
     return Object.assign(service, { layer: layerWith({}), layerWith })

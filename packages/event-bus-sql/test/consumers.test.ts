@@ -9,6 +9,7 @@ import {
   Exit,
   Fiber,
   Latch,
+  Layer,
   Queue,
   Ref,
   Schedule,
@@ -24,9 +25,11 @@ import {
   type OrderPaid,
   type OrderPlaced,
   paid,
+  Place,
   placed,
   places,
   processes,
+  ShopBus,
   ShopOutbox
 } from "./shop.ts"
 
@@ -192,6 +195,34 @@ for (const place of places) {
             yield* mayEnd.open
             assert.strictEqual(yield* Queue.take(begun), "OrderPaid slow")
           })))
+
+        it.effect("one function may be the key of events of all kinds", () =>
+          inShop(
+            Effect.gen(function*() {
+              class OneKeyOutbox extends Outbox.Service<OneKeyOutbox>()("shop/OneKeyOutbox", {
+                bus: ShopBus,
+                keys: ({ order }) => order
+              }) {}
+              const tablePrefix = yield* Effect.flatMap(Place, ({ nextPrefix }) => nextPrefix)
+              const services = yield* Layer.build(OneKeyOutbox.layerWith({ tablePrefix }))
+              const outbox = Context.get(services, OneKeyOutbox)
+              const begun = yield* Queue.unbounded<string>()
+              const mayEnd = yield* Latch.make()
+              yield* outbox.on(
+                ["OrderPlaced", "OrderPaid"],
+                (event) =>
+                  Effect.andThen(
+                    Queue.offer(begun, `${event._tag} ${event.order}`),
+                    event.order === "slow" ? mayEnd.await : Effect.void
+                  ),
+                { consumer: "ledger", order: "key" }
+              )
+              yield* outbox.publishAll([placed("slow"), paid("slow", 1), paid("quick", 2)])
+              assert.sameMembers(yield* Queue.takeN(begun, 2), ["OrderPlaced slow", "OrderPaid quick"])
+              yield* mayEnd.open
+              assert.strictEqual(yield* Queue.take(begun), "OrderPaid slow")
+            }).pipe(Effect.scoped)
+          ))
 
         it.effect("with order none nothing waits, up to the concurrency", () =>
           inShop(Effect.gen(function*() {

@@ -58,9 +58,5 @@ export class AlertBus extends EventBus.Service<AlertBus>()("@openwatch/AlertBus"
 /** The outbox of the events of `AlertBus`. Events of one host keep their order. */
 export class AlertOutbox extends Outbox.Service<AlertOutbox>()("@openwatch/AlertOutbox", {
   bus: AlertBus,
-  keys: {
-    AlertRaised: ({ alert }) => alert.hostId,
-    AlertEnded: ({ alert }) => alert.hostId,
-    AlertChanged: ({ alert }) => alert.hostId
-  }
+  keys: ({ alert }) => alert.hostId
 }) {}

@@ -12,7 +12,7 @@ import { SystemEventBus } from "./SystemEventBus.ts"
 /** The outbox of the events of `SystemEventBus`. Events of one host keep their order. */
 export class SystemOutbox extends Outbox.Service<SystemOutbox>()("@openwatch/SystemOutbox", {
   bus: SystemEventBus,
-  keys: { HeartbeatPulse: ({ hostId }) => hostId, DriftDetected: ({ hostId }) => hostId }
+  keys: ({ hostId }) => hostId
 }) {}
 
 /** The prefix of the id of an event that another process has noticed. Such an event is not sent on. */
