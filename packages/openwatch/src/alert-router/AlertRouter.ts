@@ -20,11 +20,12 @@ import { SystemOutbox } from "../events/SystemOutbox.ts"
 import { repeatedly } from "../storage/repeatedly.ts"
 import { type Event, fromEvent } from "./Alert.ts"
 import { AlertChannels, wants } from "./AlertChannel.ts"
-import { AlertEnded, AlertOutbox, AlertRaised } from "./AlertOutbox.ts"
+import { AlertOutbox } from "./AlertOutbox.ts"
 import * as Deliveries from "./Deliveries.ts"
 import { HostLabel } from "./HostLabel.ts"
 import { HostTags } from "./HostTags.ts"
 import * as Sending from "./Sending.ts"
+import { tell } from "./Telling.ts"
 
 /** How the router judges and how long it tries. */
 export interface Options {
@@ -99,18 +100,6 @@ const totals = {
 }
 const channelFailuresTotal = metric("channel_failures_total", "Failed attempts to send an alert, by channel")
 
-/** Returns what is published of the alerts that an event has raised and ended. */
-const tell = (event: Event, { ended, raised }: Submitted) => [
-  ...(raised === undefined ? [] : [new AlertRaised({ ...raised, occurredAt: event.occurredAt })]),
-  ...ended.map((ended) =>
-    new AlertEnded({
-      ...ended,
-      ...(raised === undefined ? {} : { toldBy: raised.alert.id, channels: [] }),
-      occurredAt: event.occurredAt
-    })
-  )
-]
-
 const make = Effect.fnUntraced(function*(options: Options | undefined) {
   const events = yield* SystemOutbox
   const alerts = yield* AlertOutbox
@@ -172,14 +161,20 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     })
     const { alert } = consequence
     const wanting = alert === undefined ? [] : channels.filter((channel) => wants(channel, alert))
-    const submitted = yield* store.submit({
+    const { ended, outcome, raised } = yield* store.submit({
       ...consequence,
       event,
       channels: wanting.map(({ name }) => name),
       timeToLive
     })
-    yield* alerts.publishAll(tell(event, submitted))
-    return submitted.outcome
+    // One message tells of both: the alert, and that it ends another.
+    const told = raised && { toldBy: raised.alert.id, channels: [] }
+    yield* tell({
+      raised: raised === undefined ? [] : [raised],
+      ended: ended.map((each) => Object.assign({}, each, told)),
+      changed: []
+    }, event.occurredAt)
+    return outcome
   })
 
   const route = ({ event }: Outbox.Delivered<Event>) => Effect.tapError(handle(event), () => count("persistFailed"))

@@ -37,8 +37,9 @@ export const serve = Effect.fnUntraced(function*(
   const sending = yield* Sending.make(name, options)
   const groups = grouping === undefined ? undefined : yield* Groups.make(name, grouping, sending)
 
-  const record = (told: Told, attempted: Attempted) =>
-    Outage.untilItPasses(store.recordAttempt([told], name, attempted))
+  // That somebody looks after an alert is no delivery.
+  const record = (told: Sending.Told, attempted: Attempted) =>
+    told._tag === "AlertChanged" ? Effect.void : Outage.untilItPasses(store.recordAttempt([told], name, attempted))
 
   /** Tries once; fails as the consumer is to go on. */
   const send = Effect.fnUntraced(function*(
@@ -49,13 +50,11 @@ export const serve = Effect.fnUntraced(function*(
   ) {
     const failure = yield* sending.attempt(once)
     if (failure === undefined) {
-      if (told._tag !== "AlertChanged") yield* record(told, { state: "delivered" })
+      yield* record(told, { state: "delivered" })
       return yield* sending.succeeded
     }
     const isOver = sending.isOver(failure, dueSince, yield* Clock.currentTimeMillis)
-    if (told._tag !== "AlertChanged") {
-      yield* record(told, { state: isOver ? "given_up" : "pending", lastError: failure.message })
-    }
+    yield* record(told, { state: isOver ? "given_up" : "pending", lastError: failure.message })
     yield* sending.failed({ failure, attempts, overdue: isOver ? [told] : [], others: isOver ? [] : [told] })
     return yield* isOver
       ? Outbox.giveUp(failure)

@@ -43,13 +43,15 @@ export interface Ended extends Routed {
   readonly who: string
   /** In words. */
   readonly why: string
+  /** The id of the alert that tells of the end, if there is one. */
+  readonly toldBy?: string
 }
 
-/** What channels are to be told of alerts that have been changed. */
+/** What channels are to be told of alerts. */
 export interface Telling {
   readonly ended: ReadonlyArray<Ended>
-  /** Those that are sent late, or again. */
-  readonly again: ReadonlyArray<Routed>
+  /** Those that are raised, or sent late, or again. */
+  readonly raised: ReadonlyArray<Routed>
   /** Those that somebody looks after, or has silenced. */
   readonly changed: ReadonlyArray<Routed & { readonly to: "acknowledged" | "silenced" }>
 }

@@ -280,7 +280,7 @@ const make = Effect.gen(function*() {
     const alert = alertOf(row)
     const channels = due.map(({ channel }) => channel).toSorted()
     return {
-      again: channels.length === 0 ? [] : [{ alert: again(alert, why, utc(now)), channels }],
+      raised: channels.length === 0 ? [] : [{ alert: again(alert, why, utc(now)), channels }],
       // Somebody looks after it all the same.
       changed: state !== "acknowledged" || channels.length === 0 ? [] : [{ alert, to: state, channels }]
     }
@@ -313,7 +313,7 @@ const make = Effect.gen(function*() {
     const to = why === "silence" ? row.former_state ?? "active" : row.state
     if (why === "silence") yield* move(row, { to, at, who: self, why: "the silence is over", until: undefined })
     const due = yield* makeDue(row, to, why)
-    if (due.again.length > 0) yield* tell({ ...due, ended: [] })
+    if (due.raised.length > 0) yield* tell({ ...due, ended: [] })
   })
 
   const change = Effect.fnUntraced(function*<E, R>(
@@ -347,19 +347,19 @@ const make = Effect.gen(function*() {
       who,
       why
     }))
-    const again: Array<Routed> = []
+    const raised: Array<Routed> = []
     const quiet: Array<Telling["changed"][number]> = []
     for (const { row, to } of moves) {
       const state = Result.getOrThrow(to)
       if (action === "unsilence") {
         const due = yield* makeDue(row, state, "silence")
-        again.push(...due.again)
+        raised.push(...due.raised)
         quiet.push(...due.changed)
       } else if (state === "acknowledged" || state === "silenced") {
         quiet.push(...(yield* routed([row])).map(({ alert, channels }) => ({ alert, channels, to: state })))
       }
     }
-    yield* tell({ ended, again, changed: quiet.filter(({ channels }) => channels.length > 0) })
+    yield* tell({ ended, raised, changed: quiet.filter(({ channels }) => channels.length > 0) })
     return changed
   })
 

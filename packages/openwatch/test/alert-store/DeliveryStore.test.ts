@@ -182,7 +182,7 @@ for (const { isPostgres, isSkipped, layer, name } of databases) {
           yield* store.recordAttempt([down], "mail", { state: "delivered" })
           const [due] = yield* alerts.dueAgain(yield* DateTime.now)
           let told: AlertStore.Routed | undefined
-          yield* alerts.tellAgain(due!, ({ again: [routed] }) => Effect.sync(() => void (told = routed)))
+          yield* alerts.tellAgain(due!, ({ raised: [routed] }) => Effect.sync(() => void (told = routed)))
           const { alert } = told!
           assert.deepInclude(alert, { again: "reminder", title: `Still open: ${down.alert.title}` })
           yield* store.gather(new AlertRaised({ ...told!, occurredAt: down.occurredAt }), "mail")
