@@ -73,19 +73,10 @@ const make = Effect.gen(function*() {
       { isRequeued, publishedAt }: { readonly publishedAt: DateTime.Utc; readonly isRequeued: boolean }
     ) {
       if (told._tag === "AlertEnded") {
-        const [alert] = yield* sql<Pick<AlertRow, "seq">>`SELECT seq FROM alerts WHERE id = ${told.alert.id}`
-        if (alert === undefined) return undefined
-        yield* sql`INSERT INTO deliveries ${
-          sql.insert({
-            alert_seq: alert.seq,
-            channel,
-            ending: 1,
-            state: "pending",
-            attempts: 0,
-            due_since: DateTime.toEpochMillis(publishedAt),
-            event: encodeEnding(told)
-          })
-        } ON CONFLICT DO NOTHING`
+        const dueSince = DateTime.toEpochMillis(publishedAt)
+        yield* sql`INSERT INTO deliveries (alert_seq, channel, ending, state, attempts, due_since, event)
+          SELECT seq, ${channel}, 1, 'pending', 0, CAST(${dueSince} AS BIGINT), ${encodeEnding(told)} FROM alerts
+          WHERE id = ${told.alert.id} ON CONFLICT DO NOTHING`
       }
       if (isRequeued) {
         const [alert] = yield* sql<AlertRow>`SELECT * FROM alerts WHERE id = ${told.alert.id}`
