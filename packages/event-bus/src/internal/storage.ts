@@ -93,21 +93,21 @@ interface Host<A> {
 
 /** The log that all subscriptions to one set of kinds, with one `where`, read. */
 class Lane<A> {
-  // With thousands of lanes, each object that a publish reads costs. Where readers keep up, it reads only the fields from here
-  // to `isObserver`, which lie side by side.
-  /** The last event, until somebody reads or the next one comes: then it is stored in the last chunk. */
-  private last: A | undefined = undefined
   /** Events appended so far: the position of the next one. */
   head = 0
+  /** The slots of the last chunk, kept here: with thousands of lanes, each object that a publish reads costs. */
+  private slots: Array<A> = nothing.items
+  /** How many of them are used. */
+  private used = 0
   /** No cursor is settled until the log is longer than this: none has lost anything, or all were settled not long ago. */
   private calmUntil = 0
   private waiting: Array<Cursor<A>> = nobody
-  isObserver = false
   tail: Chunk<A> = emptyChunk(0)
   cursors: Array<Cursor<A>> = nobody
   /** In alphabetical order. */
   readonly kinds: ReadonlyArray<string>
   readonly key: Key | undefined
+  readonly isObserver: boolean
   readonly host: Host<A>
   private isWakeScheduled = false
   /** A cursor that accepts no more events may still read the last chunk. */
@@ -125,20 +125,11 @@ class Lane<A> {
   }
 
   append(item: A): void {
-    this.flush()
-    this.last = item
+    if (this.used === this.slots.length) this.extend()
+    this.slots[this.used++] = item
     this.head++
     if (this.head > this.calmUntil) this.settleNext()
     if (this.waiting.length > 0) this.scheduleWake()
-  }
-
-  /** Stores the last event in its chunk. To be called before chunks are read. */
-  flush(): void {
-    if (this.last === undefined) return
-    const position = this.head - 1
-    if (position - this.tail.start === this.tail.items.length) this.extend(position)
-    this.tail.items[position - this.tail.start] = this.last
-    this.last = undefined
   }
 
   join(cursor: Cursor<A>): void {
@@ -162,7 +153,6 @@ class Lane<A> {
   }
 
   remove(cursor: Cursor<A>): void {
-    this.flush()
     removeAt(this.cursors, cursor.index).index = cursor.index
     if (this.waiting[cursor.waitingIndex] === cursor) {
       removeAt(this.waiting, cursor.waitingIndex).waitingIndex = cursor.waitingIndex
@@ -171,20 +161,24 @@ class Lane<A> {
     if (this.cursors.length > 0) return
     // Who keeps a closed cursor keeps its lane.
     this.tail = emptyChunk(this.head)
+    this.slots = this.tail.items
+    this.used = 0
     this.host.remove(this)
   }
 
   /** Each chunk is larger than the one before, so that a lane with few events stays small. */
-  private extend(start: number): void {
-    const { length } = this.tail.items
+  private extend(): void {
+    const { length } = this.slots
+    this.used = 0
     // A lane whose only reader keeps up stays small. Of ten thousand such lanes, more stay in the caches.
     if (length > 0 && !this.isTailHeld && this.cursors.length === 1 && this.cursors[0]!.hasRead(this.tail)) {
-      this.tail.start = start
+      this.tail.start = this.head
       return
     }
-    const chunk = makeChunk<A>(start, length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
+    const chunk = makeChunk<A>(this.head, length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
     this.tail.next = chunk
     this.tail = chunk
+    this.slots = chunk.items
     this.isTailHeld = false
   }
 
@@ -315,9 +309,9 @@ export class Cursor<A> {
     return this.backlogCount + this.end - this.position
   }
 
-  /** True once it needs nothing of the chunk any more, which is the last one, and full. */
+  /** True once it needs nothing of the chunk any more, which is the last one. */
   hasRead(chunk: Chunk<A>): boolean {
-    return this.chunk === chunk && this.position === chunk.start + chunk.items.length
+    return this.chunk === chunk && this.position === this.lane.head
   }
 
   /** What was lost since the last time. */
@@ -431,17 +425,15 @@ export class Cursor<A> {
     this.lane.host.schedule(() => this.wake())
   }
 
-  /** The event of the log at the position. There is one. */
+  /** The event of the log at the position, perhaps some chunks further on. There is one. */
   private current(): A {
-    const { items, start } = this.seek()
-    return items[this.position - start]!
-  }
-
-  /** Goes on to the chunk that holds the event at the position. There is one. */
-  private seek(): Chunk<A> {
-    this.lane.flush()
-    while (this.position - this.chunk.start >= this.chunk.items.length) this.chunk = this.chunk.next!
-    return this.chunk
+    let chunk = this.chunk
+    if (this.position - chunk.start >= chunk.items.length) {
+      do chunk = chunk.next!
+      while (this.position - chunk.start >= chunk.items.length)
+      this.chunk = chunk
+    }
+    return chunk.items[this.position - chunk.start]!
   }
 
   private next(): A {
@@ -454,7 +446,8 @@ export class Cursor<A> {
   private read(count: number): Array<A> {
     const slices: Array<Array<A>> = []
     while (count > 0) {
-      const { items, start } = this.seek()
+      if (this.position - this.chunk.start === this.chunk.items.length) this.chunk = this.chunk.next!
+      const { items, start } = this.chunk
       const from = this.position - start
       const slice = items.slice(from, Math.min(from + count, items.length))
       this.position += slice.length
@@ -493,7 +486,6 @@ export class Cursor<A> {
   private reject(excess: number): void {
     this.keep(this.lane.head - this.position - excess)
     this.firstLost ??= this.current()
-    this.lane.flush()
     const tail = this.lane.tail
     this.chunk = tail
     this.position = this.lane.head
