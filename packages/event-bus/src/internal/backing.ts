@@ -6,7 +6,6 @@
  * its takers waits in the cursor's queue as well, so that all takers stand in one line.
  */
 import { Deferred, Effect, Latch, MutableList, MutableRef, Option, Pipeable, type PubSub } from "effect"
-
 import type { AnyEvent } from "../EventBus.ts"
 import type { Cursor, Waiter } from "./storage.ts"
 import type { Stored } from "./traced.ts"
