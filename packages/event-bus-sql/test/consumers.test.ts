@@ -172,20 +172,26 @@ for (const place of places) {
             assert.deepStrictEqual(log, ["1 begins", "1 ends", "2 begins", "2 ends"])
           })))
 
+        /** A consumer with `order: "key"`, what it has begun, and what the events of the order "slow" wait for. */
+        const orderedByKey = Effect.fnUntraced(function*(outbox: ShopOutbox["Service"]) {
+          const begun = yield* Queue.unbounded<string>()
+          const mayEnd = yield* Latch.make()
+          yield* outbox.on(
+            ["OrderPlaced", "OrderPaid"],
+            (event) =>
+              Effect.andThen(
+                Queue.offer(begun, `${event._tag} ${event.order}`),
+                event.order === "slow" ? mayEnd.await : Effect.void
+              ),
+            { consumer: "ledger", order: "key" }
+          )
+          return { begun, mayEnd }
+        })
+
         it.effect("with order key an event waits for those of its key only", () =>
           inShop(Effect.gen(function*() {
             const outbox = yield* ShopOutbox
-            const begun = yield* Queue.unbounded<string>()
-            const mayEnd = yield* Latch.make()
-            yield* outbox.on(
-              ["OrderPlaced", "OrderPaid"],
-              (event) =>
-                Effect.andThen(
-                  Queue.offer(begun, `${event._tag} ${event.order}`),
-                  event.order === "slow" ? mayEnd.await : Effect.void
-                ),
-              { consumer: "ledger", order: "key" }
-            )
+            const { begun, mayEnd } = yield* orderedByKey(outbox)
             yield* outbox.publishAll([placed("slow"), paid("slow", 1), placed("quick"), paid("quick", 2)])
             assert.sameMembers(yield* Queue.takeN(begun, 3), [
               "OrderPlaced slow",
@@ -206,17 +212,7 @@ for (const place of places) {
               const tablePrefix = yield* Effect.flatMap(Place, ({ nextPrefix }) => nextPrefix)
               const services = yield* Layer.build(OneKeyOutbox.layerWith({ tablePrefix }))
               const outbox = Context.get(services, OneKeyOutbox)
-              const begun = yield* Queue.unbounded<string>()
-              const mayEnd = yield* Latch.make()
-              yield* outbox.on(
-                ["OrderPlaced", "OrderPaid"],
-                (event) =>
-                  Effect.andThen(
-                    Queue.offer(begun, `${event._tag} ${event.order}`),
-                    event.order === "slow" ? mayEnd.await : Effect.void
-                  ),
-                { consumer: "ledger", order: "key" }
-              )
+              const { begun, mayEnd } = yield* orderedByKey(outbox)
               yield* outbox.publishAll([placed("slow"), paid("slow", 1), paid("quick", 2)])
               assert.sameMembers(yield* Queue.takeN(begun, 2), ["OrderPlaced slow", "OrderPaid quick"])
               yield* mayEnd.open
