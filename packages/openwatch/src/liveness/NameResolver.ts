@@ -115,7 +115,7 @@ export const layer: Layer.Layer<NameResolver> = Layer.effect(
         })
       )
 
-    /** What only the resolver says, it says more precisely than `getent`. */
+    /** Asks the resolver, and a process if that finds nothing. If neither does, the resolver says more precisely why. */
     const lookupTwice = (name: string) =>
       Effect.flatMap(Effect.result(lookup(name)), (result) =>
         Result.isSuccess(result) && result.success.length > 0
