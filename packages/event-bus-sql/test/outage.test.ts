@@ -111,6 +111,35 @@ describe.skipIf(isSkipped)("outages of PostgreSQL", () => {
     60_000
   )
 
+  it.live(
+    "where a server only reads, as after a failover, publishers may try again, and handlers use up no attempt",
+    () =>
+      onServer(() =>
+        Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`CREATE TABLE mails (order_id TEXT)`
+          const onlyRead = sql`SET TRANSACTION READ ONLY`
+          const publish = Effect.andThen(onlyRead, outbox.publish(placed("lost")))
+          assert.deepInclude(yield* Effect.flip(sql.withTransaction(publish)), {
+            reason: "database",
+            isRetryable: true
+          })
+          const attempts: Array<number> = []
+          yield* outbox.on("OrderPlaced", ({ order }, { attempt }) =>
+            Effect.suspend(() => {
+              const insert = sql`INSERT INTO mails (order_id) VALUES (${order})`
+              return attempts.push(attempt) === 1 ? Effect.andThen(onlyRead, insert) : insert
+            }), { consumer: "mailer", transactional: true })
+          yield* outbox.publish(placed("1"))
+          yield* outbox.awaitIdle
+          assert.deepStrictEqual(attempts, [1, 1])
+          assert.deepStrictEqual(yield* sql`SELECT * FROM mails`, [{ order_id: "1" }])
+        })
+      ),
+    60_000
+  )
+
   it.live("a server that stops and starts: publishers are told, consumers go on, and two log lines say so", () => {
     const lines: Array<string> = []
     const logger = Logger.make(({ message }) => lines.push(String(message)))

@@ -31,9 +31,12 @@ const codeOf = (error: unknown): string | undefined =>
     ? error.code
     : undefined
 
-/** Connections refused or lost, a server that stops, starts, or takes no more of them; a full disk may be emptied. */
+/**
+ * Connections refused or lost, a server that stops, starts, or takes no more of them. A full disk may be emptied, a failing
+ * one replaced, and a server that only reads becomes one that writes: after a failover, or where a full disk made it so.
+ */
 const outageCodes =
-  /^(?:08...|57P0[1-35]|53...|ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
+  /^(?:08...|25006|53...|57P0[1-35]|58...|ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
 
 /** SQLite: the disk is full, or cannot be read or written, or is read-only (https://sqlite.org/rescode.html). */
 const isSqliteOutage = (error: unknown): boolean => {
