@@ -193,7 +193,9 @@ const make = Effect.fnUntraced(function*(options: Options | undefined) {
     concurrency: 1,
     transactional: true,
     batch: { max: 50 },
-    timeout: "30 seconds"
+    timeout: "30 seconds",
+    // Whatever keeps the database from storing an alert passes, or somebody mends it.
+    maxAttempts: Number.MAX_SAFE_INTEGER
   })
   // The first to run: what is due is stored, then sent.
   yield* Effect.addFinalizer(() =>

@@ -543,6 +543,26 @@ describe("AlertRouter", () => {
     }).pipe(running(router([channel], { store: breaking })))
   })
 
+  it.effect("whatever the database fails with, and for how long, an event is no dead letter, and becomes its alert", () => {
+    const { channel, sent } = recording()
+    const timedOut = new SqlError.SqlError({
+      reason: new SqlError.StatementTimeoutError({ cause: new Error("canceling statement due to statement timeout") })
+    })
+    let isSlow = true
+    const slow = withSubmit((store) => (submission) =>
+      Effect.suspend(() => isSlow ? Effect.fail(timedOut) : store.submit(submission))
+    )
+    return Effect.gen(function*() {
+      yield* publish(pulse(web, false))
+      yield* TestClock.adjust("2 hours")
+      assert.isAbove((yield* metrics).persistFailed, 10)
+      isSlow = false
+      yield* TestClock.adjust("5 minutes")
+      yield* publish()
+      assert.deepStrictEqual(sent.map(({ hostId }) => hostId), [web])
+    }).pipe(running(router([channel], { store: slow })))
+  })
+
   // @spec system-alert-router
   // @ac AC-16
   it.effect("[system-alert-router/AC-16] the same alert twice is one row and no error", () => {
