@@ -4,6 +4,9 @@
  * The status is 0 if what was asked for worked, also after a graceful stop by SIGINT or SIGTERM. It is 1 if it did not
  * work, and 2 if the command line is wrong. A second signal ends the process at once, with the shell's status for that
  * signal.
+ *
+ * SIGHUP is a graceful stop with the shell's status. Nobody may have meant it: a terminal was closed, or somebody took it
+ * for a request to read the configuration again. So a service manager has to see that the process is to be started again.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 // Not from "effect", which is all of it: this, and what it imports, is loaded for `--help`.
@@ -28,22 +31,29 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
 const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
   const stop = () => fiber.interruptUnsafe(fiber.id)
 
-  let isStopping = false
+  const statusOf = (signal: NodeJS.Signals): number => 128 + constants.signals[signal]
+  let stoppedBy: NodeJS.Signals | undefined
   const onSignal = (signal: NodeJS.Signals) => {
-    if (isStopping) process.exit(128 + constants.signals[signal])
-    isStopping = true
+    if (stoppedBy !== undefined) process.exit(statusOf(signal))
+    stoppedBy = signal
     stop()
   }
   process.on("SIGINT", onSignal)
   process.on("SIGTERM", onSignal)
+  process.on("SIGHUP", onSignal)
 
   // Whoever was reading (`| head`) has gone: nobody is left to tell.
-  process.stdout.on("error", stop)
+  process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (code === "EPIPE") stop()
+  })
+  // What cannot be logged, for example while the disk is full, is no reason to stop.
+  process.stderr.on("error", () => {})
 
   fiber.addObserver((exit) =>
     teardown(exit, (code) => {
+      const status = stoppedBy === "SIGHUP" ? statusOf(stoppedBy) : code
       // A pipe takes in only so much at a time, and `process.exit` would lose the rest.
-      process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
+      process.stdout.write("", () => process.stderr.write("", () => process.exit(status)))
     })
   )
 })

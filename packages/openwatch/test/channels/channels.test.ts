@@ -1,5 +1,5 @@
 import { NodeServices } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import {
   Alert,
   type AlertChannel,
@@ -18,7 +18,7 @@ import {
   SystemOutbox,
   WebhookChannel
 } from "@openwatch/openwatch"
-import { Console, DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Queue, Redacted, Schema } from "effect"
+import { DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Queue, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { createHmac } from "node:crypto"
 import * as Http from "node:http"
@@ -343,16 +343,47 @@ describe("slack", () => {
 })
 
 describe("console", () => {
+  /** What is printed from now on until the scope closes. It goes nowhere, and each attempt ends with this. */
+  const printing = (error: Error | undefined) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const write = vi.spyOn(process.stdout, "write")
+        write.mockImplementation((_text: unknown, done: unknown) => {
+          ;(done as (error: Error | undefined) => void)(error)
+          return true
+        })
+        return write.mock
+      }),
+      () => Effect.sync(() => vi.restoreAllMocks())
+    )
+
   it.effect("prints one line, in the current zone", () =>
     Effect.gen(function*() {
-      const lines: Array<string> = []
-      const console = new Proxy(yield* Console.Console, {
-        get: (target, key) => key === "log" ? (line: string) => lines.push(line) : Reflect.get(target, key)
-      })
+      const { calls } = yield* printing(undefined)
       const channel = yield* ConsoleChannel.make({ name: "console", requiredTags: {} })
-      yield* channel.send(alert).pipe(Effect.provideService(Console.Console, console))
-      assert.deepStrictEqual(lines, ["2026-11-24 07:00:00  high      wéb <1> & co is unreachable"])
-    }).pipe(Effect.provide(DateTime.layerCurrentZoneNamed("Asia/Tokyo"))))
+      yield* channel.send(alert)
+      assert.deepStrictEqual(calls.map(([text]) => text), [
+        "2026-11-24 07:00:00  high      wéb <1> & co is unreachable\n"
+      ])
+    }).pipe(Effect.scoped, Effect.provide(DateTime.layerCurrentZoneNamed("Asia/Tokyo"))))
+
+  it.effect("fails where standard output cannot be written, and may work later", () =>
+    Effect.gen(function*() {
+      yield* printing(new Error("ENOSPC: no space left on device, write"))
+      const channel = yield* ConsoleChannel.make({ name: "console", requiredTags: {} })
+      const { isRetryable, message } = yield* Effect.flip(channel.send(alert))
+      assert.strictEqual(message, "standard output: ENOSPC: no space left on device, write")
+      assert.isTrue(isRetryable)
+    }).pipe(Effect.scoped, Effect.provide(DateTime.layerCurrentZoneNamed("UTC"))))
+
+  it.effect("adds nothing to what nobody has read yet: it would be printed once for each attempt", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* printing(undefined)
+      vi.spyOn(process.stdout, "writableLength", "get").mockReturnValue(60)
+      const channel = yield* ConsoleChannel.make({ name: "console", requiredTags: {} })
+      assert.strictEqual((yield* Effect.flip(channel.send(alert))).message, "standard output: nobody reads it")
+      assert.deepStrictEqual(calls, [])
+    }).pipe(Effect.scoped, Effect.provide(DateTime.layerCurrentZoneNamed("UTC"))))
 })
 
 describe("channels under the router", () => {

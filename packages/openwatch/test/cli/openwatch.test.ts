@@ -323,16 +323,16 @@ describe("check hosts without --once", () => {
       return { handle, firstLine: Deferred.await(firstLine), lines: Fiber.join(output) }
     })
 
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const [signal, status] of [["SIGTERM", 0], ["SIGINT", 0], ["SIGHUP", 129]] as const) {
     live(
-      `goes on until ${signal}, then prints the counters and exits with 0`,
+      `goes on until ${signal}, then prints the counters and exits with ${status}`,
       Effect.gen(function*() {
         const { file } = yield* twoHosts
         const { firstLine, handle, lines } = yield* start(file)
         yield* firstLine
         assert.isTrue(yield* handle.isRunning)
         process.kill(handle.pid, signal)
-        assert.strictEqual(Number(yield* handle.exitCode), 0)
+        assert.strictEqual(Number(yield* handle.exitCode), status)
         const [event, ...counters] = yield* lines
         assert.match(event ?? "", / up .* is reachable/)
         assert.deepStrictEqual(counters, [

@@ -357,6 +357,37 @@ describe("openwatch run", () => {
     })
   )
 
+  // `/dev/full` is a file on a disk that is full.
+  live(
+    "goes on while neither its log nor its console can be written, and the alert is not given up",
+    Effect.gen(function*() {
+      const host = yield* ssh
+      host.isUp = false
+      const { received, url } = yield* receiver(status(200))
+      const folder = yield* fleet({
+        hosts: 1,
+        port: host.port,
+        channel: `{ type: webhook, url: "${url}" }\n  - { type: console, group_wait: 0 }`
+      })
+      const handle = yield* ChildProcess.make("sh", [
+        "-c",
+        `exec "$0" "$@" >/dev/full 2>/dev/full`,
+        process.execPath,
+        bin,
+        "run",
+        `${folder}/openwatch.yaml`,
+        "--data",
+        `${folder}/data`
+      ], { stdin: "ignore" })
+      yield* Queue.take(received)
+      let listed: ReadonlyArray<string> = []
+      while (!listed.some((line) => line.includes("standard output"))) listed = yield* run(folder, "alerts", "list")
+      assert.match(listed[2]!, /^ {2}console: pending, \d+ attempts?: standard output: ENOSPC: no space left/)
+      process.kill(Number(handle.pid), "SIGTERM")
+      assert.strictEqual(Number(yield* handle.exitCode), 0)
+    })
+  )
+
   live(
     "a recovery while it did not run is noticed when it runs again, and no secret is ever shown",
     Effect.gen(function*() {
