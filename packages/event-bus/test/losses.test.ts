@@ -44,6 +44,16 @@ describe("losses", () => {
       assert.deepStrictEqual((yield* Fiber.join(collecting)).map(millis), [[2, 1, 2], [1, 3, 3], [1, 4, 4]])
     }))
 
+  it.effect("whoever waits for a loss waits no longer than the subscription is open", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      const collecting = yield* Effect.forkChild(Stream.runCollect(subscription.losses))
+      yield* settle
+      yield* subscription.unsubscribe
+      assert.deepStrictEqual(yield* Fiber.join(collecting), [])
+    }))
+
   it.effect("whoever reads on is told at once of what was lost since", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus
@@ -107,6 +117,23 @@ describe("the warning of a loss", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("is one for several losses of a moment, and none follows it for a while", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      yield* Effect.forkScoped(Stream.runDrain(subscription.losses))
+      yield* settle
+      for (const n of [0, 1, 2]) yield* bus.publish(ping(n))
+      yield* settle
+      yield* bus.publish(ping(3))
+      yield* settle
+      assert.deepStrictEqual(lines.map((line) => line.message), [["A full buffer lost 2 events"]])
+      yield* bus.shutdown
+      assert.deepStrictEqual(lines.map((line) => line.message).slice(1), [["A full buffer lost 1 event"]])
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("comes at once for the first loss, then at most once in ten seconds", () => {
     const { layer, lines } = logged()
     return Effect.gen(function*() {
@@ -150,6 +177,25 @@ describe("the warning of a loss", () => {
       yield* bus.publish(ping(6))
       yield* Scope.close(busScope, Exit.void)
       assert.strictEqual(lines.length, 4)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("what was gathered is told when a drain begins, since no more will be lost", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const bus = yield* makeBus
+      yield* Scope.provide(bus.on("Ping", () => Effect.never, { bufferSize: 1, drain: "1 minute" }), scope)
+      yield* bus.publishAll([0, 1, 2].map(ping))
+      yield* settle
+      yield* bus.publishAll([3, 4, 5].map(ping))
+      yield* Effect.forkScoped(Scope.close(scope, Exit.void))
+      yield* settle
+      assert.deepStrictEqual(lines.map((line) => line.message), [
+        ["A full buffer lost 2 events"],
+        ["A full buffer lost 2 events"]
+      ])
+      yield* TestClock.adjust("1 minute")
     }).pipe(Effect.provide(layer))
   })
 

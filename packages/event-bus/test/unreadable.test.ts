@@ -1,6 +1,6 @@
 /** Events that cannot be read when somebody looks at them: only who looks is told. */
 import { assert, describe, it } from "@effect/vitest"
-import { EventBus } from "@openwatch/event-bus"
+import { EventBus, type Loss } from "@openwatch/event-bus"
 import { Cause, DateTime, Effect, Exit, Fiber, Logger, Stream } from "effect"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
@@ -72,10 +72,10 @@ describe("an event that cannot be read any more", () => {
       const alone = yield* bus.subscribe({ kinds: ["Pong"], bufferSize: 1 })
       yield* bus.publishAll([pong(0), { _tag: "Pong", n: 1 } as never])
       yield* bus.shutdown
-      const since = (losses: Iterable<{ readonly since: DateTime.Utc }>) =>
-        Array.from(losses, (loss) => DateTime.toEpochMillis(loss.since))
-      assert.deepStrictEqual(since(yield* Stream.runCollect(Stream.take(stuck.losses, 1))), [7])
-      assert.deepStrictEqual(since(yield* Stream.runCollect(Stream.take(alone.losses, 1))), [0])
+      const times = (losses: Iterable<Loss>) =>
+        Array.from(losses, ({ since, until }) => [DateTime.toEpochMillis(since), DateTime.toEpochMillis(until)])
+      assert.deepStrictEqual(times(yield* Stream.runCollect(Stream.take(stuck.losses, 1))), [[7, 7]])
+      assert.deepStrictEqual(times(yield* Stream.runCollect(Stream.take(alone.losses, 1))), [[0, 0]])
     }).pipe(silent))
 })
 

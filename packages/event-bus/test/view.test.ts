@@ -97,6 +97,14 @@ describe("a view of a bus", () => {
       assert.deepStrictEqual(yield* pings.subscriptions, [])
     }))
 
+  it.effect("its shutdown closes at once what holds nothing", () =>
+    Effect.gen(function*() {
+      const { pings } = yield* both
+      const here = yield* pings.subscribe({ kinds: ["Ping"] })
+      yield* pings.shutdown
+      assert.strictEqual((yield* here.snapshot).state, "closed")
+    }))
+
   it.effect("whoever awaits its shutdown waits for it, and is not told inside of it", () =>
     Effect.gen(function*() {
       const { pings } = yield* both

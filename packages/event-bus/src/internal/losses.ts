@@ -103,7 +103,6 @@ export class Losses {
   ))
 
   private gather(): Gathering {
-    this.collect()
     const gathering = new Gathering()
     const lost = this.all.sum
     if (lost !== undefined) gathering.add(lost.dropped, lost.since, lost.until)
