@@ -108,8 +108,24 @@ export const sqliteFile = Effect.fnUntraced(function*(location: DataFolder, must
   const path = yield* Path.Path
   const file = path.join(location.path, "openwatch.sqlite")
   const fail = (problem: string) => new StorageError({ database: nameOf(location), problem })
+  /** Returns whether it is there. SQLite would only say that it cannot open or write what this user may not use. */
+  const find = (place: string) =>
+    fs.access(place, { readable: true, writable: true }).pipe(
+      Effect.as(true),
+      Effect.catch(({ message, reason }) =>
+        reason._tag === "NotFound"
+          ? Effect.succeed(false)
+          : Effect.fail(
+            fail(
+              reason._tag === "PermissionDenied"
+                ? `permission denied: whoever runs this has to be able to read and write ${place}`
+                : message
+            )
+          )
+      )
+    )
   if (mustExist) {
-    if (!(yield* Effect.orElseSucceed(fs.exists(file), () => false))) {
+    if (!(yield* find(file))) {
       return yield* fail("nothing is stored there; `openwatch run` makes it, `--data` names another")
     }
   } else {
@@ -126,6 +142,8 @@ export const sqliteFile = Effect.fnUntraced(function*(location: DataFolder, must
         )
       )
     }
+    yield* find(location.path)
+    yield* find(file)
   }
   return file
 })

@@ -104,6 +104,44 @@ describe("openwatch config check", () => {
   )
 })
 
+describe("a data folder that is not for the user", () => {
+  /** Root may read everything, unless it has put that right away. */
+  const command = process.getuid?.() === 0
+    ? ["setpriv", "--bounding-set=-dac_override,-dac_read_search", process.execPath, bin]
+    : [process.execPath, bin]
+
+  const unprivileged = (folder: string, words: ReadonlyArray<string>) => {
+    const [file, ...prefix] = command
+    return spawnSync(file!, [...prefix, ...words], {
+      cwd: folder,
+      env: { PATH: process.env["PATH"] },
+      encoding: "utf8"
+    })
+  }
+
+  live(
+    "is no folder where nothing is stored: the error says what is to be permitted",
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* emptyFolder
+      openwatch(folder, ["init"])
+      const file = `.openwatch/openwatch.sqlite`
+      yield* fs.makeDirectory(`${folder}/.openwatch`, { mode: 0o700 })
+      yield* fs.writeFileString(`${folder}/${file}`, "")
+      const expected = (place: string) =>
+        `error: data folder ./.openwatch: permission denied: whoever runs this has to be able to read and write ${place}\n`
+      // As one that root has put back from a backup.
+      yield* fs.chmod(`${folder}/${file}`, 0o400)
+      assert.strictEqual(unprivileged(folder, ["run", "openwatch.yaml", "--port", "0"]).stderr, expected(file))
+      assert.strictEqual(unprivileged(folder, ["alerts", "list"]).stderr, expected(file))
+      // As that of another user.
+      yield* fs.chmod(`${folder}/.openwatch`, 0)
+      assert.strictEqual(unprivileged(folder, ["alerts", "list"]).stderr, expected(file))
+      yield* fs.chmod(`${folder}/.openwatch`, 0o700)
+    })
+  )
+})
+
 describe("openwatch backup", () => {
   live(
     "says how PostgreSQL is copied, and what there is no copy of",
