@@ -140,6 +140,25 @@ describe.skipIf(isSkipped)("outages of PostgreSQL", () => {
     60_000
   )
 
+  it.live("a publisher whose statement takes too long may try again", () =>
+    onServer(() =>
+      Effect.gen(function*() {
+        const outbox = yield* ShopOutbox
+        const sql = yield* SqlClient.SqlClient
+        const isLocked = yield* Latch.make()
+        const locking = sql`LOCK TABLE outage_events IN SHARE MODE`.pipe(
+          Effect.andThen(isLocked.open),
+          Effect.andThen(Effect.never)
+        )
+        const locked = yield* Effect.forkChild(sql.withTransaction(locking))
+        yield* isLocked.await
+        const publish = Effect.andThen(sql`SET LOCAL statement_timeout = 1`, outbox.publish(placed("1")))
+        const error = yield* Effect.flip(sql.withTransaction(publish))
+        yield* Fiber.interrupt(locked)
+        assert.deepInclude(error, { reason: "database", isRetryable: true })
+      })
+    ), 60_000)
+
   it.live("a server that stops and starts: publishers are told, consumers go on, and two log lines say so", () => {
     const lines: Array<string> = []
     const logger = Logger.make(({ message }) => lines.push(String(message)))

@@ -76,8 +76,10 @@ export const isCollision = (cause: Cause.Cause<unknown>): boolean =>
 export const isOfDatabase = (cause: Cause.Cause<unknown>): boolean =>
   !Cause.hasInterrupts(cause) && isAny(cause, SqlError.isSqlError)
 
-/** True where doing the same again may succeed. */
-export const isPassing = (cause: Cause.Cause<unknown>): boolean => isOutage(cause) || isCollision(cause)
+/** True where doing the same again may succeed, also after a statement that took too long. */
+export const isPassing = (cause: Cause.Cause<unknown>): boolean =>
+  isOutage(cause) || isCollision(cause) ||
+  isAny(cause, (error) => SqlError.isSqlErrorReason(error) && error.isRetryable)
 
 /** What the database said, in one line. */
 export const describe = (cause: Cause.Cause<unknown>): string => {
