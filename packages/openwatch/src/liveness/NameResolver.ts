@@ -12,7 +12,7 @@
  * If a name has no address, that is a matter of its host. If nobody can be asked, that is a fault of this machine. Then
  * the last known addresses are used.
  */
-import { Clock, Context, Data, Duration, Effect, Layer, Result, Semaphore } from "effect"
+import { Clock, Context, Data, Duration, Effect, Exit, Fiber, Layer, Semaphore } from "effect"
 import { execFile } from "node:child_process"
 import * as Dns from "node:dns"
 import { readFileSync } from "node:fs"
@@ -115,25 +115,30 @@ export const layer: Layer.Layer<NameResolver> = Layer.effect(
         })
       )
 
-    /** Asks the resolver, and a process if that finds nothing. If neither does, the resolver says more precisely why. */
-    const lookupTwice = (name: string) =>
-      Effect.flatMap(Effect.result(lookup(name)), (result) =>
-        Result.isSuccess(result) && result.success.length > 0
-          ? Effect.succeed(result.success)
-          : Effect.catch(inProcess(name), (error) =>
-            localFaultCodes.has(error.code) ? Effect.fail(error) : Effect.fromResult(result)))
+    /**
+     * Asks the resolver and, once that has found nothing or is slow, a process as well. What one of them finds is right.
+     * If neither finds anything, the resolver says more precisely why.
+     */
+    const inTurn = Effect.fnUntraced(function*(name: string) {
+      const resolver = yield* Effect.forkChild(lookup(name))
+      const found = Effect.flatMap(
+        Fiber.await(resolver),
+        (exit) => Exit.isSuccess(exit) && exit.value.length > 0 ? exit : Effect.never
+      )
+      const fromProcess = Effect.timeoutOption(Fiber.await(resolver), patience).pipe(
+        Effect.andThen(inProcess(name)),
+        Effect.catch((error) =>
+          localFaultCodes.has(error.code)
+            ? Effect.fail(error)
+            // It may not have had a thread yet.
+            : Effect.timeoutOrElse(Fiber.join(resolver), { duration: "2 seconds", orElse: () => Effect.fail(error) })
+        )
+      )
+      return yield* Effect.raceFirst(found, fromProcess)
+    })
 
     const ask = (name: string) =>
-      Effect.suspend(() =>
-        slow.has(name) ? inProcess(name) : Effect.raceFirst(
-          lookupTwice(name),
-          inProcess(name).pipe(
-            // The resolver, should it get a thread soon, says more precisely why nothing is found.
-            Effect.catch((error) => Effect.delay(Effect.fail(error), "2 seconds")),
-            Effect.delay(patience)
-          )
-        )
-      ).pipe(
+      Effect.suspend(() => slow.has(name) ? inProcess(name) : inTurn(name)).pipe(
         Effect.timeoutOrElse({ duration: longestWait, orElse: () => Effect.fail({ code: "SLOW" }) })
       )
 

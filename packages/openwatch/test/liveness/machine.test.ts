@@ -46,13 +46,22 @@ const folder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirector
 
 const numbered = (what: string, count: number) => Array.from({ length: count }, (_, n) => `${what}-${n}`)
 
-/** The same, in namespaces with a loopback and the tests' name server, and with so many file descriptors. */
+/**
+ * The same, in namespaces with a loopback and the tests' name server, and with so many file descriptors. `asked` has the names
+ * for which a process was started.
+ */
 const checkNames = (names: ReadonlyArray<string>, descriptors = 1_024) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const path = yield* folder
     yield* fs.writeFileString(`${path}/resolv.conf`, "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
-    const script = "ip link set lo up && mount --bind \"$0\"/resolv.conf /etc/resolv.conf && exec \"$@\""
+    const getent = execFileSync("sh", ["-c", "command -v getent"], { encoding: "utf8" }).trim()
+    yield* fs.makeDirectory(`${path}/bin`)
+    yield* fs.writeFileString(`${path}/bin/getent`, `#!/bin/sh\necho "$3" >>${path}/asked\nexec ${getent} "$@"\n`)
+    yield* fs.chmod(`${path}/bin/getent`, 0o755)
+    yield* fs.writeFileString(`${path}/asked`, "")
+    const script = "ip link set lo up && mount --bind \"$0\"/resolv.conf /etc/resolv.conf && " +
+      "PATH=\"$0\"/bin:$PATH exec \"$@\""
     const command = [
       process.execPath,
       "-C",
@@ -63,7 +72,8 @@ const checkNames = (names: ReadonlyArray<string>, descriptors = 1_024) =>
       String(descriptors),
       ...names
     ]
-    return yield* run("unshare", "-n", "-m", "sh", "-c", script, path, ...command)
+    const outcome = yield* run("unshare", "-n", "-m", "sh", "-c", script, path, ...command)
+    return { ...outcome, asked: (yield* fs.readFileString(`${path}/asked`)).split("\n") }
   })
 
 describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", () => {
@@ -114,6 +124,17 @@ describe.skipIf(isSkipped)("a fault of this machine is no verdict on a host", ()
         }
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     120_000
+  )
+
+  it.live(
+    "a name that the resolver is slow to deny costs one process for each of its two probes",
+    () =>
+      Effect.gen(function*() {
+        const { asked, pulses } = yield* checkNames(["late-1"])
+        assert.deepStrictEqual(pulses.map(({ reason }) => reason.text), ["the name could not be resolved (ENOTFOUND)"])
+        assert.deepStrictEqual(asked, ["late-1.test", "late-1.test", ""])
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    90_000
   )
 
   // @spec system-liveness-loop
