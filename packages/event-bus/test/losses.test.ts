@@ -54,6 +54,46 @@ describe("losses", () => {
       assert.deepStrictEqual(yield* Fiber.join(collecting), [])
     }))
 
+  it.effect("does not read an event that is lost inside the publish, and one that closes the subscription harms nobody", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      const other = yield* bus.subscribe({ kinds: ["Ping", "Pong"] })
+      const collecting = yield* Effect.forkChild(Stream.runCollect(subscription.losses))
+      yield* settle
+      let reads = 0
+      const closing = Object.defineProperty(Object.create(ping(1)), "occurredAt", {
+        get: () => {
+          reads++
+          Effect.runSync(subscription.unsubscribe)
+          return DateTime.makeUnsafe(1)
+        }
+      }) as Ping
+      yield* bus.publishAll([ping(0), closing, ping(2)])
+      assert.strictEqual(reads, 0)
+      assert.deepStrictEqual((yield* Fiber.join(collecting)).map(({ dropped }) => dropped), [2])
+      yield* bus.publish(ping(3))
+      assert.strictEqual((yield* other.snapshot).pending, 4)
+    }))
+
+  it.effect("all readers that wait are told, whichever looks first", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      const reading = yield* Effect.forkChild(Effect.all([1, 2, 3].map(() => Stream.runCollect(subscription.losses)), {
+        concurrency: 3
+      }))
+      yield* settle
+      yield* bus.publishAll([ping(0), ping(1)])
+      yield* settle
+      yield* bus.publish(ping(2))
+      yield* settle
+      yield* subscription.unsubscribe
+      for (const losses of yield* Fiber.join(reading)) {
+        assert.deepStrictEqual(losses.map(({ dropped }) => dropped), [1, 1])
+      }
+    }))
+
   it.effect("whoever reads on is told at once of what was lost since", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus

@@ -13,7 +13,7 @@ const stopped: Clock.Clock = Object.create(Clock.Clock.defaultValue(), {
   currentTimeMillisUnsafe: { value: () => 10_000 }
 })
 
-const makeBus = (options: EventBus.Options = {}) =>
+const makeBus = (options: EventBus.Options & { readonly name?: string } = {}) =>
   Effect.provideService(EventBus.make({ name: "house", events: [Ping, Pong], ...options }), Clock.Clock, stopped)
 
 /** A registry of the test's own, so that tests do not see each other's series. */
@@ -204,6 +204,25 @@ it.live("buses of one name may have different kinds", () =>
     ])
   })))
 
+for (
+  const [what, name, first, second] of [
+    ["in another order", "house", { zone: "a", host: "b" }, { host: "b", zone: "a" }],
+    ["that rename them", "shed", { bus: "renamed" }, { bus: "renamed" }]
+  ] as const
+) {
+  it.effect(`buses whose series are the same by attributes of their context, ${what}, report their sum`, () =>
+    isolated(Effect.gen(function*() {
+      const one = yield* Effect.provideService(makeBus(), Metric.CurrentMetricAttributes, first)
+      const another = yield* Effect.provideService(makeBus({ name }), Metric.CurrentMetricAttributes, second)
+      yield* one.publish(ping(1))
+      yield* another.publishAll([ping(2), ping(3)])
+      const published = (yield* Metric.snapshot).flatMap((metric) =>
+        metric.id === "event_bus_published_total" && metric.attributes?.["kind"] === "Ping" ? [metric.state] : []
+      )
+      assert.deepStrictEqual(published, [{ count: 3, incremental: true }])
+    })))
+}
+
 describe("the lag of a subscription", () => {
   const lagOf = (name: string) =>
     Effect.map(Metric.snapshot, (metrics) => {
@@ -261,6 +280,20 @@ describe("the lag of a subscription", () => {
       yield* bus.publishAll([ping(5000), proxy])
       revoke()
       yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([yield* lagOf("pings"), yield* lagOf("pongs")], [0, 0])
+    })))
+
+  it.effect("is 0 for an event whose time cannot be read, or is no time", () =>
+    isolated(Effect.gen(function*() {
+      const bus = yield* makeTestBus
+      yield* bus.subscribe({ kinds: ["Ping"], name: "pings" })
+      yield* bus.subscribe({ kinds: ["Pong"], name: "pongs" })
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      yield* bus.publishAll([
+        { _tag: "Ping", occurredAt: proxy } as never,
+        { _tag: "Pong", occurredAt: "yesterday" } as never
+      ])
+      revoke()
       assert.deepStrictEqual([yield* lagOf("pings"), yield* lagOf("pongs")], [0, 0])
     })))
 })

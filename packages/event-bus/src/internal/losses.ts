@@ -15,13 +15,11 @@ class Gathering {
   private dropped = 0
   private since: DateTime.Utc | undefined = undefined
   private until: DateTime.Utc | undefined = undefined
-  private onGathered: (() => void) | undefined = undefined
 
   add(dropped: number, since: DateTime.Utc, until: DateTime.Utc): void {
     if (this.dropped === 0) this.since = since
     this.dropped += dropped
     this.until = until
-    this.notify()
   }
 
   /** What was gathered, if anything. */
@@ -33,16 +31,6 @@ class Gathering {
     const sum = this.sum
     this.dropped = 0
     return sum
-  }
-
-  notify(): void {
-    const onGathered = this.onGathered
-    this.onGathered = undefined
-    onGathered?.()
-  }
-
-  wait(onGathered: () => void): void {
-    this.onGathered = onGathered
   }
 }
 
@@ -59,6 +47,8 @@ export class Losses {
   private readonly unlogged = new Gathering()
   /** These two, and one for each reader. */
   private readonly gatherings = new Set([this.all, this.unlogged])
+  /** What wakes the readers that wait. */
+  private readonly waiting = new Set<() => void>()
   private isWarning = false
   private fiber: Fiber.Fiber<void> | undefined = undefined
 
@@ -79,7 +69,7 @@ export class Losses {
         this.fiber = this.host.run(this.warn)
       })
     }
-    if (this.gatherings.size > 2) this.collect()
+    this.notify()
   }
 
   /** No more will be lost. Ends the quiet time, and warns of what was gathered in it. */
@@ -89,9 +79,10 @@ export class Losses {
     if (loss !== undefined) this.host.run(this.log(loss))
   }
 
-  /** The subscription is closed. */
-  end(): void {
-    this.gatherings.forEach((gathering) => gathering.notify())
+  /** Wakes whoever waits for a loss, or for the end of the subscription. Lost events are read then, not inside a publish. */
+  notify(): void {
+    this.waiting.forEach(this.host.schedule)
+    this.waiting.clear()
   }
 
   readonly stream: Stream.Stream<Loss> = Stream.unwrap(Effect.map(
@@ -112,18 +103,14 @@ export class Losses {
 
   /** The next sum of a gathering: done when the subscription is closed and nothing is left. */
   private pull(gathering: Gathering): Effect.Effect<NonEmptyArray<Loss>, Cause.Done> {
-    const isEnded = () => this.subscription.state === "closed"
-    const look: Effect.Effect<NonEmptyArray<Loss>, Cause.Done> = Effect.suspend(() => {
+    const look: Effect.Effect<NonEmptyArray<Loss>, Cause.Done> = Effect.callback((resume) => {
       this.collect()
       const loss = gathering.take()
-      if (loss !== undefined) return Effect.succeed([loss])
-      if (isEnded()) return Cause.done()
-      return Effect.callback((resume) => {
-        const again = (): void => resume(look)
-        // The fiber may have been preempted since it looked.
-        if (gathering.sum !== undefined || isEnded()) again()
-        else gathering.wait(() => this.host.schedule(again))
-      })
+      if (loss !== undefined) return resume(Effect.succeed([loss]))
+      if (this.subscription.state === "closed") return resume(Cause.done())
+      const again = (): void => resume(look)
+      this.waiting.add(again)
+      return Effect.sync(() => this.waiting.delete(again))
     })
     return look
   }

@@ -73,12 +73,10 @@ const groupOf = (
 ): Group => {
   const registry: object & { [groupsKey]?: Map<string, Group> } = Context.get(context, Metric.MetricRegistry)
   const groups = registry[groupsKey] ??= new Map()
-  // Series that another version of the package names differently are another group.
-  const key = JSON.stringify([
-    attributes,
-    Context.get(context, Metric.CurrentMetricAttributes),
-    series.map(({ id }) => id)
-  ])
+  // Merged and sorted, as the registry does it. Series that another version of the package names differently are another
+  // group.
+  const merged = { ...attributes, ...Context.get(context, Metric.CurrentMetricAttributes) }
+  const key = JSON.stringify(merged, Object.keys(merged).toSorted()) + series.map(({ id }) => id)
   const group = groups.get(key) ?? makeGroup(context, attributes, series, () => groups.delete(key))
   groups.set(key, group)
   return group

@@ -11,7 +11,7 @@ import type { Members } from "./members.ts"
 import type { Series } from "./metrics.ts"
 import { type Cursor, Empty, type LossListener } from "./storage.ts"
 import type { Supervision } from "./supervision.ts"
-import { eventOf, readLate, type Stored } from "./traced.ts"
+import { eventOf, type Stored } from "./traced.ts"
 import { plural } from "./words.ts"
 
 /** What a subscription needs of its bus. */
@@ -200,10 +200,14 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
 
   /** The age of the oldest pending event, by what it says of itself; 0 if there is none, or if it does not say. */
   get lagSeconds(): number {
-    const oldest = this.cursor.oldest
-    const occurredAt = oldest === Empty ? undefined : readLate(eventOf(oldest), "occurredAt")
-    if (!DateTime.isDateTime(occurredAt)) return 0
-    return Math.max(0, DateTime.toEpochMillis(this.host.now()) - DateTime.toEpochMillis(occurredAt)) / 1000
+    const { oldest } = this.cursor
+    if (oldest === Empty) return 0
+    try {
+      const age = DateTime.toEpochMillis(this.host.now()) - DateTime.toEpochMillis(eventOf(oldest).occurredAt)
+      return age > 0 ? age / 1000 : 0
+    } catch {
+      return 0
+    }
   }
 
   get state(): State {
@@ -237,7 +241,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     this.isClosed = true
     this.endTakes()
     this.host.onClosed(this)
-    this.lost?.end()
+    this.lost?.notify()
     if (this.supervision !== undefined) return
     this.reportDiscarded()
     // All that the scope would do is done. Closed, it leaves the subscriber's scope, which may live on for long.
