@@ -7,7 +7,7 @@
  */
 import { Deferred, Effect, Latch, MutableList, MutableRef, Option, Pipeable, type PubSub } from "effect"
 import type { AnyEvent } from "../EventBus.ts"
-import type { Cursor, Waiter } from "./storage.ts"
+import { type Cursor, Empty, type Waiter } from "./storage.ts"
 import type { Stored } from "./traced.ts"
 
 /** Takers of `PubSub` that wait. */
@@ -28,9 +28,9 @@ export const noReplayWindow: PubSub.PubSub.ReplayWindow<never> = {
 /** What a `Backing` reads: a subscription of the bus. */
 export interface Readable {
   readonly cursor: Cursor<Stored>
-  readonly poll: () => AnyEvent | MutableList.Empty
+  readonly poll: () => AnyEvent | Empty
   /** `poll`, after which `finish` must be called. */
-  readonly pollUnfinished: () => AnyEvent | MutableList.Empty
+  readonly pollUnfinished: () => AnyEvent | Empty
   readonly pollUpTo: (n: number) => Array<AnyEvent>
   readonly closeUnsafe: () => void
   readonly drainUnsafe: () => void
@@ -61,8 +61,8 @@ export class Backing implements PubSub.PubSub.BackingSubscription<AnyEvent>, Wai
     return this.subscription.cursor.pending
   }
 
-  poll(): AnyEvent | MutableList.Empty {
-    return this.isBehindOthers() ? MutableList.Empty : this.subscription.poll()
+  poll(): AnyEvent | Empty {
+    return this.isBehindOthers() ? Empty : this.subscription.poll()
   }
 
   pollUpTo(n: number): Array<AnyEvent> {
@@ -90,9 +90,9 @@ export class Backing implements PubSub.PubSub.BackingSubscription<AnyEvent>, Wai
   run(): void {
     this.waiting--
     const poller = MutableList.take(this.pollers!)
-    if (poller === MutableList.Empty) return
+    if (poller === Empty) return
     const event = this.subscription.pollUnfinished()
-    if (event === MutableList.Empty) {
+    if (event === Empty) {
       const { current } = this.ended
       Deferred.doneUnsafe(poller, Option.isSome(current) ? Effect.succeed(current.value) : Effect.interrupt)
     } else {
@@ -135,8 +135,8 @@ export abstract class PubSubSubscription implements PubSub.Subscription<AnyEvent
   }
   private own: Takes | undefined = undefined
 
-  abstract poll(): AnyEvent | MutableList.Empty
-  abstract pollUnfinished(): AnyEvent | MutableList.Empty
+  abstract poll(): AnyEvent | Empty
+  abstract pollUnfinished(): AnyEvent | Empty
   abstract pollUpTo(n: number): Array<AnyEvent>
   abstract closeUnsafe(): void
   abstract drainUnsafe(): void

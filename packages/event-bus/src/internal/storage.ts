@@ -23,11 +23,12 @@
  *
  * Everything here is synchronous and runs no effects: `schedule` is the only way out.
  */
-import { Empty } from "effect/MutableList"
+import { MutableList } from "effect"
 import { asList, type Found, Index, type Key, keyOf, matches } from "./keys.ts"
 
 /** What `poll` returns when nothing is waiting: what Effect's `PubSub` expects then. */
-export { Empty }
+export const Empty: typeof MutableList.Empty = MutableList.Empty
+export type Empty = MutableList.Empty
 
 /** Told that something was lost. It is told again only after the losses have been collected. */
 export interface LossListener {
@@ -238,7 +239,7 @@ export class Cursor<A> {
   private collected = 0
   private firstLost: A | undefined = undefined
   private lastLost: A | undefined = undefined
-  private waiters: Array<Waiter> | undefined = undefined
+  private waiters: Array<Waiter> = nobody
 
   constructor(lane: Lane<A>, capacity: number, isSliding: boolean, replayed: Array<A>) {
     this.lane = lane
@@ -287,13 +288,12 @@ export class Cursor<A> {
   }
 
   get isAwaited(): boolean {
-    return this.waiters !== undefined && this.waiters.length > 0
+    return this.waiters.length > 0
   }
 
   /** The first waiter has what it waits for, and is about to be woken. */
   get isWakeDue(): boolean {
-    const waiters = this.waiters
-    return waiters !== undefined && waiters.length > 0 && (this.unsettled >= waiters[0]!.count || !this.isOpen)
+    return this.isAwaited && (this.unsettled >= this.waiters[0]!.count || !this.isOpen)
   }
 
   /** How long the log may get before an event is lost, if none is taken. While open, taking only adds to it. */
@@ -359,7 +359,7 @@ export class Cursor<A> {
    * Waiters run in the order in which they came.
    */
   wait(waiter: Waiter): void {
-    this.waiters ??= []
+    if (this.waiters === nobody) this.waiters = []
     this.waiters.push(waiter)
     if (this.isOpen) this.lane.wait(this)
     if (this.isWakeDue) this.scheduleWake()
@@ -367,17 +367,16 @@ export class Cursor<A> {
 
   /** Takes back a waiter that has not run. */
   cancel(waiter: Waiter): void {
-    const index = this.waiters === undefined ? -1 : this.waiters.indexOf(waiter)
+    const index = this.waiters.indexOf(waiter)
     if (index < 0) return
-    this.waiters!.splice(index, 1)
+    this.waiters.splice(index, 1)
     // Whoever is first now may wait for less, which is there already.
     if (this.isWakeDue) this.scheduleWake()
   }
 
   /** Runs waiters for as long as there is what they wait for. */
   wake(): void {
-    const waiters = this.waiters
-    if (waiters === undefined) return
+    const { waiters } = this
     while (this.isWakeDue) {
       // Most often there is one, and `shift` costs as much as half of what it runs.
       const first = waiters.length === 1 ? waiters.pop()! : waiters.shift()!
