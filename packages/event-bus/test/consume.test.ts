@@ -52,6 +52,25 @@ describe("consume", () => {
       assert.deepStrictEqual([after.running, after.handled, after.settled], [0, 20, 20])
     }))
 
+  it.effect("a body that runs the stream twice at once has what both pulled", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const gate = yield* Latch.make()
+      const handle = yield* bus.consume("Ping", (events) => {
+        const each = Stream.runForEach(events, () => gate.await)
+        return Effect.all([each, each], { concurrency: 2 })
+      })
+      // Both wait before anything comes.
+      yield* settle
+      yield* bus.publishAll(Array.from({ length: 20 }, (_, n) => ping(n)))
+      yield* settle
+      assert.strictEqual((yield* counters(handle)).running, 20)
+      yield* gate.open
+      yield* settle
+      const { handled, running, settled } = yield* counters(handle)
+      assert.deepStrictEqual({ handled, running, settled }, { handled: 20, running: 0, settled: 20 })
+    }))
+
   it.effect("on the closing of its scope finishes what it holds, within its drain", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus({ drain: "10 seconds" })
@@ -230,6 +249,29 @@ describe("consume", () => {
       assert.strictEqual((yield* counters(handle)).failures, 40)
     }).pipe(silent))
 
+  it.effect("a body that fails while it drains, and takes nothing, is run again after the pause", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const scope = yield* Scope.make()
+      let runs = 0
+      const handle = yield* bus.consume("Ping", () => {
+        runs++
+        return Effect.fail("no database")
+      }, { drain: "1 second" }).pipe(Scope.provide(scope))
+      yield* bus.publish(ping(1))
+      yield* settle
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* settle
+      // The pause before the drain ended with its beginning.
+      assert.strictEqual(runs, 2)
+      yield* TestClock.adjust("200 millis")
+      assert.strictEqual(runs, 3)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.strictEqual(runs, 4)
+      assert.strictEqual((yield* handle.snapshot).discarded, 1)
+    }).pipe(silent))
+
   it.effect("what a run acquires is released before the next", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()
@@ -264,15 +306,43 @@ describe("consume", () => {
       assert.strictEqual((yield* counters(handle)).interrupted, 1)
     }).pipe(silent))
 
-  it.effect("a body that returns no effect is a failure", () =>
-    Effect.gen(function*() {
-      const bus = yield* makeBus()
-      let runs = 0
-      const handle = yield* bus.consume("Ping", () => (++runs === 1 ? undefined : Effect.never) as never)
-      yield* settle
-      assert.strictEqual(runs, 2)
-      assert.strictEqual((yield* handle.snapshot).restarts, 1)
-    }).pipe(silent))
+  for (
+    const [what, body] of [
+      ["returns no effect", () => undefined],
+      ["goes on with no effect", () => Effect.flatMap(Effect.void, () => undefined as never)],
+      [
+        "interrupts its own fiber",
+        () =>
+          Effect.withFiber((fiber) => {
+            fiber.interruptUnsafe()
+            return Effect.never
+          })
+      ]
+    ] as const
+  ) {
+    it.effect(`a body that ${what} is logged, and run again as one that fails`, () =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const logged: Array<unknown> = []
+        const logger = Logger.make(({ message }) => logged.push(...[message].flat()))
+        let runs = 0
+        const handle = yield* bus.consume("Ping", () => {
+          runs++
+          return body() as never
+        }).pipe(
+          Effect.provide(Logger.layer([logger])),
+          Effect.provideService(References.MinimumLogLevel, "Debug")
+        )
+        yield* settle
+        assert.strictEqual(runs, 1)
+        assert.match(String(logged[0]), /^A consumer (failed|was interrupted)$/)
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual(runs, 2)
+        yield* TestClock.adjust("200 millis")
+        assert.strictEqual(runs, 3)
+        assert.strictEqual((yield* handle.snapshot).restarts, 2)
+      }))
+  }
 
   it.effect("a body that closes its own scope finishes by itself", () =>
     Effect.gen(function*() {
@@ -324,6 +394,18 @@ describe("awaitIdle", () => {
       yield* Fiber.join(idle)
       assert.strictEqual(runs, 2)
     }).pipe(silent))
+
+  it.effect("is there while a body waits in one pull, though it has left another", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      yield* bus.consume("Ping", (events) => {
+        const all = Stream.runDrain(events)
+        return Effect.all([Effect.timeoutOption(all, "1 second"), all], { concurrency: 2 })
+      })
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* bus.awaitIdle
+    }))
 
   it.effect("waits for a taker that is about to wake up", () =>
     Effect.gen(function*() {

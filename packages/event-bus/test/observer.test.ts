@@ -1,8 +1,8 @@
 /** Subscriptions that only look on: nobody else can tell that they are there. */
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Effect, Metric, Stream } from "effect"
-import { Ping, ping, Pong, pong } from "./fixture.ts"
+import { Effect, Exit, Logger, Metric, Scope, Stream } from "effect"
+import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
 
@@ -75,4 +75,16 @@ describe("an observer", () => {
       yield* bus.shutdown
       assert.strictEqual((yield* Stream.runCollect(observer.stream)).length, 1)
     }))
+
+  it.effect("with a handler is closed with its bus, although only subscribe has the option", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const bus = yield* Scope.provide(makeBus, scope)
+      const options = { name: "inspector", observer: true }
+      const handle = yield* bus.on("Ping", () => Effect.never, options)
+      yield* bus.publish(ping(1))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      assert.deepInclude(yield* handle.snapshot, { state: "closed", interrupted: 1 })
+    }).pipe(Effect.provide(Logger.layer([]))))
 })

@@ -115,6 +115,52 @@ describe("on", () => {
       assert.strictEqual((yield* handle.snapshot).failures, 1)
     }))
 
+  /** Ends the fiber, and no finalizer runs: Effect can do nothing else with what is no effect. */
+  const noEffect: Effect.Effect<void> = Effect.flatMap(Effect.void, () => undefined as never)
+
+  for (
+    const [what, nothing] of [
+      ["returns no effect", () => undefined],
+      ["goes on with no effect", () => noEffect],
+      ["acquires what is released by no effect", () => Effect.addFinalizer(() => noEffect)]
+    ] as const
+  ) {
+    it.effect(`survives an onFailure that ${what}, and calls it once`, () =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const handled: Array<number> = []
+        const given: Array<number> = []
+        const logged: Array<unknown> = []
+        const logger = Logger.make(({ message }) => logged.push(...[message].flat()))
+        const handle = yield* bus.on(
+          "Ping",
+          // The second ends its fiber, so that `onFailure` runs in another one.
+          ({ n }) => n === 1 ? Effect.fail("x") : n === 2 ? undefined as never : Effect.sync(() => handled.push(n)),
+          {
+            onFailure: ({ n }) => {
+              given.push(n)
+              return nothing() as never
+            }
+          }
+        ).pipe(Effect.provide(Logger.layer([logger])))
+        yield* bus.publishAll([1, 2, 3].map(ping))
+        yield* bus.awaitIdle
+        assert.deepStrictEqual([given, handled], [[1, 2], [3]])
+        assert.deepInclude(yield* handle.snapshot, { taken: 3, failures: 2, handled: 1, running: 0, settled: 3 })
+        const said = logged.filter((message) => message === "The onFailure of an event handler failed")
+        assert.lengthOf(said, 2)
+      }))
+  }
+
+  it.effect("survives handlers that end their fiber twice: by what they return, and by what releases", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const handle = yield* bus.on("Ping", () => Effect.andThen(Effect.addFinalizer(() => noEffect), noEffect))
+      yield* bus.publishAll([1, 2].map(ping))
+      yield* bus.awaitIdle
+      assert.deepInclude(yield* handle.snapshot, { taken: 2, failures: 2, running: 0, settled: 2 })
+    }).pipe(Effect.provide(Logger.layer([]))))
+
   it.effect("an event is pending until its handler starts, and may be evicted till then", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()

@@ -6,7 +6,7 @@ import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import { Empty } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
-import { Supervision, type Worker } from "./supervision.ts"
+import { outcomeOf, Supervision, type Worker } from "./supervision.ts"
 
 /** What `consume` was given. What it requires is in the context that its fiber runs with. */
 export interface Consumer {
@@ -23,10 +23,15 @@ const defaultRetry = Schedule.min([Schedule.exponential("100 millis"), Schedule.
 type Step = (cause: Cause.Cause<unknown>) => Pull.Pull<unknown, unknown, unknown>
 
 export class Consuming extends Supervision {
-  /** The events of the last pull. */
+  /** The events that were pulled last. */
   running = 0
   private restarts = 0
-  private isPulling = false
+  /** How many pulls wait: the body may run the stream several times at once. */
+  private pulling = 0
+  /** Whether this run of the body has taken anything. */
+  private hasTaken = false
+  /** How the fiber has ended, if that could not be seen inside of it. */
+  private unseen: Exit.Exit<unknown, unknown> | undefined = undefined
   private readonly consumer: Consumer
   private readonly worker: Worker = { supervision: this, idleWaits: 0, fiber: undefined }
   private step: Step | undefined = undefined
@@ -43,17 +48,12 @@ export class Consuming extends Supervision {
 
   isBusy(isAskedInside: boolean): boolean {
     if (isAskedInside && this.worker.idleWaits > 0) return false
-    const isResting = (this.isPulling && this.running === 0) || this.worker.idleWaits > 0
+    const isResting = (this.pulling > 0 && this.running === 0) || this.worker.idleWaits > 0
     return this.isActive && !(isResting && this.subscription.cursor.pending === 0)
   }
 
   override snapshotUnsafe() {
     return { ...super.snapshotUnsafe(), restarts: this.restarts }
-  }
-
-  protected restart(): void {
-    this.restarts++
-    this.start(this.worker)
   }
 
   protected work(): Effect.Effect<void> {
@@ -62,14 +62,15 @@ export class Consuming extends Supervision {
       // Not inside `consume`: replayed events are taken later.
       yield* Effect.yieldNow
       while (!this.isClosed) {
-        const before = cursor.taken
-        const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => this.consumer.body(this.events))))
+        const exit = this.unseen ?? (yield* Effect.exit(Effect.scoped(this.body)))
+        this.unseen = undefined
         this.count(exit)
         if (Exit.isSuccess(exit)) break
         yield* this.report(exit.cause)
         if (cursor.isEnded) break
-        if (cursor.taken > before) this.step = undefined
-        if (cursor.isOpen && !(yield* this.pause(exit.cause))) {
+        if (this.hasTaken) this.step = undefined
+        // A drain has little time, but a run that takes nothing would use it up with failing.
+        if ((cursor.isOpen || !this.hasTaken) && !(yield* this.pause(exit.cause))) {
           yield* this.subscription.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
           break
         }
@@ -80,28 +81,31 @@ export class Consuming extends Supervision {
   }
 
   protected conclude(_: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.sync(() => this.count(exit))
+    return Effect.sync(() => {
+      this.count(exit)
+      this.unseen = exit
+    })
   }
+
+  private readonly body = Effect.suspend(() => {
+    this.hasTaken = false
+    return this.consumer.body(this.events)
+  })
 
   /** The body of a run has ended, and with it what it had pulled. */
   private count(exit: Exit.Exit<unknown, unknown>): void {
-    const outcome = Exit.isSuccess(exit)
-      ? "handled"
-      : Cause.hasInterruptsOnly(exit.cause)
-      ? "interrupted"
-      : "failures"
-    this[outcome] += this.running
+    this[outcomeOf(exit)] += this.running
     this.running = 0
   }
 
   private report(cause: Cause.Cause<unknown>): Effect.Effect<void> {
-    const restarts = { restarts: this.restarts }
-    return Cause.hasInterruptsOnly(cause)
-      ? this.subscription.annotate(Effect.logDebug("A consumer was interrupted", cause), restarts)
-      : this.subscription.annotate(Effect.logError("A consumer failed", cause), restarts)
+    const logging = Cause.hasInterruptsOnly(cause)
+      ? Effect.logDebug("A consumer was interrupted", cause)
+      : Effect.logError("A consumer failed", cause)
+    return this.subscription.annotate(logging, { restarts: this.restarts })
   }
 
-  /** Waits as long as `retry` says, but not while the subscription drains. Returns false when it has ended. */
+  /** Waits as long as `retry` says, or until the subscription begins to drain. Returns false when the schedule has ended. */
   private pause(cause: Cause.Cause<unknown>): Effect.Effect<boolean> {
     return Effect.gen({ self: this }, function*() {
       const step = this.step ??= yield* Schedule.toStepWithSleep(this.consumer.retry ?? defaultRetry) as Effect.Effect<
@@ -112,32 +116,37 @@ export class Consuming extends Supervision {
         onDone: () => Effect.succeed(false),
         onFailure: (failure) => Effect.as(this.report(failure), false)
       })
-      return yield* Effect.raceFirst(next, Effect.as(this.intakeClosed, true))
+      return yield* this.subscription.cursor.isOpen
+        ? Effect.raceFirst(next, this.intakeClosed)
+        : next
     })
   }
 
   /** More than can ever be pending: this waits for the end alone. */
-  private readonly intakeClosed: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.ignore(this.subscription.taking(() => true, Number.POSITIVE_INFINITY))
+  private readonly intakeClosed: Effect.Effect<boolean> = Effect.orElseSucceed(
+    this.subscription.taking(() => true, Number.POSITIVE_INFINITY),
+    () => true
   )
 
-  private readonly events: Stream.Stream<AnyEvent> = Stream.fromPull(Effect.succeed(Effect.suspend(() => {
-    // Whoever asks for more has done with what it had.
-    this.count(Exit.void)
-    this.isPulling = true
-    this.host.onIdle(this.subscription)
-    return Effect.ensuring(
-      this.subscription.taking(this.pull),
+  private readonly events: Stream.Stream<AnyEvent> = Stream.fromPull(Effect.succeed(Effect.acquireUseRelease(
+    Effect.sync(() => {
+      // Whoever asks for more has done with what it had.
+      this.count(Exit.void)
+      this.pulling++
+      this.host.onIdle(this.subscription)
+    }),
+    () => this.subscription.taking(this.pull),
+    () =>
       Effect.sync(() => {
-        this.isPulling = false
+        this.pulling--
       })
-    )
-  })))
+  )))
 
   private readonly pull = (): NonEmptyArray<AnyEvent> | Empty => {
     const events = this.subscription.pollUpTo(pullSize)
     if (events.length === 0) return Empty
-    this.running = events.length
+    this.running += events.length
+    this.hasTaken = true
     return events as NonEmptyArray<AnyEvent>
   }
 }

@@ -65,7 +65,7 @@ export abstract class Face implements EventBus<AnyEvent> {
         capacity: Number.POSITIVE_INFINITY,
         subscribe: () => refuse(this.name, `a subscription names its kinds; the kinds are ${list(this.kinds)}`)
       },
-      Effect.sync(() => this.members.forEach(end))
+      Effect.sync(() => this.members.all.forEach(end))
     )
   }
 
@@ -85,17 +85,17 @@ export abstract class Face implements EventBus<AnyEvent> {
   readonly awaitShutdown: Effect.Effect<void> = Effect.suspend(() => PubSub.awaitShutdown(this.hub))
 
   /** What the closing of its scope does. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => Effect.andThen(this.shutdown, this.members.release)).pipe(
-    Effect.andThen(Effect.sync(() => this.endMetrics?.()))
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    this.shutdown.pipe(
+      Effect.andThen(this.members.release),
+      Effect.andThen(Effect.sync(() => this.endMetrics?.()))
+    )
   )
 
   readonly subscribe = (options: SubscribeOptions<string, any>): Effect.Effect<Subscription<any>, never, Scope.Scope> =>
     Effect.uninterruptible(Effect.withFiber((fiber) => {
       const subscription = this.root.open(this, options, childScope(fiber))
-      return Effect.as(
-        Scope.addFinalizer(subscription.scope, Effect.sync(() => subscription.closeUnsafe())),
-        subscription
-      )
+      return Effect.as(Scope.addFinalizer(subscription.scope, subscription.unsubscribe), subscription)
     }))
 
   readonly on = (
@@ -145,7 +145,7 @@ export abstract class Face implements EventBus<AnyEvent> {
         drain,
         withAsyncScheduler(fiber.context, this.root.scheduler)
       )
-      return Effect.as(Scope.addFinalizer(supervision.scope, supervision.release), supervision.handle)
+      return Effect.as(Scope.addFinalizer(supervision.subscription.scope, supervision.release), supervision.handle)
     }))
   }
 
@@ -160,7 +160,7 @@ export abstract class Face implements EventBus<AnyEvent> {
         return subscription
       }),
       (subscription) => subscription.take,
-      (subscription) => Effect.sync(() => subscription.closeUnsafe())
+      (subscription) => subscription.unsubscribe
     )
 
   readonly asPubSub = (options: PubSubOptions<string>): Effect.Effect<PubSub.PubSub<any>> =>

@@ -8,7 +8,7 @@ import type { Durations } from "./durations.ts"
 import { processSpan } from "./spans.ts"
 import { Empty, type Waiter } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
-import { Supervision, type Worker as CurrentFiber } from "./supervision.ts"
+import { outcomeOf, Supervision, type Worker as CurrentFiber } from "./supervision.ts"
 import { eventOf, readLate, type Stored, Traced } from "./traced.ts"
 
 /** What a handler returns. */
@@ -38,6 +38,8 @@ class Worker implements CurrentFiber, Waiter {
   item: Stored | undefined = undefined
   /** The number of that event among those taken. */
   number = 0
+  /** Its `onFailure` was called. */
+  isGivenUp = false
   /** To be called when it has ended, where somebody wants to know how long that took. */
   end: (() => void) | undefined = undefined
   /** What the handler acquires is released with its event. */
@@ -94,15 +96,12 @@ export class Handling extends Supervision<Worker> {
     return this.isActive && this.subscription.cursor.pending > 0 && !(isAskedInside && isStuck)
   }
 
-  protected restart(worker: Worker): void {
-    // Or the waiters of fibers that were interrupted would pile up.
-    this.subscription.cursor.cancel(worker)
-    this.start(new Worker(this))
-  }
-
   protected work(worker: Worker): Effect.Effect<void> {
     const { cursor } = this.subscription
     const { durations } = this.handler
+    // What a fiber that was interrupted has left behind.
+    cursor.cancel(worker)
+    worker.resume = undefined
     // The end of the fiber takes the waiter back: a finalizer would be made anew for each wait.
     const wait: Handled = Effect.callback((resume) => {
       worker.resume = resume
@@ -176,47 +175,45 @@ export class Handling extends Supervision<Worker> {
   /** The event has ended with the last attempt: it is counted once its scope is closed and `onFailure` has run. */
   protected conclude(worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     if (worker.item === undefined) return Effect.void
-    const count = (counter: "handled" | "failures" | "interrupted") =>
-      Effect.sync(() => {
-        this[counter]++
-        worker.item = undefined
-        worker.end?.()
-      })
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(closeScope(worker, exit), (exit) => {
-        if (Exit.isSuccess(exit)) return count("handled")
-        const isInterrupted = Cause.hasInterruptsOnly(exit.cause)
-        return Effect.ensuring(
-          restore(
-            isInterrupted ? this.reportInterruption(worker.item!, exit.cause) : this.giveUp(worker.item!, exit.cause)
-          ),
-          count(isInterrupted ? "interrupted" : "failures")
-        )
+        const outcome = outcomeOf(exit)
+        const count = Effect.sync(() => {
+          this[outcome]++
+          worker.item = undefined
+          worker.isGivenUp = false
+          worker.end?.()
+        })
+        if (Exit.isSuccess(exit)) return count
+        const report = outcome === "failures"
+          ? this.giveUp(worker, exit.cause)
+          : this.isClosed
+          ? Effect.void
+          : this.log(worker, Effect.logDebug("An event handler was interrupted", exit.cause))
+        return Effect.ensuring(restore(report), count)
       })
     )
   }
 
-  private giveUp(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+  private giveUp(worker: Worker, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     const { onFailure } = this.handler
-    const kind = kindOf(item)
-    if (onFailure === undefined) {
-      return this.subscription.annotate(Effect.logError("An event handler failed", cause), { kind })
-    }
+    if (onFailure === undefined) return this.log(worker, Effect.logError("An event handler failed", cause))
+    const logDefect = (defect: Cause.Cause<unknown>) =>
+      this.log(worker, Effect.logError("The onFailure of an event handler failed", defect))
+    // What it returned was no effect, and has ended the fiber.
+    if (worker.isGivenUp) return logDefect(cause)
+    worker.isGivenUp = true
     return Effect.andThen(
-      this.subscription.annotate(Effect.logDebug("An event handler failed", cause), { kind }),
+      this.log(worker, Effect.logDebug("An event handler failed", cause)),
       Effect.catchCause(
-        Effect.scoped(Effect.suspend(() => Effect.asVoid(onFailure(eventOf(item), cause)))),
-        (defect) =>
-          this.subscription.annotate(Effect.logError("The onFailure of an event handler failed", defect), { kind })
+        Effect.scoped(Effect.suspend(() => Effect.asVoid(onFailure(eventOf(worker.item!), cause)))),
+        logDefect
       )
     )
   }
 
-  private reportInterruption(item: Stored, cause: Cause.Cause<unknown>): Effect.Effect<void> {
-    if (this.isClosed) return Effect.void
-    return this.subscription.annotate(Effect.logDebug("An event handler was interrupted", cause), {
-      kind: kindOf(item)
-    })
+  private log({ item }: Worker, logging: Effect.Effect<void>): Effect.Effect<void> {
+    return this.subscription.annotate(logging, { kind: kindOf(item!) })
   }
 }
 

@@ -32,9 +32,8 @@ export class Members {
   }
 
   /** All that ends with the bus, or with the view. */
-  forEach(end: (subscription: SubscriptionImpl) => void): void {
-    this.open.forEach(end)
-    this.observers.forEach(end)
+  get all(): Array<SubscriptionImpl> {
+    return [...this.open, ...this.observers]
   }
 
   onClosed(subscription: SubscriptionImpl): void {
@@ -53,7 +52,7 @@ export class Members {
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     // All begin before the first is waited for. In one fiber: that of a handler, perhaps, which ends the waits when it is
     // interrupted.
-    const waits = Array.from(this.open, ({ supervision }) => supervision?.releaseUnsafe() ?? Effect.void)
+    const waits = this.all.map(({ supervision }) => supervision?.releaseUnsafe() ?? Effect.void)
     return Effect.forEach(waits, Effect.exit, { discard: true })
   })
 
@@ -95,9 +94,8 @@ export class Members {
   /** Some subscriber code has found nothing to do. */
   onIdle(): void {
     if (this.idleChecks.size === 0) return
-    const checks = Array.from(this.idleChecks)
+    this.idleChecks.forEach(this.schedule)
     this.idleChecks.clear()
-    for (const check of checks) this.schedule(check)
   }
 }
 

@@ -6,7 +6,7 @@
  * subscription it waits for that one, but no longer than until its own fiber is interrupted. So two handlers that close each
  * other never wait in a circle.
  */
-import { Clock, Context, type Duration, Effect, Exit, Fiber, Latch, Scope, Tracer } from "effect"
+import { Cause, Clock, Context, type Duration, Effect, Exit, Fiber, Latch, Scope, Tracer } from "effect"
 import type { SubscriptionHandle } from "../Subscription.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
 import { plural } from "./words.ts"
@@ -32,6 +32,10 @@ export const currentWorker = (): Worker | undefined => {
   return fiber === undefined ? undefined : Context.get(fiber.context, CurrentWorker)
 }
 
+/** Which counter says how it has ended. */
+export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): "handled" | "interrupted" | "failures" =>
+  Exit.isSuccess(exit) ? "handled" : Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failures"
+
 /** A drain that takes longer than this, in milliseconds of real time, says so. */
 const longDrain = 1000
 
@@ -40,7 +44,7 @@ export abstract class Supervision<W extends Worker = Worker> {
   failures = 0
   interrupted = 0
   readonly handle: SubscriptionHandle
-  protected readonly subscription: SubscriptionImpl
+  readonly subscription: SubscriptionImpl
   protected readonly host: Host
   protected readonly context: Context.Context<never>
   protected readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
@@ -74,10 +78,6 @@ export abstract class Supervision<W extends Worker = Worker> {
     subscription.supervision = this
   }
 
-  get scope(): Scope.Scope {
-    return this.subscription.scope
-  }
-
   get isActive(): boolean {
     return this.workers.size > 0
   }
@@ -103,21 +103,23 @@ export abstract class Supervision<W extends Worker = Worker> {
   /** Counts what the fiber of a worker has left undone: it was interrupted, or what subscriber code returned is no effect. */
   protected abstract conclude(worker: W, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void>
 
-  /** The fiber of a worker has ended, but not the subscription: a handler may interrupt the very fiber that it runs in. */
-  protected abstract restart(worker: W): void
-
+  /** Starts the fiber of a worker, and another one when it has ended before the subscription has. */
   protected start(worker: W): void {
     this.workers.add(worker)
     const run = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))
     worker.fiber = run(this.work(worker))
-    worker.fiber.addObserver((exit) => {
+    const onEnd = (exit: Exit.Exit<void>): void => {
       worker.fiber = run(this.conclude(worker, exit))
-      worker.fiber.addObserver(() => {
+      worker.fiber.addObserver((exit) => {
+        // Concluding runs subscriber code too, which may end that fiber.
+        if (Exit.isFailure(exit)) return onEnd(exit)
+        // A handler may interrupt the very fiber that it runs in.
+        if (!this.subscription.cursor.isEnded) return this.start(worker)
         this.workers.delete(worker)
-        if (!this.subscription.cursor.isEnded) this.restart(worker)
-        else if (!this.isActive) this.end()
+        if (!this.isActive) this.end()
       })
-    })
+    }
+    worker.fiber.addObserver(onEnd)
   }
 
   /** What the closing of the subscriber's scope does. */
