@@ -602,8 +602,8 @@ export interface Callbacks<in out Event extends AnyEvent> {
     options?: MatchOptions<Extract<Event, { readonly _tag: Kind }>>
   ) => Events<Extract<Event, { readonly _tag: Kind }>>
   /**
-   * A promise of the next event of the kind, or kinds. It is `undefined` if the bus is shut down first. It is rejected
-   * with the signal's reason if the signal is aborted.
+   * A promise of the next event of the kind, or kinds. It is `undefined` if the bus is shut down first, or `close` is
+   * called. It is rejected with the signal's reason if the signal is aborted.
    */
   readonly next: <const Kind extends Event["_tag"]>(
     kinds: Kind | ReadonlyArray<Kind>,
@@ -615,7 +615,7 @@ export interface Callbacks<in out Event extends AnyEvent> {
   readonly idle: () => Promise<void>
   /**
    * Ends all subscriptions that were made through this object. Callbacks have their `drain` to finish what is pending,
-   * and iterators end. Resolves when all have ended. The bus goes on.
+   * iterators end, and so do promises of a next event. Resolves when all have ended. The bus goes on.
    */
   readonly close: () => Promise<void>
 }

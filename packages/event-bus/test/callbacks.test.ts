@@ -170,6 +170,19 @@ describe("a bus outside Effect", () => {
   )
 
   it(
+    "close ends the wait for the next event as well",
+    withBus(async (bus, runtime) => {
+      const next = bus.next("Ping")
+      await bus.close()
+      assert.isUndefined(await next)
+      assert.deepStrictEqual(await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions)), [])
+      const afterwards = bus.next("Ping")
+      bus.publish(ping(1))
+      assert.strictEqual((await afterwards)?.n, 1)
+    })
+  )
+
+  it(
     "return releases a reader that waits",
     withBus(async (bus) => {
       const events = bus.events("Ping")

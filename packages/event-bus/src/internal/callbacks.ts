@@ -1,7 +1,7 @@
 /**
  * A bus for code outside Effect.
  */
-import { Cause, Context, Effect, Exit, Fiber, Predicate, Scheduler, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Latch, Predicate, Scheduler, Scope } from "effect"
 import type {
   AnyEvent,
   CallbackOptions,
@@ -30,6 +30,8 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
     }
     /** What was made and has not ended is in it. */
     let scope = Scope.makeUnsafe("parallel")
+    /** What waits for the next event waits for this one too. */
+    let closed = Latch.makeUnsafe()
     const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>): A => runSync(Scope.provide(effect, scope))
 
     const subscribe = (
@@ -84,7 +86,7 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
       } = {}
     ): Promise<any> =>
       runPromise(
-        Effect.catch(bus.awaitNext(kinds, options as never), () => Effect.undefined),
+        Effect.raceFirst(Effect.catch(bus.awaitNext(kinds, options as never), () => Effect.void), closed.await),
         { signal }
       ).catch((error) => {
         throw signal?.aborted === true ? signal.reason : error
@@ -93,6 +95,8 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
     const close = (): Promise<void> => {
       const closing = scope
       scope = Scope.makeUnsafe("parallel")
+      closed.openUnsafe()
+      closed = Latch.makeUnsafe()
       return Effect.runPromiseWith(callersContext())(Scope.close(closing, Exit.void))
     }
 
