@@ -132,6 +132,9 @@ describe("a view of a bus", () => {
       yield* whole.shutdown
       yield* Fiber.join(awaiting)
       yield* pings.publish(ping(1))
+      // Nor is it looked at: the bus does not either.
+      yield* pings.publish(pong(2) as never)
+      yield* pings.publishAll([pong(3) as never])
       assert.strictEqual((yield* pings.metrics).publishedCount, 0)
     }))
 

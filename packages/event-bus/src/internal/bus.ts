@@ -140,9 +140,9 @@ export class BusImpl extends Face implements Host {
       },
       acceptAll: (events) => {
         const all = Array.from(events)
+        if (face.isShutdown) return false
         // A `_tag` is read once: one that can no longer be read, or changes, must not stop a batch half-way.
         const routes = all.map((event) => this.route(face, kinds, event))
-        if (face.isShutdown) return false
         const items = all.map((event) => this.stored(event))
         // So are the fields that somebody asked for.
         const keyed = items.map((item, i) => this.match(face, routes[i]!, item))
