@@ -1,9 +1,25 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Outbox } from "@openwatch/event-bus-sql"
-import { Context, Duration, Effect, Exit, Fiber, Latch, Queue, Schedule, Scope, Stream } from "effect"
+import {
+  Cause,
+  Context,
+  Data,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Logger,
+  Queue,
+  Schedule,
+  Scope,
+  Stream
+} from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { inShop, type OrderPaid, type OrderPlaced, paid, placed, places, processes, ShopOutbox } from "./shop.ts"
+
+class Declined extends Data.TaggedError("Declined")<{ readonly code: number }> {}
 
 const quick = { pollInterval: "20 millis", lease: "200 millis" } as const
 const atOnce = Schedule.spaced(0)
@@ -40,6 +56,44 @@ for (const place of places) {
         yield* outbox.publish(placed("bad"), { id: "bad" })
         yield* outbox.publishAll([paid("bad", 1), placed("good")])
         yield* outbox.awaitIdle
+      })
+
+      for (
+        const [what, failure, cause] of [
+          ["a text", Effect.fail("no such address"), "no such address"],
+          ["an error without a message", Effect.fail(new Declined({ code: 51 })), "Declined"],
+          ["an object", Effect.fail({ code: 51 }), `{"code":51}`],
+          ["a text that is given up", Outbox.giveUp("no such address"), "no such address"],
+          ["an error that is given up without a message", Outbox.giveUp(new Declined({ code: 51 })), "Declined"]
+        ] as const
+      ) {
+        it.effect(`a dead letter says what its handler failed with: ${what}`, () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            yield* outbox.on("OrderPlaced", () => failure, { consumer: "mailer", maxAttempts: 1 })
+            yield* outbox.publish(placed("1"))
+            yield* outbox.awaitIdle
+            assert.deepStrictEqual((yield* letters).map((letter) => letter.cause), [cause])
+          })))
+      }
+
+      it.effect("the log says at once why an event is given up, or is to be tried later", () => {
+        const lines: Array<string> = []
+        const logger = Logger.make(({ cause }) => lines.push(Cause.pretty(cause).split("\n")[0]!))
+        return inShop(Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          yield* outbox.on(
+            "OrderPlaced",
+            ({ order }) =>
+              order === "later"
+                ? Outbox.retryAfter("1 hour", new Error("busy"))
+                : Outbox.giveUp(new Error("no such address")),
+            { consumer: "mailer", order: "none" }
+          )
+          yield* outbox.publishAll([placed("later"), placed("never")])
+          yield* outbox.awaitIdle
+          assert.deepStrictEqual(lines.toSorted(), ["GiveUp: no such address", "RetryAfter: busy"])
+        })).pipe(Effect.provide(Logger.layer([logger])))
       })
 
       for (const Reason of [SqlError.ConnectionError, SqlError.AuthenticationError]) {

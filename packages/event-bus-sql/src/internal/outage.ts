@@ -88,7 +88,10 @@ export const describe = (cause: Cause.Cause<unknown>): string => {
     const message = error instanceof Error && error.message !== "" ? error.message : undefined
     if (message !== undefined && !messages.some((known) => known.includes(message))) messages.push(message)
   }
-  return messages.length > 0 ? messages.join(": ") : "interrupted"
+  if (messages.length > 0) return messages.join(": ")
+  if (Cause.hasInterruptsOnly(cause)) return "interrupted"
+  // An error with fields and no message, or something that is no error.
+  return Cause.prettyErrors(cause).map(({ message, name }) => message === "" ? name : message).join(": ")
 }
 
 /** The failures of an effect on the database. */

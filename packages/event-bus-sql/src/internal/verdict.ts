@@ -1,16 +1,25 @@
 /**
  * What a handler can say of its own failure.
  */
-import { Data, type Duration } from "effect"
+import { Cause, Data, type Duration } from "effect"
+import { describe } from "./outage.ts"
 
 /** The event is not to be tried again. */
-export class GiveUp extends Data.TaggedError("GiveUp")<{ readonly cause: unknown }> {}
+export class GiveUp extends Data.TaggedError("GiveUp")<{ readonly cause: unknown }> {
+  override get message(): string {
+    return describe(Cause.fail(this.cause))
+  }
+}
 
 /** The event is to be tried again after a pause of the handler's choosing. */
 export class RetryAfter extends Data.TaggedError("RetryAfter")<{
   readonly delay: Duration.Duration
   readonly cause: unknown
-}> {}
+}> {
+  override get message(): string {
+    return describe(Cause.fail(this.cause))
+  }
+}
 
 /** The handler took longer than its time-out. */
 export class TimedOut extends Data.TaggedError("TimedOut")<{ readonly millis: number }> {
@@ -29,9 +38,7 @@ export class EndedItsProcess extends Data.TaggedError("EndedItsProcess")<{}> {
 /** The event cannot be read by this version of the application. */
 export class Undecodable extends Data.TaggedError("Undecodable")<{ readonly kind: string; readonly cause: unknown }> {
   override get message(): string {
-    return `The event of kind "${this.kind}" does not decode: ${
-      this.cause instanceof Error ? this.cause.message : String(this.cause)
-    }`
+    return `The event of kind "${this.kind}" does not decode: ${describe(Cause.fail(this.cause))}`
   }
 }
 
