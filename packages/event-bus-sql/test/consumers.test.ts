@@ -604,7 +604,11 @@ for (const place of places) {
             [{ consumer: "a", concurrency: 2 }, `concurrency must be 1 with order "all"`],
             [{ consumer: "a", maxAttempts: 0 }, "maxAttempts must be a positive integer, but is 0"],
             [{ consumer: "a", from: "yesterday" }, `from must be "now", "beginning" or a DateTime`],
-            [{ consumer: "a", timeout: "soon" }, "timeout must be a duration above 0"]
+            [
+              { consumer: "a", timeout: "soon" },
+              `Outbox "test/ShopOutbox": consumer "a": timeout must be a duration above 0 such as "5 seconds", but is "soon"`
+            ],
+            [{ consumer: "a", retry: "1 second" }, `retry must be a schedule such as Schedule.spaced("5 seconds")`]
           ] as const
         ) {
           it.effect(`${JSON.stringify(options)} is a defect`, () =>
@@ -614,6 +618,13 @@ for (const place of places) {
               assert.include(Cause.pretty((exit as Exit.Failure<never, unknown>).cause), message)
             })))
         }
+
+        it.effect("a drain of 0 is none, as on the bus", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const { name } = yield* outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer", drain: 0 })
+            assert.strictEqual(name, "mailer")
+          })))
 
         it.effect("a name that is served in this process already is a defect", () =>
           inShop(Effect.gen(function*() {

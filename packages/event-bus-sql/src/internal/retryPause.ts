@@ -6,15 +6,7 @@ export const defaultRetry: Schedule.Schedule<unknown> = Schedule.min([
   Schedule.spaced("5 minutes")
 ])
 
-/**
- * The pause before the next attempt, in milliseconds. Attempts may run in different processes, so the schedule is replayed
- * from its start up to the attempt that failed, with the number of the attempt as its input. One that has ended keeps its
- * last pause.
- */
-export const retryPause = (
-  schedule: Schedule.Schedule<unknown, number>,
-  attempts: number
-): Effect.Effect<number> =>
+const replay = (schedule: Schedule.Schedule<unknown, number>, attempts: number): Effect.Effect<number> =>
   Effect.gen(function*() {
     const step = yield* Schedule.toStep(schedule)
     let elapsed = 0
@@ -27,3 +19,18 @@ export const retryPause = (
     }
     return Math.ceil(pause)
   })
+
+/**
+ * The pause before the next attempt, in milliseconds. Attempts may run in different processes, so the schedule is replayed
+ * from its start up to the attempt that failed, with the number of the attempt as its input. One that has ended keeps its
+ * last pause. In place of one that throws there is the default: without a pause the event would be tried without end.
+ */
+export const retryPause = (schedule: Schedule.Schedule<unknown, number>, attempts: number): Effect.Effect<number> =>
+  Effect.catchDefect(
+    replay(schedule, attempts),
+    (defect) =>
+      Effect.andThen(
+        Effect.logError("The retry of a consumer has thrown; the default pause is taken", defect),
+        replay(defaultRetry, attempts)
+      )
+  )
