@@ -254,6 +254,7 @@ interface ListeningClient {
   readonly listen: (
     channel: string
   ) => Effect.Effect<Queue.Dequeue<{ readonly payload: string }, SqlError.SqlError>, SqlError.SqlError, Scope.Scope>
+  readonly config?: { readonly maxConnections?: number | undefined }
 }
 
 const canListen = (client: SqlClient.SqlClient): client is SqlClient.SqlClient & ListeningClient =>
@@ -1234,7 +1235,7 @@ export class Database {
 
   /**
    * PostgreSQL: calls back for each notification, until the scope closes. It holds a connection. A client that cannot
-   * listen, say behind a pooler of transactions, looks now and then.
+   * listen, say behind a pooler of transactions, looks now and then. So does one whose only connection that would be.
    */
   listen(
     channel: string,
@@ -1243,6 +1244,12 @@ export class Database {
   ): Effect.Effect<void, never, Scope.Scope> {
     const { client } = this
     if (!canListen(client)) return Effect.void
+    if (client.config?.maxConnections === 1) {
+      return Effect.logWarning(
+        "The pool has one connection, so the outbox cannot listen, and reads the log at every pollInterval; " +
+          "give PgClient a maxConnections of at least 3"
+      )
+    }
     const listening = Effect.scoped(Effect.flatMap(client.listen(channel), (notifications) => {
       // What was committed while nobody listened.
       onNotification("")
