@@ -55,7 +55,8 @@ export { OutboxError }
 export const giveUp = (cause: unknown): Effect.Effect<never, GiveUp> => Effect.fail(new GiveUp({ cause }))
 
 /**
- * Fails a handler that knows when its event should be tried again.
+ * Fails a handler that knows when its event should be tried again. It counts as an attempt: after `maxAttempts` the event
+ * is a dead letter all the same.
  */
 export const retryAfter = (delay: Duration.Input, cause: unknown): Effect.Effect<never, RetryAfter> =>
   Effect.fail(new RetryAfter({ delay: Duration.fromInputUnsafe(delay), cause }))
@@ -124,8 +125,9 @@ export interface ConsumerOptions<R> {
    */
   readonly concurrency?: number | undefined
   /**
-   * The pauses before further attempts. The input of the schedule is the number of the attempt that failed. Default:
-   * one second, then twice as long each time, up to five minutes.
+   * The pauses before further attempts. The input of the schedule is the number of the attempt that failed. How many
+   * attempts there are is up to `maxAttempts`: a schedule that ends keeps its last pause. Default: one second, then twice
+   * as long each time, up to five minutes.
    */
   readonly retry?: Schedule.Schedule<unknown, number, never, R> | undefined
   /** After so many attempts an event is a dead letter. Default 10. */
@@ -306,16 +308,19 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
    * With `batch` the handler gets several events at a time, each with its delivery.
    */
   readonly on: {
-    <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
+    <const Kind extends Event["_tag"], R = never, R2 = never>(
       kinds: Kind | ReadonlyArray<Kind>,
       handler: (
         batch: ReadonlyArray<Delivered<Extract<Event, { readonly _tag: Kind }>>>
-      ) => Effect.Effect<unknown, E, R>,
+      ) => Effect.Effect<unknown, unknown, R>,
       options: BatchOptions<R2>
     ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
-    <const Kind extends Event["_tag"], E = never, R = never, R2 = never>(
+    <const Kind extends Event["_tag"], R = never, R2 = never>(
       kinds: Kind | ReadonlyArray<Kind>,
-      handler: (event: Extract<Event, { readonly _tag: Kind }>, delivery: Delivery) => Effect.Effect<unknown, E, R>,
+      handler: (
+        event: Extract<Event, { readonly _tag: Kind }>,
+        delivery: Delivery
+      ) => Effect.Effect<unknown, unknown, R>,
       options: ConsumerOptions<R2> & { readonly batch?: undefined }
     ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
   }
@@ -339,7 +344,7 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
   readonly discard: (letters: ReadonlyArray<DeadLetterKey>) => Effect.Effect<number, OutboxError>
   /**
    * Forgets a consumer, its position and its dead letters. The log is no longer kept for it. Fails while a process
-   * serves it.
+   * serves it. Does nothing if no consumer has the name.
    */
   readonly removeConsumer: (name: string) => Effect.Effect<void, OutboxError>
   /**
