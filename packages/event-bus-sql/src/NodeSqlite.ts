@@ -25,12 +25,14 @@ export interface Options {
   readonly busyTimeout?: Duration.Input | undefined
 }
 
+const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
 // Node has SQLite's number in `errcode`, the classifier looks for it in `errno`.
-const sqlError = (cause: unknown, operation: string): SqlError.SqlError =>
+const sqlError = (cause: unknown, operation: string, message = messageOf(cause)): SqlError.SqlError =>
   new SqlError.SqlError({
     reason: SqlError.classifySqliteError(
       cause instanceof Error && "errcode" in cause ? Object.assign(cause, { errno: cause.errcode }) : cause,
-      { message: cause instanceof Error ? cause.message : String(cause), operation }
+      { message, operation }
     )
   })
 
@@ -85,11 +87,11 @@ const open = (file: string, busyMillis: number) =>
       database.exec(`PRAGMA busy_timeout = ${busyMillis}`)
       return database
     },
-    catch: (cause) => sqlError(cause, "open")
+    catch: (cause) => sqlError(cause, "open", `${file}: ${messageOf(cause)}`)
   })
 
 /**
- * Makes the client for a database file, which is created if it is missing. Closed with the scope.
+ * Makes the client for a database file, which is created if it is missing. Its folder must be there. Closed with the scope.
  */
 export const make = Effect.fnUntraced(function*(file: string, options?: Options) {
   const busyMillis = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(options?.busyTimeout ?? "5 seconds")))

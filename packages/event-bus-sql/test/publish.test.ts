@@ -271,6 +271,25 @@ describe("bad input to publish", () => {
         assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       })))
 
+    it.effect("a key that is no text is a defect", () =>
+      Effect.gen(function*() {
+        class KeylessOutbox extends Outbox.Service<KeylessOutbox>()("test/KeylessOutbox", {
+          bus: ShopBus,
+          keys: () => 7 as never
+        }) {}
+        const publishing = Effect.flatMap(KeylessOutbox, (outbox) => outbox.publish(placed("1"))).pipe(
+          Effect.provide(KeylessOutbox.layer.pipe(
+            Layer.provide(ShopBus.layer),
+            Layer.provide(NodeSqlite.layer(":memory:"))
+          ))
+        )
+        const exit = yield* Effect.exit(publishing)
+        assert.include(
+          Cause.pretty((exit as Exit.Failure<never, unknown>).cause),
+          `Outbox "test/KeylessOutbox": keys must return a text, but returned 7 for an event of kind "OrderPlaced"`
+        )
+      }))
+
     for (
       const [options, message] of [
         [{ tablePrefix: "Outbox-" }, "tablePrefix must be"],

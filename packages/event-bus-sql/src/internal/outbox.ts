@@ -153,8 +153,12 @@ export const makeOutbox = (
       if (typeof kind !== "string" || !bus.kinds.includes(kind)) {
         return refuse(name, `cannot publish an event with the _tag ${quote(kind)}; the kinds are ${list(bus.kinds)}`)
       }
-      const key: ((event: AnyEvent) => string) | undefined = (parts.keys as Record<string, any>)[kind]
-      const hash = keyHash(key === undefined ? `${kind} ${id}` : key(event))
+      const keyOf: ((event: AnyEvent) => unknown) | undefined = (parts.keys as Record<string, any>)[kind]
+      const key = keyOf === undefined ? `${kind} ${id}` : keyOf(event)
+      if (typeof key !== "string") {
+        return refuse(name, `keys must return a text, but returned ${quote(key)} for an event of kind ${quote(kind)}`)
+      }
+      const hash = keyHash(key)
       return { kind, id, slot: slotOf(hash), keyHash: hash, payload: JSON.stringify(encode(event)), trace }
     }
 
