@@ -43,9 +43,6 @@ const sweepSize = 1_000
 
 const dayMillis = 86_400_000
 
-/** How long closing may wait for the database. */
-const closingPatience = "5 seconds"
-
 export class Engine implements ConsumerEngine, Member {
   readonly name: string
   readonly database: Database
@@ -159,7 +156,7 @@ export class Engine implements ConsumerEngine, Member {
           concurrency: "unbounded",
           discard: true
         }),
-        this.atLast(Effect.andThen(this.log.store, Effect.suspend(() => this.database.quit(this.id))))
+        this.patiently(this.persist(Effect.andThen(this.log.store, Effect.suspend(() => this.database.quit(this.id)))))
       )
     )
   })
@@ -174,9 +171,14 @@ export class Engine implements ConsumerEngine, Member {
     return this.settings.leaseMillis * 0.8
   }
 
-  /** For the end of the process: tried for a while, then left to the lease, which ends by itself. */
-  private atLast(effect: Effect.Effect<void, unknown>): Effect.Effect<void> {
-    return Effect.asVoid(Effect.timeoutOption(this.persist(effect), closingPatience))
+  /**
+   * A step of closing. It is waited for, but not long if the database is away already. What is not written then is left to
+   * the lease, which ends by itself.
+   */
+  private patiently(step: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.asVoid(Effect.timeoutOption(step, this.settings.outages.isAway ? "1 second" : "5 seconds"))
+    )
   }
 
   /** Runs an effect on the database until it succeeds, with growing pauses. */
@@ -609,12 +611,12 @@ export class Engine implements ConsumerEngine, Member {
         return undefined
       })
       return consumer.close.pipe(
-        Effect.andThen(Effect.timeoutOption(writing, closingPatience)),
+        Effect.andThen(this.patiently(writing)),
         Effect.andThen(Effect.suspend(() => {
           consumer.dropAll()
           this.consumers.delete(consumer.settings.name)
           this.leaving.add(consumer.settings.name)
-          return Effect.timeoutOption(this.signOff, closingPatience)
+          return this.patiently(this.signOff)
         })),
         Effect.andThen(Effect.sync(() => {
           // It took too long, and is tried again when the database can be used.
