@@ -278,6 +278,18 @@ describe("full buffers", () => {
           assert.strictEqual(losses.reduce((sum, loss) => sum + loss.dropped, 0), 2)
         })
       )))
+
+    it.effect(`${overflow}: losses tell each reader of all, though another one leaves`, () =>
+      everySchedule(onBus(({ bus, subscribe }) =>
+        Effect.gen(function*() {
+          const subscription = yield* subscribe({ bufferSize: 1, overflow })
+          const leaving = yield* Effect.forkChild(Stream.runDrain(subscription.losses))
+          const staying = yield* Effect.forkChild(Stream.runCollect(Stream.take(subscription.losses, 1)))
+          yield* bus.publishAll([ping(1), ping(2)])
+          yield* Fiber.interrupt(leaving)
+          assert.deepStrictEqual((yield* Fiber.join(staying)).map(({ dropped }) => dropped), [1])
+        })
+      )))
   }
 })
 
