@@ -8,14 +8,18 @@ import { root } from "./tools.ts"
 const files: Readonly<Record<string, string>> = {
   "packages/bus/README.md":
     "[A](../../docs/a.md#part), [nats](../nats/README.md), [MIT](https://mit.example), [here](#there)",
-  "docs/a.md": "[back](../packages/bus/README.md#end), [B](./b.md), [an example](../examples/main.ts)",
+  "docs/a.md": "[back](../packages/bus/README.md#end), [B](./b.md), [an example](../examples/main.ts)" +
+    `\n\n\`\`\`ts\n// main.ts\nimport { Bus } from "./bus.ts"\n\`\`\`\n\n\`\`\`ts\nimport { main } from "./main.ts"\n\`\`\`\n`,
+  "docs/bus.ts": "export const Bus = [A](1)",
   "docs/b.md": "nobody links here from the README"
 }
 const read = (path: string): string => files[path]!
 
 describe("Tarball", () => {
-  it("has the README and the pages that it links to", () => {
-    assert.deepStrictEqual(Array.from(documentation("packages/bus", read).keys()), ["README.md", "docs/a.md"])
+  it("has the README, the pages that it links to, and the modules that their programs import", () => {
+    const documents = documentation("packages/bus", read)
+    assert.deepStrictEqual(Array.from(documents.keys()), ["README.md", "docs/a.md", "docs/bus.ts"])
+    assert.strictEqual(documents.get("docs/bus.ts"), read("docs/bus.ts"))
   })
 
   it("leads links to where their files are in it", () => {
@@ -32,7 +36,7 @@ describe("Tarball", () => {
   })
 
   it("only names what it has not", () => {
-    assert.isTrue(documentation("packages/bus", read).get("docs/a.md")!.endsWith(", B, an example"))
+    assert.include(documentation("packages/bus", read).get("docs/a.md"), ", B, an example\n")
   })
 
   it("leaves links within a page, and into the world, as they are", () => {
