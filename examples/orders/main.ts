@@ -33,6 +33,14 @@ const site = HttpRouter.serve(Layer.mergeAll(checkout, pages, inspector, Prometh
   disableLogger: true
 })
 
+/** It listens before the routes are there: until then, and after they are gone, whoever asks is told to come back. */
+const makeServer = () => {
+  const server = createServer()
+  return server.on("request", (_, response) => {
+    if (server.listenerCount("request") === 1) response.writeHead(503, { "retry-after": "1" }).end()
+  })
+}
+
 const app = Effect.gen(function*() {
   const port = yield* Config.Int("PORT").pipe(Config.withDefault(3000))
   const folder = yield* Config.String("FOLDER").pipe(Config.withDefault(".orders"))
@@ -43,7 +51,7 @@ const app = Effect.gen(function*() {
   // No order is taken before all are there who do something for it: a consumer that is new begins with the present.
   return endPages.pipe(
     Layer.provide(site),
-    Layer.provide(NodeHttpServer.layer(createServer, { port, host: "127.0.0.1", gracefulShutdownTimeout: "1 second" })),
+    Layer.provide(NodeHttpServer.layer(makeServer, { port, host: "127.0.0.1", gracefulShutdownTimeout: "1 second" })),
     Layer.provide(Layer.mergeAll(payments, warehouse, mailer(mailbox), ledger)),
     Layer.provide(PagesBus.layerFrom(ShopBus)),
     Layer.provide(storage(`${folder}/shop.sqlite`)),
