@@ -144,7 +144,7 @@ export class BusImpl extends Face implements Host {
         // A `_tag` is read once: one that can no longer be read, or changes, must not stop a batch half-way.
         const routes = all.map((event) => this.route(face, kinds, event))
         const items = all.map((event) => this.stored(event))
-        // So are the fields that somebody asked for.
+        // So are the fields that a `where` names.
         const keyed = items.map((item, i) => this.match(face, routes[i]!, item))
         for (let i = 0; i < all.length; i++) {
           this.storage.publish(routes[i]!, items[i]!, keyed[i])

@@ -667,7 +667,7 @@ export class Storage<K extends string, A> implements Host<A> {
       : asList(first && indexOf(first.indexes, key)?.at(key.values))
     const existing = sameWhere.find((lane) => lane.isObserver === isObserver && isSame(lane.kinds, kinds))
     if (existing !== undefined) return existing
-    // One to no kinds is written by nobody.
+    // A lane of no kinds is never written to.
     if (key === undefined || first === undefined) {
       const lane = new Lane<A>(this, kinds, undefined, isObserver)
       for (const route of routes) {
