@@ -16,6 +16,8 @@ import {
 } from "@openwatch/openwatch"
 import { DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { Alert } from "../../src/alert-router/Alert.ts"
+import { AlertRaised } from "../../src/alert-router/AlertOutbox.ts"
 import { storeIn } from "../../src/events/SystemOutbox.ts"
 import { outboxes } from "../storage/Database.ts"
 
@@ -132,6 +134,44 @@ describe("what a channel that groups is sent", () => {
       )
       assert.sameMembers(sent, ["a", "b"])
     }).pipe(Effect.provide(Logger.layer([])), Effect.scoped)
+  })
+
+  it.effect("is gathered alert by alert, and leaves the thread to all else in between", () => {
+    const { channel } = grouping()
+    const count = 200
+    let turns = 0
+    let timer = setImmediate(function turn() {
+      turns++
+      timer = setImmediate(turn)
+    })
+    const stop = Effect.sync(() => clearImmediate(timer))
+    return Effect.gen(function*() {
+      const location = yield* dataFolder
+      const occurredAt = yield* DateTime.now
+      const raised = Array.from({ length: count }, (_, n) => {
+        const alert = new Alert({
+          id: hostIdFromName(`alert-${n}`),
+          type: "host_unreachable",
+          severity: "high",
+          hostId: hostIdFromName(`host-${n}`),
+          title: `host-${n} is unreachable`,
+          dedupKey: `host_unreachable|${hostIdFromName(`host-${n}`)}|`,
+          tags: {},
+          occurredAt
+        })
+        return new AlertRaised({ alert, channels: [channel.name], occurredAt })
+      })
+      yield* Effect.flatMap(AlertOutbox, (outbox) => outbox.publishAll(raised)).pipe(
+        Effect.provide(
+          outboxes.pipe(Layer.provide(Storage.layer(location)), Layer.provide(NodeServices.layer), Layer.fresh)
+        )
+      )
+      turns = 0
+      yield* Effect.flatMap(AlertOutbox, (outbox) => Effect.andThen(outbox.awaitIdle, stop)).pipe(
+        running(location, channel)
+      )
+      assert.isAtLeast(turns, count / 5)
+    }).pipe(Effect.provide(Logger.layer([])), Effect.ensuring(stop), Effect.scoped)
   })
 
   // @spec system-alert-router
