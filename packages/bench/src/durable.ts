@@ -31,10 +31,13 @@ const pulse = (n: number): Pulse =>
 const encode = Schema.encodeSync(Schema.toCodecJson(Pulse))
 const decode = Schema.decodeUnknownSync(Schema.toCodecJson(Pulse))
 
-/** Where to store. */
+/** Where to store. The `id` is part of the names of all tables: for each that is measured another. */
 export type Place =
-  | { readonly _tag: "Postgres"; readonly url: string }
-  | { readonly _tag: "Sqlite"; readonly file: string }
+  & { readonly id: number }
+  & (
+    | { readonly _tag: "Postgres"; readonly url: string }
+    | { readonly _tag: "Sqlite"; readonly file: string }
+  )
 
 const clientOf = (place: Place): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
   place._tag === "Postgres"
@@ -69,15 +72,13 @@ class BenchOutbox
 
 const names = (consumers: number) => Array.from({ length: consumers }, (_, i) => `consumer-${i}`)
 
-let prefixes = 0
-
 /** The outbox: events of one host in order, hosts side by side. */
 export const outbox: Contender = {
   name: "outbox",
   open: (place, consumers, onHandled) =>
     Effect.gen(function*() {
       const services = yield* Layer.build(
-        BenchOutbox.layerWith({ tablePrefix: `bench${++prefixes}_`, live: false }).pipe(
+        BenchOutbox.layerWith({ tablePrefix: `bench${place.id}_`, live: false }).pipe(
           Layer.provide([Bus.layer, clientOf(place)])
         )
       )
@@ -106,7 +107,7 @@ export const persistedQueue: Contender = {
     Effect.gen(function*() {
       const services = yield* Layer.build(
         PersistedQueue.layer.pipe(
-          Layer.provide(PersistedQueue.layerStoreSql({ tableName: `queue${++prefixes}`, pollInterval: "10 millis" })),
+          Layer.provide(PersistedQueue.layerStoreSql({ tableName: `queue${place.id}`, pollInterval: "10 millis" })),
           Layer.provide(clientOf(place))
         )
       )
@@ -138,7 +139,7 @@ export const graphileWorker: Contender = {
     Effect.gen(function*() {
       if (place._tag !== "Postgres") return yield* Effect.die(new Error("graphile-worker needs PostgreSQL"))
       const logger = new Logger(() => () => {})
-      const schema = `graphile${++prefixes}`
+      const schema = `graphile${place.id}`
       const options = { connectionString: place.url, schema, logger, noHandleSignals: true }
       const utils = yield* Effect.acquireRelease(
         Effect.promise(() => makeWorkerUtils(options)),
@@ -187,7 +188,7 @@ export const pgBoss: Contender = {
         Effect.promise(async () => {
           const boss = new PgBoss({
             connectionString: place.url,
-            schema: `boss${++prefixes}`,
+            schema: `boss${place.id}`,
             max: 20,
             useListenNotify: true
           })
@@ -228,6 +229,8 @@ export const pgBoss: Contender = {
       }
     })
 }
+
+export const contenders: ReadonlyArray<Contender> = [outbox, graphileWorker, pgBoss, persistedQueue]
 
 /** Does so many things, so many at a time. */
 export const inFlight = async (count: number, width: number, run: (i: number) => Promise<unknown>): Promise<void> => {

@@ -89,6 +89,14 @@ export const targetsOf = (tables: ReadonlyArray<Table>): ReadonlyArray<Target> =
       measured: over(value("durable/latency", "outbox", "p99"), value("durable/latency", "graphile-worker", "p99"))
     },
     {
+      what: "from a durable publish to its handler in another process, p50, against graphile-worker",
+      atMost: 1,
+      measured: over(
+        value("durable/latency-elsewhere", "outbox", "p50"),
+        value("durable/latency-elsewhere", "graphile-worker", "p50")
+      )
+    },
+    {
       what: "PersistedQueue on SQLite, published and handled, against the outbox",
       atMost: 0.5,
       measured: durable("sqlite", steadily, "PersistedQueue")

@@ -3,6 +3,8 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem } from "effect"
+import { fork } from "node:child_process"
+import { once } from "node:events"
 import type { Contender, Lane, Place } from "../durable.ts"
 import type { Effort, Row, Table, Workload } from "../measurements.ts"
 import { measure as measureTasks, median, type Task } from "../rounds.ts"
@@ -67,37 +69,51 @@ const measure = (
   }))
 
 /** The nanoseconds of one publish for each number of consumers that are served elsewhere, measured in turns. */
-const publishing = (contender: Contender, place: Place, counts: ReadonlyArray<number>, effort: Effort) =>
+const publishing = (contender: Contender, place: Effect.Effect<Place>, counts: ReadonlyArray<number>, effort: Effort) =>
   Effect.scoped(Effect.gen(function*() {
     const tasks = yield* Effect.forEach(
       counts,
       (consumers) =>
-        Effect.map(contender.open(place, consumers, () => {}), (lane): Task => ({
-          name: String(consumers),
-          run: () => lane.publish(0),
-          isAsync: true,
-          operations: 1
-        }))
+        Effect.gen(function*() {
+          const lane = yield* contender.open(yield* place, consumers, () => {})
+          const task: Task = { name: String(consumers), run: () => lane.publish(0), isAsync: true, operations: 1 }
+          return task
+        })
     )
     return yield* Effect.promise(() => measureTasks(tasks, effort))
   }))
 
-/** The nanoseconds from publish to handler on an idle system, in one process. */
-const latencies = (contender: Contender, place: Place, calls: number) =>
+/** Starts a process that handles what this one publishes, and returns what ends it. */
+const serveElsewhere = async (
+  { name }: Contender,
+  place: Place,
+  onHandled: (at: bigint) => void
+): Promise<() => Promise<unknown>> => {
+  const child = fork(new URL("../durableServer.ts", import.meta.url), [name, JSON.stringify(place)])
+  const [ready] = await once(child, "message")
+  if (ready !== "ready") throw new Error(`${name} handled something before it was published`)
+  child.on("message", (at: string) => onHandled(BigInt(at)))
+  return () => {
+    child.disconnect()
+    return once(child, "exit")
+  }
+}
+
+/** The nanoseconds from publish to handler on an idle system, in this process or in another one. */
+const latencies = (contender: Contender, place: Place, calls: number, isElsewhere: boolean) =>
   Effect.scoped(Effect.gen(function*() {
-    let onHandled = (): void => {}
-    const lane = yield* contender.open(place, 1, () => onHandled())
+    let onHandled: (at: bigint) => void = () => {}
+    const lane = yield* contender.open(place, 1, () => onHandled(process.hrtime.bigint()))
     return yield* Effect.promise(async () => {
-      const stop = await lane.serve()
+      const stop = isElsewhere ? await serveElsewhere(contender, place, (at) => onHandled(at)) : await lane.serve()
       const times: Array<number> = []
       for (let i = 0; i < calls + 20; i++) {
-        const handled = new Promise<void>((resolve) => {
+        const handled = new Promise<bigint>((resolve) => {
           onHandled = resolve
         })
-        const start = performance.now()
+        const start = process.hrtime.bigint()
         const published = lane.publish(i)
-        await handled
-        times.push((performance.now() - start) * 1e6)
+        times.push(Number(await handled - start))
         await published
         // What follows from the last event is over.
         await new Promise((resolve) => setTimeout(resolve, 2))
@@ -121,7 +137,7 @@ export const durable: Workload = {
     const isQuick = effort.processes === 1
     const rounds = isQuick ? 1 : 3
     const sizes = isQuick ? { steady: 1_000, full: 3_000 } : { steady: 6_000, full: 20_000 }
-    const onPostgres = [Durable.outbox, Durable.graphileWorker, Durable.pgBoss, Durable.persistedQueue]
+    const onPostgres = Durable.contenders
     const onSqlite = [Durable.outbox, Durable.persistedQueue]
 
     const compare = (
@@ -160,19 +176,17 @@ export const durable: Workload = {
     const program = Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const folder = yield* fs.makeTempDirectoryScoped()
-      let files = 0
-      const file: Effect.Effect<Place> = Effect.sync(() => ({ _tag: "Sqlite", file: `${folder}/${++files}.sqlite` }))
+      let ids = 0
+      const file = Effect.sync((): Place => ({ _tag: "Sqlite", file: `${folder}/${++ids}.sqlite`, id: ids }))
       const tables: Array<Table> = []
       if (!Postgres.isSkipped) {
         const { port } = yield* Postgres.cluster
-        const place = Effect.succeed<Place>({
-          _tag: "Postgres",
-          url: `postgresql://openwatch@127.0.0.1:${port}/postgres`
-        })
+        const url = `postgresql://openwatch@127.0.0.1:${port}/postgres`
+        const place = Effect.sync((): Place => ({ _tag: "Postgres", url, id: ++ids }))
         tables.push(yield* compare("postgres", "PostgreSQL", onPostgres, 1, place))
         tables.push(yield* compare("postgres/5", "PostgreSQL", onPostgres, 5, place))
         const counts = [1, 100]
-        const values = yield* publishing(Durable.outbox, yield* place, counts, { ...effort, taskMillis: 50 })
+        const values = yield* publishing(Durable.outbox, place, counts, { ...effort, taskMillis: 50 })
         tables.push({
           id: "durable/publish",
           title: "One publish on PostgreSQL, with so many consumers that are served elsewhere",
@@ -181,22 +195,26 @@ export const durable: Workload = {
           comparedWith: "column",
           rows: [{ name: "outbox", isFloor: false, values }]
         })
-        const rows: Array<Row> = []
-        for (const contender of onPostgres) {
-          const times = yield* latencies(contender, yield* place, isQuick ? 100 : 1_000)
-          rows.push({
-            name: contender.name,
-            isFloor: false,
-            values: [times[Math.floor(times.length / 2)], times[Math.floor(times.length * 0.99)]]
+        for (
+          const [id, where] of [["latency", "in one process"], ["latency-elsewhere", "in another process"]] as const
+        ) {
+          const rows: Array<Row> = []
+          for (const contender of onPostgres) {
+            const times = yield* latencies(contender, yield* place, isQuick ? 100 : 1_000, id === "latency-elsewhere")
+            rows.push({
+              name: contender.name,
+              isFloor: false,
+              values: [times[Math.floor(times.length / 2)], times[Math.floor(times.length * 0.99)]]
+            })
+          }
+          tables.push({
+            id: `durable/${id}`,
+            title: `From publish to handler ${where} on an idle system, PostgreSQL`,
+            unit: "nanoseconds",
+            columns: ["p50", "p99"],
+            rows
           })
         }
-        tables.push({
-          id: "durable/latency",
-          title: "From publish to handler on an idle system, one process, PostgreSQL",
-          unit: "nanoseconds",
-          columns: ["p50", "p99"],
-          rows
-        })
       }
       tables.push(yield* compare("sqlite", "SQLite", onSqlite, 1, file))
       return tables
