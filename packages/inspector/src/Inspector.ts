@@ -111,7 +111,7 @@ export interface Options<Event extends EventBus.AnyEvent = any> {
   readonly describe?: ((event: Event) => string) | undefined
   /**
    * Events from before the start that are to be shown, oldest first: for example those that `last` of an outbox reads.
-   * Default: none.
+   * If reading them dies, or takes more than 10 seconds, the log says so, and none are shown. Default: none.
    */
   readonly past?: Effect.Effect<ReadonlyArray<Event>> | undefined
   /**

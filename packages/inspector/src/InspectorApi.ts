@@ -66,7 +66,7 @@ export const SubscriptionState = Schema.Struct({
   discarded: Schema.Int,
   running: Schema.Int,
   failures: Schema.Int,
-  where: Schema.optionalKey(Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]))),
+  where: Schema.optionalKey(Schema.Record(Schema.String, Schema.Union([Schema.String, Schema.Number, Schema.Boolean]))),
   handled: Schema.optionalKey(Schema.Int),
   interrupted: Schema.optionalKey(Schema.Int),
   settled: Schema.optionalKey(Schema.Int),

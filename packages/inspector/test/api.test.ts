@@ -64,6 +64,14 @@ describe("the API", () => {
       assert.strictEqual(states[0]!.settled, 1)
     }).pipe(Effect.scoped, Effect.provide(server())))
 
+  it.effect("tells of a subscription to what is not a number", () =>
+    Effect.gen(function*() {
+      // Of a field of numbers the types allow it.
+      yield* (yield* TestBus).subscribe({ kinds: ["Ping"], where: { text: NaN as never } })
+      const { text } = yield* request("/api/subscriptions")
+      assert.deepStrictEqual(JSON.parse(text)[0].where, { text: "NaN" })
+    }).pipe(Effect.scoped, Effect.provide(server())))
+
   it.effect("goes on after an event that cannot be read any more", () =>
     Effect.gen(function*() {
       const bus = yield* TestBus

@@ -1,5 +1,5 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Layer, Logger } from "effect"
 import type { HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
@@ -66,6 +66,48 @@ describe("the stream of events", () => {
       yield* (yield* TestBus).publish(ping("just stored"))
       assert.deepStrictEqual(texts(yield* reader.atLeast(3)), ["just stored", "next", "just stored"])
     }).pipe(Effect.scoped, Effect.provide(server({ past: Effect.succeed([ping("just stored")]) }))))
+
+  it.effect("shows what comes although what was before the start cannot be read, and logs why", () => {
+    const messages: Array<unknown> = []
+    return Effect.gen(function*() {
+      const reader = yield* readEvents()
+      yield* (yield* TestBus).publish(ping("now"))
+      assert.deepStrictEqual(texts(yield* reader.atLeast(1)), ["now"])
+      assert.match(String(messages), /test\/Bus shows no events from before its start.*the database is away/s)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        server({ past: Effect.die(new Error("the database is away")) }).pipe(
+          Layer.provide(Logger.layer([Logger.map(Logger.formatLogFmt, (line) => messages.push(line))]))
+        )
+      )
+    )
+  })
+
+  it.effect("waits for what was before the start for ten seconds, and then shows what came meanwhile", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      yield* (yield* TestBus).publish(ping("now"))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(texts(yield* reader.atLeast(1)), ["now"])
+    }).pipe(Effect.scoped, Effect.provide(server({ past: Effect.never })), Effect.provide(Logger.layer([]))))
+
+  it.effect("goes on after a description that throws something that is no text", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      yield* (yield* TestBus).publishAll([ping("bad"), ping("good")])
+      const frames = yield* reader.atLeast(2)
+      assert.strictEqual(frames[0]!.data.unencodable, "{}")
+      assert.strictEqual(frames[1]!.data.sentence, "fine")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(server({
+        describe: ({ text }: Ping) => {
+          if (text === "bad") throw Object.create(null)
+          return "fine"
+        }
+      }))
+    ))
 
   it.effect("starts with what is kept: the last 1,000", () =>
     Effect.gen(function*() {

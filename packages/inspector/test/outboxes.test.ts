@@ -293,7 +293,7 @@ describe("requeue and discard", () => {
           assert.strictEqual((yield* request(path, { method: "POST", headers, body })).status, 400, body)
         }
       }
-      const large = JSON.stringify({ outbox, consumer: "x".repeat(5_000), diedUntil: "2026-01-01T00:00:00Z" })
+      const large = JSON.stringify({ outbox, consumer: "x".repeat(40_000), diedUntil: "2026-01-01T00:00:00Z" })
       assert.strictEqual((yield* request(changes[0], { method: "POST", headers, body: large })).status, 413)
     })).pipe(Effect.scoped, Effect.provide(durableServer())))
 })

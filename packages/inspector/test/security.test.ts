@@ -131,7 +131,7 @@ describe("a browser", () => {
           ["/api/bus", refused, 421],
           ["/health", {}, 200],
           ["/api/session", login("{"), 400],
-          ["/api/session", login(JSON.stringify({ token: "x".repeat(5000) })), 413],
+          ["/api/session", login(JSON.stringify({ token: "x".repeat(40_000) })), 413],
           ["/api/fleet/hosts/none/scores", {}, 404],
           ["/no/such/path", {}, 404],
           ["/no/such/path", refused, 421],
@@ -419,7 +419,7 @@ describe("somebody who sends too much", () => {
   it.effect("in the body, said or unsaid, is refused", () =>
     Effect.gen(function*() {
       const json = { "content-type": "application/json" }
-      const large = JSON.stringify({ token: "x".repeat(5000) })
+      const large = JSON.stringify({ token: "x".repeat(40_000) })
       const said = yield* request("/api/session", { method: "POST", headers: json, body: large })
       assert.strictEqual(said.status, 413)
       const chunks = Array.from({ length: 64 }, () => " ".repeat(1024))
@@ -439,6 +439,19 @@ describe("somebody who sends too much", () => {
       assert.strictEqual((yield* request(`/health?${"x".repeat(3000)}`)).status, 414)
     }).pipe(Effect.provide(server())))
 
+  it.effect("in the body, but no more than the API takes, is not refused for its size", () =>
+    Effect.gen(function*() {
+      const post = (path: string, body: object) =>
+        request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
+      const ids = Array.from({ length: 50 }, (_, n) => `${n}`.padStart(64, "0"))
+      const change = yield* post("/api/fleet/alerts/change", { ids, action: "ack", why: "火".repeat(1000) })
+      assert.include(change.text, "No alerts can be changed here")
+      const name = "火".repeat(1024)
+      const letter = { outbox: name, consumer: name, letter: { kind: name, id: name } }
+      const discard = yield* post("/api/dead-letters/discard", { ...letter, diedUntil: "2026-01-01T00:00:00Z" })
+      assert.include(discard.text, "No outbox has the name")
+    }).pipe(Effect.provide(server())))
+
   it.effect("as JSON that is none, or is something else, is told so", () =>
     Effect.gen(function*() {
       const json = { "content-type": "application/json" }
@@ -449,6 +462,13 @@ describe("somebody who sends too much", () => {
 })
 
 describe("somebody who looks for other files", () => {
+  it.effect("by a URL that is none is not met with a fault of the server", () =>
+    Effect.gen(function*() {
+      const status = (path: string) => Effect.map(request(path), ({ status }) => status)
+      assert.isBelow(yield* status("http://[bad/"), 500)
+      assert.isBelow(yield* status("http://[bad"), 500)
+    }).pipe(Effect.provide(server())))
+
   it.effect("finds none", () =>
     Effect.gen(function*() {
       for (

@@ -6,7 +6,19 @@
  * one more subscription, which is an observer.
  */
 import { EventBus, type Subscription } from "@openwatch/event-bus"
-import { Array as Arr, Cause, DateTime, Effect, Metric, type Pull, Schedule, Schema, type Scope, Stream } from "effect"
+import {
+  Array as Arr,
+  Cause,
+  DateTime,
+  Effect,
+  Formatter,
+  Metric,
+  type Pull,
+  Schedule,
+  Schema,
+  type Scope,
+  Stream
+} from "effect"
 
 /** One event as its clients receive it: the same bytes for all. */
 const Numbered = Schema.TaggedStruct("Numbered", {
@@ -25,6 +37,9 @@ type KeepAlive = typeof KeepAlive.Type
 
 /** How many events the ring keeps. */
 export const ringSize = 1000
+
+/** How long reading the events from before the start may take. */
+const pastPatience = "10 seconds"
 
 /** How many of the events from before the start may also come by the bus. */
 const pastMayOverlap = 100
@@ -98,7 +113,7 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
       return JSON.stringify(describe === undefined ? encoded : { ...encoded as object, sentence: describe(event) })
     } catch (error) {
       // Only untyped code can publish what its own schema refuses. It is shown as the fault that it is.
-      return JSON.stringify({ ...readable(event), unencodable: String(error) })
+      return JSON.stringify({ ...readable(event), unencodable: Formatter.format(error) })
     }
   }
 
@@ -127,11 +142,21 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
   })
   let dropped = 0
   // Subscribed already, so that none is missed between what was and what comes. The start of others does not wait for it.
-  const addPast = Effect.map(past, (events) => {
-    const texts = events.slice(-ringSize).map(json)
-    for (const text of texts) add(text)
-    for (const text of texts.slice(-pastMayOverlap)) shown.add(text)
-  })
+  const addPast = past.pipe(
+    Effect.timeout(pastPatience),
+    Effect.map((events) => {
+      const texts = events.slice(-ringSize).map(json)
+      for (const text of texts) add(text)
+      for (const text of texts.slice(-pastMayOverlap)) shown.add(text)
+    }),
+    // What is published from now on is shown all the same.
+    Effect.catchCause((cause) =>
+      Effect.logWarning(
+        `The inspector of ${bus.name} shows no events from before its start: they cannot be read`,
+        cause
+      )
+    )
+  )
   yield* subscription.takeAll.pipe(
     Effect.flatMap(Effect.fnUntraced(function*(events) {
       // What was evicted is older than what was taken, and takes up numbers: so every client sees the hole.

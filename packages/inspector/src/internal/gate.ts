@@ -10,8 +10,8 @@ import { ByteSize, Effect, Option, Redacted } from "effect"
 import { HttpEffect, HttpIncomingMessage, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash, createHmac, randomBytes, randomUUID, timingSafeEqual } from "node:crypto"
 
-/** Bytes of a request's body. */
-const maxBodySize = ByteSize.kibibytes(4)
+/** Bytes of a request's body. The longest that the API takes has four names of 1,024 characters. */
+const maxBodySize = ByteSize.kibibytes(32)
 /** Characters of a request's headers, names and values, and of its URL. */
 const maxHeaderSize = 8192
 const maxUrlSize = 2048

@@ -52,7 +52,7 @@ export const addRoutes = Effect.fnUntraced(function*(prefix: string) {
     `${prefix}/` as HttpRouter.PathInput,
     (request: HttpServerRequest.HttpServerRequest) =>
       Effect.succeed(
-        new URL(request.originalUrl, "http://localhost").pathname.endsWith("/")
+        request.originalUrl.split("?", 1)[0]!.endsWith("/")
           ? index
           : HttpServerResponse.redirect(`${prefix}/`)
       )
