@@ -558,9 +558,10 @@ describe("Storage", () => {
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const path = yield* fs.makeTempDirectoryScoped()
-      yield* fs.writeFileString(`${path}/openwatch.sqlite`, "this is a text, not a database. ".repeat(100))
+      const file = `${path}/openwatch.sqlite`
+      yield* fs.writeFileString(file, "this is a text, not a database. ".repeat(100))
       const error = yield* Effect.flip(Layer.build(Storage.layer({ _tag: "DataFolder", path })))
-      assert.strictEqual(error.message, `data folder ${path}: cannot be opened: file is not a database`)
+      assert.strictEqual(error.message, `data folder ${path}: cannot be opened: ${file}: file is not a database`)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.effect("a full disk fails what would be stored, and what is stored then is stored when there is room", () =>
