@@ -155,7 +155,10 @@ const Entry = Schema.Struct({
   password_env: Schema.optionalKey(Secret.EnvironmentVariable),
   from: Schema.optionalKey(MailAddress),
   to: Schema.optionalKey(
-    Schema.Union([MailAddress, Schema.Array(MailAddress).check(Schema.isNonEmpty())]).annotate({
+    Schema.Union([
+      MailAddress,
+      Schema.Array(MailAddress).check(Schema.isNonEmpty({ message: "Expected at least one mail address" }))
+    ]).annotate({
       message: "Expected a mail address, or a list of them"
     })
   ),

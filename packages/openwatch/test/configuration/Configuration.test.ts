@@ -521,6 +521,11 @@ nats:
         "channels[0].to: Missing: an email channel has `to`"
       ],
       [
+        "mail to nobody",
+        "channels: [{ type: email, host: h, from: a@b.org, to: [] }]",
+        "channels[0].to: Expected at least one mail address"
+      ],
+      [
         "a mail address that is none",
         "channels: [{ type: email, host: h, from: a@b.org, to: [ops] }]",
         "channels[0].to[0]: Expected a mail address, like ops@example.org, got \"ops\""
