@@ -23,6 +23,13 @@ export type Options = Pick<Outbox.Options, "process" | "pollInterval" | "lease">
  */
 const partitions = 1
 
+/**
+ * A process that cannot renew its lease interrupts what it sends, and sends it again later. So the lease outlasts a long
+ * transaction and a short outage. The lock says who serves a consumer, so nobody waits for it to end, except one that is
+ * started with other tasks after this one was killed.
+ */
+const lease = "1 minute"
+
 const decodeEvent = Schema.decodeUnknownSync(EventText)
 
 /** Events that were stored and not handled yet. */
@@ -66,13 +73,14 @@ const after = <R, A, R2>(
 
 /** The outbox of what is noticed. */
 export const system = (options?: Options) =>
-  after(Effect.asVoid(moveEvents), SystemOutbox.layerWith({ ...options, partitions, tablePrefix: "system_" }))
+  after(Effect.asVoid(moveEvents), SystemOutbox.layerWith({ lease, ...options, partitions, tablePrefix: "system_" }))
 
 /** The outbox of what becomes of alerts, and its bus. */
 export const alerts = (options?: Options) =>
-  after(Effect.asVoid(moveDeliveries), AlertOutbox.layerWith({ ...options, partitions, tablePrefix: "alert_" })).pipe(
-    Layer.provideMerge(AlertBus.layer)
-  )
+  after(Effect.asVoid(moveDeliveries), AlertOutbox.layerWith({ lease, ...options, partitions, tablePrefix: "alert_" }))
+    .pipe(
+      Layer.provideMerge(AlertBus.layer)
+    )
 
 /** Both outboxes. */
 export const layer = (options?: Options) => Layer.mergeAll(system(options), alerts(options))
