@@ -118,7 +118,7 @@ export const trials: Readonly<Record<string, Trial>> = {
   },
   "@openwatch/event-bus-sql": { commands: [program("mail for order 1")] },
   "@openwatch/inspector": {
-    besides: ["@effect/platform-node@^4.1.0", "@openwatch/event-bus-sql"],
+    besides: ["@openwatch/event-bus-sql"],
     commands: [{
       what: "the page of its README's program",
       args: ["--input-type=module", "--eval", servesPage],
