@@ -326,9 +326,11 @@ describe("consume", () => {
         const logged: Array<unknown> = []
         const logger = Logger.make(({ message }) => logged.push(...[message].flat()))
         let runs = 0
+        let open = 0
+        const resource = Effect.acquireRelease(Effect.sync(() => open++), () => Effect.sync(() => open--))
         const handle = yield* bus.consume("Ping", () => {
           runs++
-          return body() as never
+          return (runs === 1 ? body() : Effect.andThen(resource, Effect.suspend(() => body() as never))) as never
         }).pipe(
           Effect.provide(Logger.layer([logger])),
           Effect.provideService(References.MinimumLogLevel, "Debug")
@@ -341,6 +343,7 @@ describe("consume", () => {
         yield* TestClock.adjust("200 millis")
         assert.strictEqual(runs, 3)
         assert.strictEqual((yield* handle.snapshot).restarts, 2)
+        assert.strictEqual(open, 0)
       }))
   }
 

@@ -1,12 +1,12 @@
 /**
  * What `consume` runs: one fiber with the whole stream of a subscription, which is run again when it fails.
  */
-import { Cause, type Context, type Duration, Effect, Exit, Pull, Schedule, type Scope, Stream } from "effect"
+import { Cause, type Context, type Duration, Effect, Exit, Pull, Schedule, Scope, Stream } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import type { AnyEvent } from "../EventBus.ts"
 import { Empty } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
-import { outcomeOf, Supervision, type Worker } from "./supervision.ts"
+import { closeScope, outcomeOf, Supervision, type Worker } from "./supervision.ts"
 
 /** What `consume` was given. What it requires is in the context that its fiber runs with. */
 export interface Consumer {
@@ -30,8 +30,10 @@ export class Consuming extends Supervision {
   private pulling = 0
   /** Whether this run of the body has taken anything. */
   private hasTaken = false
-  /** How the fiber has ended, if that could not be seen inside of it. */
-  private unseen: Exit.Exit<unknown, unknown> | undefined = undefined
+  /** Why the last run has failed. */
+  private failure: Cause.Cause<unknown> | undefined = undefined
+  /** What a run acquires is released when it ends. */
+  private scope = Scope.makeUnsafe()
   private readonly consumer: Consumer
   private readonly worker: Worker = { supervision: this, idleWaits: 0, fiber: undefined }
   private step: Step | undefined = undefined
@@ -56,41 +58,36 @@ export class Consuming extends Supervision {
     return { ...super.snapshotUnsafe(), restarts: this.restarts }
   }
 
-  protected work(): Effect.Effect<void> {
+  /** One run of the body, after the pause that follows a failure. */
+  protected work(): Effect.Effect<unknown, unknown> {
     return Effect.gen({ self: this }, function*() {
       const { cursor } = this.subscription
       // Not inside `consume`: replayed events are taken later.
       yield* Effect.yieldNow
-      while (!this.isClosed) {
-        const exit = this.unseen ?? (yield* Effect.exit(Effect.scoped(this.body)))
-        this.unseen = undefined
-        this.count(exit)
-        if (Exit.isSuccess(exit)) break
-        yield* this.report(exit.cause)
-        if (cursor.isEnded) break
+      if (this.failure !== undefined) {
         if (this.hasTaken) this.step = undefined
         // A drain has little time, but a run that takes nothing would use it up with failing.
-        if ((cursor.isOpen || !this.hasTaken) && !(yield* this.pause(exit.cause))) {
+        if ((cursor.isOpen || !this.hasTaken) && !(yield* this.pause(this.failure))) {
           yield* this.subscription.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
-          break
+          return
         }
+        if (this.isClosed) return
         this.restarts++
       }
-      this.closeUnsafe(this.worker)
+      this.hasTaken = false
+      this.scope = Scope.makeUnsafe()
+      yield* Scope.provide(Effect.suspend(() => this.consumer.body(this.events)), this.scope)
     })
   }
 
-  protected conclude(_: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.sync(() => {
+  protected conclude(worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.flatMap(closeScope(this.scope, exit), (exit) => {
       this.count(exit)
-      this.unseen = exit
-    })
+      if (Exit.isSuccess(exit)) return Effect.sync(() => this.closeUnsafe(worker))
+      this.failure = exit.cause
+      return this.report(exit.cause)
+    }))
   }
-
-  private readonly body = Effect.suspend(() => {
-    this.hasTaken = false
-    return this.consumer.body(this.events)
-  })
 
   /** The body of a run has ended, and with it what it had pulled. */
   private count(exit: Exit.Exit<unknown, unknown>): void {
@@ -99,6 +96,8 @@ export class Consuming extends Supervision {
   }
 
   private report(cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    // The close says how much it has interrupted.
+    if (this.isClosed && Cause.hasInterruptsOnly(cause)) return Effect.void
     const logging = Cause.hasInterruptsOnly(cause)
       ? Effect.logDebug("A consumer was interrupted", cause)
       : Effect.logError("A consumer failed", cause)

@@ -8,7 +8,7 @@ import type { Durations } from "./durations.ts"
 import { processSpan } from "./spans.ts"
 import { Empty, type Waiter } from "./storage.ts"
 import type { Host, SubscriptionImpl } from "./subscription.ts"
-import { outcomeOf, Supervision, type Worker as CurrentFiber } from "./supervision.ts"
+import { closeScope, outcomeOf, Supervision, type Worker as CurrentFiber } from "./supervision.ts"
 import { eventOf, readLate, type Stored, Traced } from "./traced.ts"
 
 /** What a handler returns. */
@@ -44,7 +44,7 @@ class Worker implements CurrentFiber, Waiter {
   end: (() => void) | undefined = undefined
   /** What the handler acquires is released with its event. */
   scope = Scope.makeUnsafe()
-  fiber: Fiber.Fiber<void> | undefined = undefined
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** Handles the next event, or waits for it. */
   next: Handled = Effect.void
   /** Ends the wait. */
@@ -155,12 +155,12 @@ export class Handling extends Supervision<Worker> {
     const attempt = Effect.suspend((): Effect.Effect<Exit.Exit<unknown, unknown>> => {
       if (isFirst) {
         isFirst = false
-        return closeScope(worker, Exit.failCause(cause))
+        return closeScope(worker.scope, Exit.failCause(cause))
       }
       worker.scope = Scope.makeUnsafe()
       return Effect.flatMap(
         Effect.exit(Scope.provide(Effect.suspend(() => this.call(worker.item!)), worker.scope)),
-        (exit) => closeScope(worker, exit)
+        (exit) => closeScope(worker.scope, exit)
       )
     })
     return Effect.matchCauseEffect(
@@ -176,7 +176,7 @@ export class Handling extends Supervision<Worker> {
   protected conclude(worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     if (worker.item === undefined) return Effect.void
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(closeScope(worker, exit), (exit) => {
+      Effect.flatMap(closeScope(worker.scope, exit), (exit) => {
         const outcome = outcomeOf(exit)
         const count = Effect.sync(() => {
           this[outcome]++
@@ -216,13 +216,6 @@ export class Handling extends Supervision<Worker> {
     return this.subscription.annotate(logging, { kind: kindOf(item!) })
   }
 }
-
-/** Releases what an attempt has acquired. What fails then is a failure of the attempt. */
-const closeScope = (worker: Worker, exit: Exit.Exit<unknown, unknown>): Effect.Effect<Exit.Exit<unknown, unknown>> =>
-  Effect.uninterruptible(Effect.map(Effect.exit(Scope.close(worker.scope, exit)), (closing) => {
-    if (Exit.isSuccess(closing)) return exit
-    return Exit.isSuccess(exit) ? closing : Exit.failCause(Cause.combine(exit.cause, closing.cause))
-  }))
 
 /** For logs, which must not fail over an event that can no longer be read. */
 const kindOf = (item: Stored): string => readLate(eventOf(item), "_tag") ?? "(cannot be read)"

@@ -16,7 +16,7 @@ export interface Worker {
   readonly supervision: Supervision
   /** How often that code is waiting in `awaitIdle`. */
   idleWaits: number
-  fiber: Fiber.Fiber<void> | undefined
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
 /**
@@ -35,6 +35,16 @@ export const currentWorker = (): Worker | undefined => {
 /** Which counter says how it has ended. */
 export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): "handled" | "interrupted" | "failures" =>
   Exit.isSuccess(exit) ? "handled" : Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failures"
+
+/** Releases what an attempt, or a run, has acquired. What fails then is a failure of it. */
+export const closeScope = (
+  scope: Scope.Closeable,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<Exit.Exit<unknown, unknown>> =>
+  Effect.uninterruptible(Effect.map(Effect.exit(Scope.close(scope, exit)), (closing) => {
+    if (Exit.isSuccess(closing)) return exit
+    return Exit.isSuccess(exit) ? closing : Exit.failCause(Cause.combine(exit.cause, closing.cause))
+  }))
 
 /** A drain that takes longer than this, in milliseconds of real time, says so. */
 const longDrain = 1000
@@ -98,7 +108,7 @@ export abstract class Supervision<W extends Worker = Worker> {
   abstract isBusy(isAskedInside: boolean): boolean
 
   /** What the fiber of a worker runs. */
-  protected abstract work(worker: W): Effect.Effect<void>
+  protected abstract work(worker: W): Effect.Effect<unknown, unknown>
 
   /** Counts what the fiber of a worker has left undone: it was interrupted, or what subscriber code returned is no effect. */
   protected abstract conclude(worker: W, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void>
@@ -108,7 +118,7 @@ export abstract class Supervision<W extends Worker = Worker> {
     this.workers.add(worker)
     const run = Effect.runForkWith(Context.add(this.context, CurrentWorker, worker))
     worker.fiber = run(this.work(worker))
-    const onEnd = (exit: Exit.Exit<void>): void => {
+    const onEnd = (exit: Exit.Exit<unknown, unknown>): void => {
       worker.fiber = run(this.conclude(worker, exit))
       worker.fiber.addObserver((exit) => {
         // Concluding runs subscriber code too, which may end that fiber.
