@@ -146,7 +146,7 @@ export interface Options<Kind extends string = string, in out Event extends Even
    * later loss of the connection. `"fail"` fails. Default `"wait"`.
    */
   readonly start?: "wait" | "fail" | undefined
-  /** How long connecting, and an acknowledgement by the server, may take. Default 5 seconds. */
+  /** How long `credentials`, connecting, and an acknowledgement by the server, may take, each. Default 5 seconds. */
   readonly timeout?: Duration.Input | undefined
   /**
    * How often the server is asked for a sign of life. When two are missing, the connection is given up. Default 10

@@ -366,6 +366,33 @@ describe.skipIf(!NatsServer.isInstalled)("delivery", () => {
   }
 
   for (const mode of ["core", "jetstream"] as const) {
+    it.live(`${mode}: what comes before the bridge is told that the bus is shut down is neither acknowledged nor counted`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make()
+        const first = yield* makeBus
+        const out = yield* bridge(first, { servers: server.url, mode, source: "first", export: ["DoorOpened"] })
+        const second = Object.assign(yield* makeBus, { awaitShutdown: Effect.never })
+        const into = yield* bridge(second, { servers: server.url, mode, source: "second", import: ["DoorOpened"] })
+        yield* first.publish(door(0))
+        yield* eventually(into.health, (health) => health.import.imported === 1)
+        yield* second.shutdown
+        yield* first.publishAll(doors(1, 10))
+        yield* eventually(out.health, (health) => health.export.exported === 11)
+        if (mode === "jetstream") {
+          const nats = yield* client(server)
+          const manager = yield* Effect.promise(() => jetstreamManager(nats))
+          const { num_ack_pending } = yield* eventually(
+            Effect.promise(() => manager.consumers.info("HOUSE", "source=second")),
+            ({ delivered }) => delivered.consumer_seq === 11
+          )
+          assert.strictEqual(num_ack_pending, 10)
+        }
+        const { imported, received } = (yield* into.health).import
+        assert.deepStrictEqual([imported, received], [1, 1])
+      }))
+  }
+
+  for (const mode of ["core", "jetstream"] as const) {
     it.live(`${mode}: closing sends what was published before`, () =>
       Effect.gen(function*() {
         const server = yield* NatsServer.make()

@@ -379,6 +379,41 @@ describe.skipIf(!NatsServer.isInstalled)("faults", () => {
       assert.include(error.message, `its ack_policy is "none", not "explicit"`)
     }))
 
+  for (
+    const [what, config] of [
+      ["deliver_subject: \"pushed\"", { deliver_subject: "pushed" }],
+      ["headers_only: true", { headers_only: true }],
+      ["max_deliver: 2", { max_deliver: 2 }],
+      ["max_batch: 10", { max_batch: 10 }]
+    ] as const
+  ) {
+    it.live(`a consumer that would not deliver all there is, again and again, is not used: ${what}`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make()
+        yield* withManager(server, async (manager) => {
+          await manager.streams.add({ name: "HOUSE", subjects: ["house.*"] })
+          const durable = { durable_name: "source=first", ack_policy: AckPolicy.Explicit, filter_subject: "house.*" }
+          await manager.consumers.add("HOUSE", { ...durable, ...config })
+        })
+        const bus = yield* makeBus
+        const error = yield* Effect.flip(bridge(bus, { servers: server.url, source: "first", import: ["DoorOpened"] }))
+        assert.strictEqual(error.reason, "mismatch")
+        assert.include(error.message, `it has a ${what}`)
+      }))
+  }
+
+  it.live("a stream that does not say what it has stored is not used", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      yield* withManager(
+        server,
+        (manager) => manager.streams.add({ name: "HOUSE", subjects: ["house.*"], no_ack: true })
+      )
+      const bus = yield* makeBus
+      const error = yield* Effect.flip(bridge(bus, { servers: server.url, source: "first", export: ["DoorOpened"] }))
+      assert.include(error.message, "its no_ack is true")
+    }))
+
   it.live("a process may come back with other kinds to import", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()
@@ -533,6 +568,36 @@ describe.skipIf(!NatsServer.isInstalled)("faults", () => {
       assert.strictEqual(asked, 2)
     }))
 
+  it.effect("credentials that do not come count as a failed attempt", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const starting = yield* Effect.forkScoped(
+        Effect.flip(bridge(bus, { servers: "127.0.0.1:1", source: "first", start: "fail", credentials: Effect.never }))
+      )
+      yield* TestClock.adjust("5 seconds")
+      const error = yield* Fiber.join(starting)
+      assert.strictEqual(
+        error.message,
+        "the credentials for NATS could not be had: they did not come within 5000 ms, the timeout"
+      )
+    }))
+
+  it.effect("what credentials fail with is shown, whatever it is", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      for (
+        const [credentials, shown] of [
+          [Effect.fail({ status: 503 }), `{"status":503}`],
+          [Effect.die(Object.create(null)), "{}"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(
+          bridge(bus, { servers: "127.0.0.1:1", source: "first", start: "fail", credentials })
+        )
+        assert.strictEqual(error.message, `the credentials for NATS could not be had: ${shown}`)
+      }
+    }).pipe(Effect.scoped))
+
   it.effect("the pause between attempts grows, also when each takes long to fail", () =>
     Effect.gen(function*() {
       const attempts: Array<unknown> = []
@@ -544,6 +609,7 @@ describe.skipIf(!NatsServer.isInstalled)("faults", () => {
       yield* loudBridge(bus, {
         servers: "127.0.0.1:1",
         source: "first",
+        timeout: "20 seconds",
         credentials: Effect.andThen(Effect.sleep("10 seconds"), Effect.fail("no vault"))
       }).pipe(Effect.provide(Logger.layer([logger])), Effect.forkScoped)
       yield* TestClock.adjust("35 seconds")

@@ -162,6 +162,25 @@ describe.skipIf(!NatsServer.isInstalled)("handledBy", () => {
       assert.strictEqual((yield* into.health).import.imported, 2)
     }))
 
+  it.live("a process of a queue without its handler leaves the events to the others", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make()
+      const options = { ...router, servers: server.url, queue: "routers" } as const
+      const second = yield* makeBus
+      const third = yield* makeBus
+      const old = yield* second.on("DoorOpened", () => Effect.void, { name: "router" })
+      const handled: Array<number> = []
+      yield* third.on("DoorOpened", (event) => Effect.sync(() => handled.push(event.door)), { name: "router" })
+      const idle = yield* bridge(second, options)
+      yield* bridge(third, { ...options, source: "third" })
+      yield* old.unsubscribe
+      yield* send(server, doors(0, 100))
+      yield* eventuallyTrue(() => new Set(handled).size === 100)
+      const health = yield* idle.health
+      assert.strictEqual(health.import.waiting, 0)
+      assert.isTrue(addsUp(health))
+    }))
+
   it.live("an event that its handler gives up is finished with", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()

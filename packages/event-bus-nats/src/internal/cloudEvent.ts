@@ -104,7 +104,7 @@ export class CloudEvents {
     const id = decodeHeader(attributes.get("ce-id"))
     const source = decodeHeader(attributes.get("ce-source"))
     if (!version.startsWith("1.")) {
-      return { _tag: "Rejected", type, why: `its ce-specversion is ${JSON.stringify(version)}, not 1.0` }
+      return { _tag: "Rejected", type, why: `its ce-specversion is ${JSON.stringify(version.slice(0, 20))}, not 1.0` }
     }
     if (type === "" || id === "" || source === "") {
       return { _tag: "Rejected", type, why: "it is no CloudEvent: one of ce-id, ce-source and ce-type is missing" }

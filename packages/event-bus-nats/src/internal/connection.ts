@@ -12,7 +12,7 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator
 } from "@nats-io/transport-node"
-import { Cause, Clock, DateTime, Deferred, Effect, Latch, Redacted } from "effect"
+import { Cause, Clock, DateTime, Deferred, Effect, Formatter, Latch, Redacted } from "effect"
 import { NatsBridgeError } from "../NatsBridgeError.ts"
 import type { Credentials } from "../Options.ts"
 import type { Settings } from "./settings.ts"
@@ -32,7 +32,11 @@ const minDelayMillis = 100
 const maxDelayMillis = 5_000
 
 const messageOf = (error: unknown): string =>
-  error instanceof Error && error.message !== "" ? error.message : String(error)
+  error instanceof Error && error.message !== ""
+    ? error.message
+    : typeof error === "string"
+    ? error
+    : Formatter.format(error)
 
 const bytesOf = (secret: Redacted.Redacted): Uint8Array => new TextEncoder().encode(Redacted.value(secret))
 
@@ -224,7 +228,12 @@ export class Connection {
         message: `no NATS server of ${servers.join(", ")} accepts a connection: ${messageOf(error)}`,
         cause: error
       })
-    const current = Effect.isEffect(credentials) ? credentials : Effect.succeed(credentials)
+    const current = Effect.isEffect(credentials)
+      ? Effect.timeoutOrElse(credentials, {
+        duration: timeoutMillis,
+        orElse: () => Effect.fail(new Error(`they did not come within ${timeoutMillis} ms, the timeout`))
+      })
+      : Effect.succeed(credentials)
     return Effect.flatMap(
       // Defects, too: one would end the connection for good, and nobody would be told.
       Effect.catchCause(current, (cause) => {

@@ -126,9 +126,7 @@ export class Handling {
     this.isClosed = true
     this.messages?.stop()
     this.arrived.openUnsafe()
-    const inbox = this.inbox
-    this.inbox = []
-    for (const { reply } of inbox) this.giveBack(reply)
+    this.giveBackInbox()
     return this.batch.length === 0
       ? Effect.void
       : Effect.asVoid(Effect.timeoutOption(this.ended.await, this.settings.drain))
@@ -168,7 +166,7 @@ export class Handling {
       const incoming = this.intake.receiveStored(message)
       if (incoming._tag !== "Event") {
         this.respond(reply, incoming._tag === "Rejected" ? terminated : acknowledged)
-      } else if (this.isClosed) {
+      } else if (this.isClosed || this.isPaused) {
         this.giveBack(reply)
       } else {
         this.inbox.push({ event: incoming.event, reply })
@@ -214,6 +212,9 @@ export class Handling {
       const room = subscription === undefined ? 0 : subscription.bufferSize - subscription.pending
       if (subscription === undefined && !this.isPaused) {
         this.isPaused = true
+        // Another process of the queue may have a handler.
+        this.messages?.stop()
+        this.giveBackInbox()
         yield* Effect.annotateLogs(
           Effect.logWarning(`Nothing is taken in from NATS until there is a subscription "${this.name}" again`),
           { bus: this.settings.bus }
@@ -258,6 +259,12 @@ export class Handling {
       for (const { reply } of this.batch) this.respond(reply, inProgress)
       for (const { reply } of this.inbox) this.respond(reply, inProgress)
     }).pipe(Effect.repeat(Schedule.spaced(this.settings.ackWaitMillis / 3)), Effect.asVoid)
+  }
+
+  private giveBackInbox(): void {
+    const inbox = this.inbox
+    this.inbox = []
+    for (const { reply } of inbox) this.giveBack(reply)
   }
 
   private giveBack(reply: string): void {

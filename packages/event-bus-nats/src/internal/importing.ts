@@ -64,7 +64,7 @@ export class Importing {
         if (this.isClosed) return
         const incoming = this.intake.receiveStored(message)
         if (incoming._tag === "Rejected") return message.term()
-        if (incoming._tag === "Event") this.intake.publish(incoming.event)
+        if (incoming._tag === "Event" && !this.intake.publish(incoming.event)) return
         message.ack()
       }
     })

@@ -9,8 +9,9 @@ import type { CloudEvents, Incoming } from "./cloudEvent.ts"
 import type { Settings } from "./settings.ts"
 import type { Tally } from "./tally.ts"
 
-/** Types that were warned of. A foreign sender may make up any number of them. */
+/** Types that were warned of, and how many characters of one are shown. A foreign sender may make up any number of any length. */
 const maxTypes = 100
+const maxTypeLength = 200
 
 /** Turns messages into events, and puts them on the bus. Counts and warns of those that are none. */
 export class Intake {
@@ -20,6 +21,8 @@ export class Intake {
   private readonly run: (effect: Effect.Effect<void>) => unknown
   private readonly bus: EventBus.EventBus<EventBus.AnyEvent>
   private readonly warned = new Set<string>()
+  /** Whether the bus takes events in, once that is known for what runs now. To look costs as much as ten events do. */
+  private isOpen: boolean | undefined = undefined
   /** Events in the stream that were not delivered here when the last one was. */
   lag = 0
 
@@ -55,12 +58,30 @@ export class Intake {
     return this.receive(message.headers, message.data)
   }
 
-  publish(event: EventBus.AnyEvent): void {
-    this.tally.imported++
-    this.bus.publishUnsafe(event)
+  /**
+   * Publishes the event. Returns false, and counts the message as not received, if the bus is shut down: `awaitShutdown` completes
+   * only some turns later, and what comes in between is for the next bus.
+   */
+  publish(event: EventBus.AnyEvent): boolean {
+    if (this.isOpen === undefined) {
+      const before = this.publishedCount
+      this.bus.publishUnsafe(event)
+      this.isOpen = this.publishedCount > before
+      queueMicrotask(() => this.isOpen = undefined)
+    } else if (this.isOpen) {
+      this.bus.publishUnsafe(event)
+    }
+    if (this.isOpen) this.tally.imported++
+    else this.tally.received--
+    return this.isOpen
   }
 
-  private warn(type: string, why: string): void {
+  private get publishedCount(): number {
+    return Effect.runSync(this.bus.metrics).publishedCount
+  }
+
+  private warn(wholeType: string, why: string): void {
+    const type = wholeType.slice(0, maxTypeLength)
     if (this.warned.has(type) || this.warned.size >= maxTypes) return
     this.warned.add(type)
     this.run(

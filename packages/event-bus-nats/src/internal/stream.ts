@@ -69,6 +69,7 @@ export const ensureStream = async (manager: JetStreamManager, settings: Settings
     const actual = config[key as keyof StreamConfig]
     if (actual !== value) differences.push(`its ${key} is ${show(key, actual)}, not ${show(key, value)}`)
   }
+  if (config.no_ack) differences.push("its no_ack is true, so it does not say what it has stored")
   if (differences.length > 0) {
     throw new NatsBridgeError({
       reason: "mismatch",
@@ -112,6 +113,15 @@ export const ensureConsumer = async (manager: JetStreamManager, settings: Settin
     // A consumer of any subject has no filter.
     if (actual !== config[key]) {
       differences.push(`its ${key} is ${show(key, actual ?? "")}, not ${show(key, config[key])}`)
+    }
+  }
+  // Each of these would keep events from the bus, or from coming again, and nothing would say so.
+  for (
+    const key of ["deliver_subject", "headers_only", "max_deliver", "max_batch", "max_bytes", "max_expires"] as const
+  ) {
+    const actual = found.config[key] ?? 0
+    if (actual !== 0 && actual !== -1 && actual !== false && actual !== "") {
+      differences.push(`it has a ${key}: ${show(key, actual)}`)
     }
   }
   if (differences.length > 0) {
