@@ -414,6 +414,41 @@ describe.skipIf(!NatsServer.isInstalled)("faults", () => {
       assert.include(error.message, "its no_ack is true")
     }))
 
+  for (
+    const [options, message] of [
+      [
+        { stream: { name: "a.b" } },
+        `stream.name must be a word without blanks, ".", "*", ">" and slashes, but is "a.b"`
+      ],
+      [{ stream: { maxBytes: 1.5 } }, "stream.maxBytes must be a positive integer, but is 1.5"],
+      [{ stream: { replicas: 0 } }, "stream.replicas must be a positive integer, but is 0"],
+      [{ stream: { maxAge: Infinity } }, "stream.maxAge must be a time above 0, but is Infinity"],
+      [{ stream: { duplicateWindow: "long" } }, `stream.duplicateWindow must be a time above 0, but is "long"`],
+      [{ stream: { storage: "disk" } }, `stream.storage must be "file" or "memory", but is "disk"`],
+      [{ stream: { discard: "none" } }, `stream.discard must be "old" or "new", but is "none"`],
+      [{ timeout: "soon" }, `timeout must be a time above 0, but is "soon"`],
+      [{ drain: "soon" }, `drain must be a time, but is "soon"`]
+    ] as const
+  ) {
+    it.effect(`an option that no server could do with is a defect: ${JSON.stringify(options)}`, () =>
+      Effect.gen(function*() {
+        const making = bridge(yield* makeBus, { servers: "127.0.0.1:1", source: "first", ...options as object })
+        const exit = yield* Effect.exit(Effect.scoped(making))
+        assert.include(String(Exit.isFailure(exit) ? exit.cause : ""), message)
+      }))
+  }
+
+  it.live("a server without JetStream is told apart, with what would be right", () =>
+    Effect.gen(function*() {
+      const server = yield* NatsServer.make({ config: "jetstream: disabled" })
+      const bus = yield* makeBus
+      const error = yield* Effect.flip(
+        bridge(bus, { servers: server.url, source: "first", start: "fail", export: ["DoorOpened"] })
+      )
+      assert.include(error.message, "jetstream is not enabled")
+      assert.include(error.message, "nats-server --jetstream")
+    }))
+
   it.live("a process may come back with other kinds to import", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()

@@ -161,7 +161,11 @@ export class Connection {
             ? error
             : new NatsBridgeError({
               reason: "unreachable",
-              message: `the NATS server ${nats.getServer()} cannot be used: ${messageOf(error)}`,
+              message: `the NATS server ${nats.getServer()} cannot be used: ${messageOf(error)}${
+                error instanceof Error && error.name === "JetStreamNotEnabled"
+                  ? `. Mode "jetstream" needs a server that runs with JetStream (nats-server --jetstream)`
+                  : ""
+              }`,
               cause: error
             })
       }).pipe(

@@ -2,7 +2,7 @@
  * The options of a bridge, checked and complete. Everything refused here is a mistake in a program, so it is a defect that
  * names the option and what is allowed.
  */
-import { Duration } from "effect"
+import { Duration, Option } from "effect"
 import type { Options, Stream } from "../Options.ts"
 
 export interface Settings extends
@@ -46,7 +46,7 @@ export const requireSettings = (bus: string, kinds: ReadonlyArray<string>, optio
     return Array.from(new Set(value))
   }
   const requireMillis = (option: string, value: Duration.Input): number => {
-    const millis = Duration.toMillis(Duration.fromInputUnsafe(value))
+    const millis = Option.getOrElse(Option.map(Duration.fromInput(value), Duration.toMillis), () => NaN)
     return Number.isFinite(millis) && millis > 0
       ? millis
       : refuse(`${option} must be a time above 0, but is ${quote(value)}`)
@@ -65,6 +65,20 @@ export const requireSettings = (bus: string, kinds: ReadonlyArray<string>, optio
   if (options.queue !== undefined && !isToken(options.queue)) {
     refuse(`queue must be a word without blanks, ".", "*" and ">", but is ${quote(options.queue)}`)
   }
+  const { discard, duplicateWindow, maxAge, maxBytes, maxMessages, name, replicas, storage } = options.stream ?? {}
+  if (name !== undefined && !/^[^\s.*>/\\]+$/.test(name)) {
+    refuse(`stream.name must be a word without blanks, ".", "*", ">" and slashes, but is ${quote(name)}`)
+  }
+  for (const [option, value] of Object.entries({ replicas, maxBytes, maxMessages })) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
+      refuse(`stream.${option} must be a positive integer, but is ${value}`)
+    }
+  }
+  for (const [option, value] of Object.entries({ maxAge, duplicateWindow })) {
+    if (value !== undefined) requireMillis(`stream.${option}`, value)
+  }
+  requireOneOf("stream.storage", storage ?? "file", ["file", "memory"])
+  requireOneOf("stream.discard", discard ?? "old", ["old", "new"])
   requireOneOf("mode", options.mode, ["core", "jetstream"])
   requireOneOf("start", options.start ?? "wait", ["wait", "fail"])
   requireOneOf("deliver", options.deliver ?? "all", ["all", "new"])
@@ -106,7 +120,10 @@ export const requireSettings = (bus: string, kinds: ReadonlyArray<string>, optio
     start: options.start ?? "wait",
     timeoutMillis: requireMillis("timeout", options.timeout ?? "5 seconds"),
     heartbeatMillis: requireMillis("heartbeat", options.heartbeat ?? "10 seconds"),
-    drain: Duration.fromInputUnsafe(options.drain ?? "5 seconds")
+    drain: Option.getOrElse(
+      Duration.fromInput(options.drain ?? "5 seconds"),
+      () => refuse(`drain must be a time, but is ${quote(options.drain)}`)
+    )
   }
 }
 
