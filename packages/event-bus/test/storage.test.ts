@@ -369,6 +369,46 @@ it("cursors that join all the time do not keep a stuck one from being settled", 
   assert.strictEqual(losses, 1)
 })
 
+describe("waiters of a cursor", () => {
+  const waiting = () => {
+    const tasks: Array<() => void> = []
+    const storage = new Storage<"A", number>(["A"], 0, (task) => tasks.push(task), eventOf)
+    const cursor = storage.subscribe({ kinds: ["A"], bufferSize: 10, overflow: "dropping", replay: 0 })
+    const taken: Array<number> = []
+    const run = () => taken.push(cursor.poll() as number)
+    const turn = () => tasks.splice(0).forEach((task) => task())
+    return { cursor, run, storage, taken, turn }
+  }
+
+  it("are served when one before them, which wanted more, is taken back", () => {
+    const { cursor, run, storage, taken, turn } = waiting()
+    const greedy = { count: 2, run }
+    cursor.wait(greedy)
+    cursor.wait({ count: 1, run })
+    offer(storage, "A", 1)
+    turn()
+    assert.deepStrictEqual(taken, [])
+    cursor.cancel(greedy)
+    turn()
+    assert.deepStrictEqual(taken, [1])
+  })
+
+  it("are served where one before them throws, and its error is thrown in a turn of its own", () => {
+    const { cursor, run, storage, taken, turn } = waiting()
+    cursor.wait({
+      count: 1,
+      run: () => {
+        throw new Error("a taker's own")
+      }
+    })
+    cursor.wait({ count: 1, run })
+    offer(storage, "A", 1)
+    turn()
+    assert.deepStrictEqual(taken, [1])
+    assert.throws(turn, "a taker's own")
+  })
+})
+
 it("of keyed subscriptions that have closed nothing stays", () => {
   const storage = new Storage<Kind, number>(kinds, 0, () => {}, eventOf)
   const cursors = Array.from({ length: 100 }, (_, i) =>
