@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
       const encoded = encode(event)
       return JSON.stringify(describe === undefined ? encoded : { ...encoded as object, sentence: describe(event) })
     } catch (error) {
-      // Only untyped code can publish what its own schema refuses. It is shown as the fault that it is.
+      // Untyped code can publish what its own schema refuses, and a description may throw: the fault is shown.
       return JSON.stringify({ ...readable(event), unencodable: Formatter.format(error) })
     }
   }
@@ -124,7 +124,7 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
     if (shown.delete(text)) return
     newest++
     const bytes = frame("bus-event", text, `${start}-${newest}`)
-    // Every event has a time, and this one's is in its bytes.
+    // A bus wants a time of its events. Nobody reads this one: the event's own is in its bytes.
     const numbered: Numbered = { _tag: "Numbered", n: newest, bytes, occurredAt: startedAt }
     kept.push(numbered)
     if (kept.length >= 2 * ringSize) kept = kept.slice(-ringSize)
