@@ -34,6 +34,9 @@ const pageSize = 500
 /** How often the position of a consumer is written that meets only events of other kinds. */
 const touchMillis = 10_000
 
+/** For how long handlers may be started one after the other before all else has its turn, in milliseconds. */
+const turnMillis = 10
+
 /** The longest pause, in milliseconds, before a partition is taken again after a handler whose outcome is unknown. */
 const longestUnsure = 5_000
 
@@ -127,6 +130,7 @@ export class Consumer implements Host {
   running = 0
   private isReading = false
   private isPumping = false
+  private isResting = false
   private readonly engine: Engine
   private readonly context: Context.Context<never>
   private readonly fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.Fiber<unknown, unknown>
@@ -281,18 +285,25 @@ export class Consumer implements Host {
     }
   })
 
+  /**
+   * The partitions with room, once one of them is hungry: a page is gone through for all of them, and not for each event
+   * that was handled.
+   */
   private hungry(): Array<Partition> {
-    const hungry: Array<Partition> = []
+    const open: Array<Partition> = []
+    let isHungry = false
     const { horizon } = this.engine.log
     for (const partition of this.partitions.values()) {
-      if (partition.wantsEvents && partition.readPos < horizon) hungry.push(partition)
+      if (!partition.hasRoom || partition.readPos >= horizon) continue
+      open.push(partition)
+      isHungry ||= partition.isHungry(this.settings.batch !== undefined)
     }
-    return hungry
+    return isHungry ? open : []
   }
 
   private dispatch(hungry: ReadonlyArray<Partition>, rows: ReadonlyArray<LogRow>, upTo: number): void {
     const open = new Map<number, Partition>()
-    for (const partition of hungry) if (partition.wantsEvents) open.set(partition.part, partition)
+    for (const partition of hungry) if (partition.hasRoom) open.set(partition.part, partition)
     // Nothing starts before the whole page is offered: a batch would take its first event alone.
     this.isPumping = true
     for (const row of rows) {
@@ -309,7 +320,7 @@ export class Consumer implements Host {
         continue
       }
       partition.offer(row)
-      if (!partition.wantsEvents) open.delete(part)
+      if (!partition.hasRoom) open.delete(part)
     }
     for (const partition of open.values()) {
       if (partition.isDropped || partition.readPos >= upTo) continue
@@ -332,13 +343,30 @@ export class Consumer implements Host {
     if (this.isPumping) return
     this.isPumping = true
     const { batch } = this.settings
+    const startedAt = this.now()
     while (!this.isClosing && this.running < this.settings.concurrency) {
       const entries = batch === undefined ? this.nextOne() : this.nextBatch(batch)
       if (entries.length === 0) break
       this.start(entries)
+      if (this.now() - startedAt < turnMillis) continue
+      this.pumpLater()
+      break
     }
     this.isPumping = false
     if (!this.isReading && this.hungry().length > 0) this.feed.raise()
+  }
+
+  /** Handlers that end at once, as with SQLite, which works on this thread, would keep it from all else. */
+  private pumpLater(): void {
+    if (this.isResting) return
+    this.isResting = true
+    this.time(Effect.andThen(
+      Effect.yieldNow,
+      Effect.sync(() => {
+        this.isResting = false
+        this.pump()
+      })
+    ))
   }
 
   private nextOne(): ReadonlyArray<Entry> {

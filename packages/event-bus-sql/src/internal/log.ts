@@ -23,6 +23,14 @@ const rowSize = 500
 /** How far the horizon may be ahead of the stored one. */
 const storeEvery = 10_000
 
+/** All events of these kinds between two numbers. */
+interface Page {
+  readonly kinds: string
+  readonly after: number
+  readonly upTo: number
+  readonly rows: ReadonlyArray<LogRow>
+}
+
 export class Log {
   /** The end of the contiguous prefix of the log, as far as it was read: what comes below is final. */
   horizon = 0
@@ -36,7 +44,8 @@ export class Log {
   private tail: Array<LogRow> = []
   private tailStart = 0
   private storedHorizon = 0
-  private readonly pages = new Map<string, ReadonlyArray<LogRow>>()
+  /** The oldest first. */
+  private pages: Array<Page> = []
   private pagesSize = 0
   private readonly pageTurn = Semaphore.makeUnsafe(1)
 
@@ -159,7 +168,7 @@ export class Log {
     Effect.suspend(() => {
       if (after >= this.tailStart) {
         const rows: Array<LogRow> = []
-        for (let i = this.indexBehind(after); i < this.tail.length; i++) {
+        for (let i = indexBehind(this.tail, after); i < this.tail.length; i++) {
           const row = this.tail[i]!
           if (row.seq > horizon) break
           if (rows.length === limit) return Effect.succeed({ rows, upTo: rows.at(-1)!.seq })
@@ -170,7 +179,7 @@ export class Log {
       return this.pageTurn.withPermit(this.readPage(after, horizon, kinds, limit))
     })
 
-  /** A page of the past. A full one is final, so that others who catch up from there need not read and decode it again. */
+  /** A page of the past. A full one is final, so that others who catch up there need not read and decode it again. */
   private readPage(
     after: number,
     horizon: number,
@@ -178,40 +187,41 @@ export class Log {
     limit: number
   ): Effect.Effect<{ readonly rows: ReadonlyArray<LogRow>; readonly upTo: number }, SqlError.SqlError> {
     return Effect.suspend(() => {
-      const key = JSON.stringify([after, limit, kinds])
-      const known = this.pages.get(key)
-      if (known !== undefined) return Effect.succeed({ rows: known, upTo: known.at(-1)!.seq })
+      const key = JSON.stringify(kinds)
+      const known = this.pages.find((page) =>
+        page.kinds === key && page.after <= after && after < page.upTo && page.upTo <= horizon
+      )
+      if (known !== undefined) {
+        return Effect.succeed({ rows: known.rows.slice(indexBehind(known.rows, after)), upTo: known.upTo })
+      }
       return Effect.map(this.database.readKinds(after, horizon, kinds, limit), (rows) => {
         if (rows.length < limit) return { rows, upTo: horizon }
-        this.pages.set(key, rows)
+        const page: Page = { kinds: key, after, upTo: rows.at(-1)!.seq, rows }
+        this.pages.push(page)
         this.pagesSize += sizeOf(rows)
-        for (const [oldest, rows] of this.pages) {
-          if (this.pagesSize <= pagesLimit) break
-          this.pages.delete(oldest)
-          this.pagesSize -= sizeOf(rows)
-        }
-        return { rows, upTo: rows.at(-1)!.seq }
+        while (this.pagesSize > pagesLimit) this.pagesSize -= sizeOf(this.pages.shift()!.rows)
+        return page
       })
     })
   }
 
   /** Lets go of the past: nobody may catch up any more, and events may have been deleted since it was read. */
   forgetPages(): void {
-    this.pages.clear()
+    this.pages = []
     this.pagesSize = 0
   }
+}
 
-  /** The index in the tail of the first event behind a number. */
-  private indexBehind(after: number): number {
-    let low = 0
-    let high = this.tail.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.tail[middle]!.seq <= after) low = middle + 1
-      else high = middle
-    }
-    return low
+/** The index of the first event behind a number. */
+const indexBehind = (rows: ReadonlyArray<LogRow>, after: number): number => {
+  let low = 0
+  let high = rows.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (rows[middle]!.seq <= after) low = middle + 1
+    else high = middle
   }
+  return low
 }
 
 /** About how many bytes they take. */

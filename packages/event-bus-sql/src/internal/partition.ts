@@ -118,11 +118,16 @@ export class Partition {
     return this.carefulLeft > 0
   }
 
-  get wantsEvents(): boolean {
+  get hasRoom(): boolean {
     if (this.isDropped || this.isLeaving || this.blockedAt !== undefined) return false
     if (this.order.length - this.orderHead < window) return true
     this.trim()
     return this.order.length - this.orderHead < window
+  }
+
+  /** True where so few are left to be taken that it is time to read on. A batch wants as many as there can be. */
+  isHungry(isForBatches: boolean): boolean {
+    return isForBatches || this.waiting < window / 2
   }
 
   /** The next event of the partition, in the order of the log. */
