@@ -134,6 +134,8 @@ describe.skipIf(!NatsServer.isInstalled)("a bridge that sends from an outbox", (
         const health = yield* eventually(out.health, (health) => health.export.exported === 1)
         assert.strictEqual(health.export.rejected, 1)
         assert.isTrue(addsUp(health))
+        // The dead letter is written meanwhile.
+        yield* outbox.awaitIdle
         const letters = yield* Stream.runCollect(outbox.deadLetters())
         assert.deepStrictEqual(letters.map(({ consumer, id }) => `${consumer} ${id}`), ["nats:house large"])
       }))
