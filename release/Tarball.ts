@@ -1,6 +1,7 @@
 /**
  * What the tarball of a package has that its folder in the repository has not: a README whose links work outside of the
- * repository, the pages that it links to with what their programs import, the licence, and a `package.json` without what only the repository needs.
+ * repository, the pages that it links to with what their programs import, the licence, and a `package.json` without what only the
+ * repository needs.
  */
 import { posix } from "node:path"
 

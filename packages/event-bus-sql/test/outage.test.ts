@@ -22,6 +22,14 @@ const onServer = <A, E>(
     )
   }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 
+/** A table that handlers write to in their transaction. */
+const mails = Effect.gen(function*() {
+  const outbox = yield* ShopOutbox
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE mails (order_id TEXT)`
+  return { outbox, sql, insert: (order: string) => sql`INSERT INTO mails (order_id) VALUES (${order})` }
+})
+
 /** Ends every connection to the database but the one that asks. */
 const endOthers = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
@@ -78,9 +86,7 @@ describe.skipIf(isSkipped)("outages of PostgreSQL", () => {
     () =>
       onServer(() =>
         Effect.gen(function*() {
-          const outbox = yield* ShopOutbox
-          const sql = yield* SqlClient.SqlClient
-          yield* sql`CREATE TABLE mails (order_id TEXT)`
+          const { insert, outbox, sql } = yield* mails
           const attempts: Array<number> = []
           const begun = yield* Deferred.make<void>()
           const isEnded = yield* Latch.make()
@@ -89,7 +95,7 @@ describe.skipIf(isSkipped)("outages of PostgreSQL", () => {
             ({ order }, { attempt }) =>
               Effect.gen(function*() {
                 attempts.push(attempt)
-                yield* sql`INSERT INTO mails (order_id) VALUES (${order})`
+                yield* insert(order)
                 yield* Deferred.succeed(begun, void 0)
                 yield* isEnded.await
               }),
@@ -116,9 +122,7 @@ describe.skipIf(isSkipped)("outages of PostgreSQL", () => {
     () =>
       onServer(() =>
         Effect.gen(function*() {
-          const outbox = yield* ShopOutbox
-          const sql = yield* SqlClient.SqlClient
-          yield* sql`CREATE TABLE mails (order_id TEXT)`
+          const { insert, outbox, sql } = yield* mails
           const onlyRead = sql`SET TRANSACTION READ ONLY`
           const publish = Effect.andThen(onlyRead, outbox.publish(placed("lost")))
           assert.deepInclude(yield* Effect.flip(sql.withTransaction(publish)), {
@@ -127,10 +131,9 @@ describe.skipIf(isSkipped)("outages of PostgreSQL", () => {
           })
           const attempts: Array<number> = []
           yield* outbox.on("OrderPlaced", ({ order }, { attempt }) =>
-            Effect.suspend(() => {
-              const insert = sql`INSERT INTO mails (order_id) VALUES (${order})`
-              return attempts.push(attempt) === 1 ? Effect.andThen(onlyRead, insert) : insert
-            }), { consumer: "mailer", transactional: true })
+            Effect.suspend(() =>
+              attempts.push(attempt) === 1 ? Effect.andThen(onlyRead, insert(order)) : insert(order)
+            ), { consumer: "mailer", transactional: true })
           yield* outbox.publish(placed("1"))
           yield* outbox.awaitIdle
           assert.deepStrictEqual(attempts, [1, 1])

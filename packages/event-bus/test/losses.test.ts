@@ -144,13 +144,19 @@ describe("the warning of a loss", () => {
     return { lines, layer: Logger.layer([logger]) }
   }
 
+  /** A bus with a subscription whose losses somebody reads. */
+  const read = Effect.gen(function*() {
+    const bus = yield* makeBus
+    const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+    yield* Effect.forkScoped(Stream.runDrain(subscription.losses))
+    yield* settle
+    return bus
+  })
+
   it.effect("counts all of them although somebody reads `losses` as well", () => {
     const { layer, lines } = logged()
     return Effect.gen(function*() {
-      const bus = yield* makeBus
-      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
-      yield* Effect.forkScoped(Stream.runDrain(subscription.losses))
-      yield* settle
+      const bus = yield* read
       yield* bus.publishAll([0, 1, 2].map(ping))
       yield* settle
       assert.deepStrictEqual(lines.map((line) => line.message), [["A full buffer lost 2 events"]])
@@ -160,10 +166,7 @@ describe("the warning of a loss", () => {
   it.effect("is one for several losses of a moment, and none follows it for a while", () => {
     const { layer, lines } = logged()
     return Effect.gen(function*() {
-      const bus = yield* makeBus
-      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
-      yield* Effect.forkScoped(Stream.runDrain(subscription.losses))
-      yield* settle
+      const bus = yield* read
       for (const n of [0, 1, 2]) yield* bus.publish(ping(n))
       yield* settle
       yield* bus.publish(ping(3))
