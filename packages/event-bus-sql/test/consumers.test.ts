@@ -600,6 +600,7 @@ for (const place of places) {
         for (
           const [options, message] of [
             [{ consumer: "" }, "consumer must be a name"],
+            [{ consumer: "half \ud83d" }, "consumer must be a name"],
             [{ consumer: "a", order: "random" }, `order must be one of "all", "key", "none", but is "random"`],
             [{ consumer: "a", concurrency: 2 }, `concurrency must be 1 with order "all"`],
             [{ consumer: "a", maxAttempts: 0 }, "maxAttempts must be a positive integer, but is 0"],
@@ -645,6 +646,23 @@ for (const place of places) {
               sql.withTransaction(outbox.on("OrderPlaced", () => Effect.void, { consumer: "mailer" }))
             )
             assert.include(Cause.pretty((exit as Exit.Failure<never, unknown>).cause), "on was called in a transaction")
+          })))
+
+        it.effect("awaitIdle in a transaction is a defect, and nothing is handled that is rolled back", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const sql = yield* SqlClient.SqlClient
+            const { handler, take } = yield* collector<OrderPlaced>()
+            yield* outbox.on("OrderPlaced", handler, { consumer: "mailer" })
+            const exit = yield* Effect.exit(
+              sql.withTransaction(Effect.andThen(outbox.publish(placed("rolled back")), outbox.awaitIdle))
+            )
+            assert.include(
+              Cause.pretty((exit as Exit.Failure<never, unknown>).cause),
+              "awaitIdle was called in a transaction"
+            )
+            yield* outbox.publish(placed("kept"))
+            assert.strictEqual((yield* take).order, "kept")
           })))
       })
     })

@@ -61,6 +61,7 @@ for (const place of places) {
       for (
         const [what, failure, cause] of [
           ["a text", Effect.fail("no such address"), "no such address"],
+          ["a text cut in the middle of an emoji", Effect.fail("no \ud83d"), "no \ufffd"],
           ["an error without a message", Effect.fail(new Declined({ code: 51 })), "Declined"],
           ["an object", Effect.fail({ code: 51 }), `{"code":51}`],
           ["a text that is given up", Outbox.giveUp("no such address"), "no such address"],

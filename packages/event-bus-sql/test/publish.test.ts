@@ -3,7 +3,7 @@ import { Outbox } from "@openwatch/event-bus-sql"
 import * as NodeSqlite from "@openwatch/event-bus-sql/NodeSqlite"
 import { Cause, Effect, Exit, Layer, Tracer } from "effect"
 import { SqlClient } from "effect/sql"
-import { collector, inShop, type OrderPlaced, paid, Place, placed, places, ShopBus, ShopOutbox } from "./shop.ts"
+import { collector, inShop, type OrderPlaced, paid, Place, placed, places, shop, ShopBus, ShopOutbox } from "./shop.ts"
 
 const orders = (events: ReadonlyArray<OrderPlaced>) => events.map(({ order }) => order)
 
@@ -264,12 +264,29 @@ describe("bad input to publish", () => {
         assert.deepStrictEqual(yield* sql`SELECT * FROM ${sql(tables[0]!.name)}`, [])
       })))
 
-    it.effect("an empty id is a defect", () =>
-      inShop(Effect.gen(function*() {
-        const outbox = yield* ShopOutbox
-        const exit = yield* Effect.exit(outbox.publish(placed("1"), { id: "" }))
-        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
-      })))
+    for (const id of ["", "a\0b", "half \ud83d"]) {
+      it.effect(`the id ${JSON.stringify(id)} is a defect`, () =>
+        inShop(Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          const exit = yield* Effect.exit(outbox.publish(placed("1"), { id }))
+          assert.include(
+            Cause.pretty((exit as Exit.Failure<void, unknown>).cause),
+            `id must be a text that is not blank and holds neither NUL nor half a character, but is ${
+              JSON.stringify(id)
+            }`
+          )
+        })))
+    }
+
+    it.effect("a layer that is built in a transaction is a defect", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const exit = yield* Effect.exit(sql.withTransaction(Effect.provide(ShopOutbox, shop("outbox_"))))
+        assert.include(
+          Cause.pretty((exit as Exit.Failure<never, unknown>).cause),
+          `Outbox "test/ShopOutbox": its layer was built in a transaction`
+        )
+      }).pipe(Effect.provide(NodeSqlite.layer(":memory:"))))
 
     it.effect("a key that is no text is a defect", () =>
       Effect.gen(function*() {

@@ -826,7 +826,8 @@ export class Consumer implements Host {
     this.settings.tally.failed++
     if (outcome.report !== Effect.void) this.fork(outcome.report)
     if (!entry.isAttemptSaved) entry.attempts++
-    const cause = describe(outcome.cause).replaceAll("\0", "")
+    // PostgreSQL stores no NUL, and no half of a surrogate pair, as where a message was cut in the middle of an emoji.
+    const cause = describe(outcome.cause).replaceAll("\0", "").toWellFormed()
     if (outcome.isDead) partition.die(entry, cause)
     else partition.retry(entry, outcome.pause, cause)
   }

@@ -26,7 +26,7 @@ import { keyHash, slotOf } from "./keyHash.ts"
 import { Metrics } from "./metrics.ts"
 import { describe, isPassing } from "./outage.ts"
 import { OutboxError } from "./outboxError.ts"
-import { list, quote, refuse, requireConsumer, requireSettings } from "./settings.ts"
+import { isStorable, list, quote, refuse, requireConsumer, requireSettings } from "./settings.ts"
 import { migrations, tablesVersion } from "./tables.ts"
 
 type AnyEvent = EventBus.AnyEvent
@@ -104,6 +104,17 @@ export const makeOutbox = (
     const { bus, name, sql } = parts
     const settings = requireSettings(name, options)
     const database = new Database(sql, settings.tablePrefix, settings.leaseMillis)
+    /**
+     * What runs on in the background would be part of the transaction, and what is read in one may never be committed: its
+     * events would be handled, and passed over by all others.
+     */
+    const requireNoTransaction = (what: string): Effect.Effect<void> =>
+      Effect.map(Effect.context(), (context) => {
+        if (Option.isSome(Context.getOption(context, database.transactionService))) {
+          refuse(name, `${what}; it reads what others have committed, so do it outside of sql.withTransaction`)
+        }
+      })
+    yield* requireNoTransaction("its layer was built in a transaction")
     yield* migrate(name, database, settings.tablePrefix)
     const metrics = new Metrics(yield* Effect.context(), name, bus.kinds)
     yield* Effect.addFinalizer(() => Effect.sync(() => metrics.close()))
@@ -163,9 +174,12 @@ export const makeOutbox = (
     }
 
     const requireId = (id: string): string =>
-      typeof id === "string" && id !== "" && !id.includes("\0")
+      isStorable(id)
         ? id
-        : refuse(name, `id must be a text that is not empty and holds no NUL, but is ${quote(id)}`)
+        : refuse(
+          name,
+          `id must be a text that is not blank and holds neither NUL nor half a character, but is ${quote(id)}`
+        )
 
     /**
      * Runs `insert` in the transaction around it, or in one of its own. It returns the kinds of what it has stored. After the
@@ -263,10 +277,8 @@ export const makeOutbox = (
           typeof kinds === "string" ? [kinds] : kinds,
           consumerOptions
         )
+        yield* requireNoTransaction(`consumer ${quote(checked.name)}: on was called in a transaction`)
         const context = yield* Effect.context()
-        if (Option.isSome(Context.getOption(context, database.transactionService))) {
-          refuse(name, `consumer ${quote(checked.name)}: on was called in a transaction; a consumer outlives it`)
-        }
         if (serving.has(checked.name)) {
           refuse(name, `consumer ${quote(checked.name)} is served in this process already; names must differ`)
         }
@@ -457,7 +469,7 @@ export const makeOutbox = (
       requeue,
       discard,
       removeConsumer,
-      awaitIdle: engine.awaitIdle
+      awaitIdle: Effect.andThen(requireNoTransaction("awaitIdle was called in a transaction"), engine.awaitIdle)
     }
   })
 

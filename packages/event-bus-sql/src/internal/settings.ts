@@ -17,6 +17,10 @@ export const refuse = (outbox: string, what: string): never => {
   throw new TypeError(`Outbox ${quote(outbox)}: ${what}`)
 }
 
+/** True for a text that both databases store as it is. Half a character is half of a surrogate pair, as in a cut emoji. */
+export const isStorable = (value: unknown): value is string =>
+  typeof value === "string" && value.trim() !== "" && !value.includes("\0") && value.isWellFormed()
+
 /** Says what is wrong, and whose option it is. */
 type Say = (what: string) => never
 
@@ -94,7 +98,7 @@ export const requireConsumer = (
   options: ConsumerOptions<any> & { readonly batch?: Batch | undefined }
 ): Omit<ConsumerSettings, "handle" | "handleBatch" | "tally"> => {
   const { consumer } = options
-  if (typeof consumer !== "string" || consumer.trim() === "" || consumer.includes("\0")) {
+  if (!isStorable(consumer)) {
     refuse(outbox, `consumer must be a name, under which the position is kept, but is ${quote(consumer)}`)
   }
   const say: Say = (what) => refuse(outbox, `consumer ${quote(consumer)}: ${what}`)
@@ -120,7 +124,7 @@ export const requireConsumer = (
       say(`retires names ${quote(kind)}, which it handles; it names kinds that are handled no more`)
     }
   }
-  if (options.replaces !== undefined && (options.replaces === consumer || options.replaces.trim() === "")) {
+  if (options.replaces !== undefined && (options.replaces === consumer || !isStorable(options.replaces))) {
     say(`replaces must be the name that it had before, but is ${quote(options.replaces)}`)
   }
   const afterDeath = requireOneOf(say, "afterDeath", options.afterDeath ?? "continue", ["continue", "hold"])
