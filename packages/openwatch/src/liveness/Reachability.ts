@@ -87,7 +87,7 @@ export const afterProbe = (
   const changes = isFirst ? [] : [...prior.changes.filter((at) => now - at < hour), now]
   const isFlapping = prior.isFlapping || changes.length > changesPerHour
   return [
-    { verdict, failures, changes: isFlapping ? [] : changes, since: now, isFlapping },
+    { verdict, failures, changes, since: now, isFlapping },
     {
       change: isFlapping ? "flapping" : reachable ? "reachable" : "unreachable",
       reachable,

@@ -2,7 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Reachability } from "@openwatch/openwatch"
 import { Effect, Schema } from "effect"
 
-const hour = 3_600_000
+const minute = 60_000
+const hour = 60 * minute
+
+/** Some day: what is right only at the beginning of time is wrong. */
+const start = Date.UTC(2026, 10, 26)
 
 /** The transitions that a sequence of probes, an hour apart, causes: each with the number of the probe, from 0. */
 const transitions = (answers: ReadonlyArray<boolean>, failureThreshold = 2) => {
@@ -14,6 +18,17 @@ const transitions = (answers: ReadonlyArray<boolean>, failureThreshold = 2) => {
     if (transition === undefined) return []
     const { priorReachable, reachable } = transition
     return [{ probe, reachable, priorReachable }]
+  })
+}
+
+/** The changes of a host that answers at the first of these minutes, not at the next, and so on. */
+const changesAt = (...minutes: ReadonlyArray<number>) => {
+  let reachability = Reachability.unknown
+  return minutes.map((at, i) => {
+    const judgement = { failureThreshold: 1, changesPerHour: 4 }
+    const [next, transition] = Reachability.afterProbe(reachability, i % 2 === 0, start + at * minute, judgement)
+    reachability = next
+    return transition?.change
   })
 }
 
@@ -68,6 +83,28 @@ describe("Reachability", () => {
       reachable: false,
       priorReachable: true
     })
+  })
+
+  it("more changes within an hour than are allowed are flapping", () => {
+    assert.deepStrictEqual(changesAt(0, 1, 2, 3, 4, 60.9), [
+      "reachable",
+      "unreachable",
+      "reachable",
+      "unreachable",
+      "reachable",
+      "flapping"
+    ])
+  })
+
+  it("a change counts for an hour", () => {
+    assert.strictEqual(changesAt(0, 1, 2, 3, 4, 61).at(-1), "unreachable")
+  })
+
+  it("a host that keeps its state for half an hour is steady", () => {
+    const flapping = { ...Reachability.unknown, verdict: "reachable", since: start, isFlapping: true } as const
+    const after = (minutes: number) => Reachability.afterProbe(flapping, yes, start + minutes * minute)[1]?.change
+    assert.strictEqual(after(29.9), undefined)
+    assert.strictEqual(after(30), "steady")
   })
 
   it("is settled when the last probes agree with the verdict", () => {
