@@ -10,12 +10,13 @@ import {
   Fiber,
   Latch,
   Layer,
+  Option,
   Queue,
   Ref,
   Schedule,
   Scope,
   Stream,
-  type Tracer
+  Tracer
 } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
@@ -436,6 +437,29 @@ for (const place of places) {
               [{ spanId: publisher.spanId, traceId: publisher.traceId }]
             )
           })))
+
+        it.effect("what an outbox does by itself is not traced, and the transaction of a handler is part of its span", () => {
+          const spans: Array<string> = []
+          const tracer = Tracer.make({
+            span: (options) => {
+              const { parent } = options
+              const inside = Option.isSome(parent) && parent.value._tag === "Span" ? ` in ${parent.value.name}` : ""
+              spans.push(`${options.name}${inside}`)
+              return new Tracer.NativeSpan(options)
+            }
+          })
+          return inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const { handler, take } = yield* collector<OrderPlaced>()
+            yield* outbox.on("OrderPlaced", handler, { consumer: "mailer", transactional: true })
+            spans.length = 0
+            yield* Effect.withSpan(outbox.publish(placed("1")), "checkout")
+            yield* take
+            yield* outbox.awaitIdle
+            const outer = spans.filter((span) => !/^(?:sqlite|postgres) in (?:checkout|sql\.transaction)$/.test(span))
+            assert.deepStrictEqual(outer, ["checkout", "process OrderPlaced", "sql.transaction in process OrderPlaced"])
+          })).pipe(Effect.withTracer(tracer))
+        })
 
         it.effect("attempts are counted on over a restart", () =>
           Effect.gen(function*() {

@@ -465,7 +465,8 @@ export class Consumer implements Host {
   private readMissing(entries: ReadonlyArray<Entry>): Effect.Effect<void> {
     const missing = entries.filter(({ row }) => row === undefined)
     if (missing.length === 0) return Effect.void
-    return Effect.map(this.engine.persist(this.engine.database.readRows(missing.map(({ seq }) => seq))), (rows) => {
+    const reading = this.engine.database.readRows(missing.map(({ seq }) => seq))
+    return Effect.map(Effect.withTracerEnabled(this.engine.persist(reading), false), (rows) => {
       const found = new Map(rows.map((row) => [row.seq, row]))
       for (const entry of missing) entry.row = found.get(entry.seq)
     })
@@ -511,8 +512,8 @@ export class Consumer implements Host {
     if (outcome !== undefined) return Effect.succeed(outcome)
     if (this.hasEndedItsProcess(entry)) return Effect.fail(new EndedItsProcess())
     const handling = Effect.suspend(() => this.settings.handle(this.decode(row), this.deliveryOf(entry, row)))
-    const traced = row.trace === null ? handling : this.traced(`process ${row.kind}`, [row], handling)
-    return Effect.as(this.settings.isTransactional ? this.inTransaction([entry], traced) : traced, handled)
+    const whole = this.settings.isTransactional ? this.inTransaction([entry], handling) : handling
+    return Effect.as(row.trace === null ? whole : this.traced(`process ${row.kind}`, [row], whole), handled)
   }
 
   private runBatch(entries: ReadonlyArray<Entry>): Effect.Effect<ReadonlyArray<Outcome>> {
@@ -570,17 +571,17 @@ export class Consumer implements Host {
         if (isTransactional) causes.clear()
         return this.settings.handleBatch(items)
       })
-      const isTraced = rows.some(({ trace }) => trace !== null)
-      const traced = isTraced ? this.traced(`process a batch for ${this.settings.name}`, rows, handling) : handling
-      const all = isTransactional
+      const whole = isTransactional
         ? this.inTransaction(
           entries,
           Effect.andThen(
-            traced,
+            handling,
             Effect.suspend(() => causes.size === 0 ? Effect.void : Effect.fail(new PartlyFailed()))
           )
         )
-        : traced
+        : handling
+      const isTraced = rows.some(({ trace }) => trace !== null)
+      const all = isTraced ? this.traced(`process a batch for ${this.settings.name}`, rows, whole) : whole
       return Effect.matchCauseEffect(all, {
         onSuccess: () => conclude(() => Effect.succeed(handled)),
         onFailure: (cause) => {

@@ -43,6 +43,9 @@ const sweepSize = 1_000
 
 const dayMillis = 86_400_000
 
+/** What an outbox does for itself, many times a second, is no trace that anybody looks for. */
+const untraced = Effect.withTracerEnabled(false)
+
 export class Engine implements ConsumerEngine, Member {
   readonly name: string
   readonly database: Database
@@ -126,40 +129,44 @@ export class Engine implements ConsumerEngine, Member {
   // ---------------------------------------------------------------------------
 
   /** Joins, and runs until the scope closes. */
-  readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = Effect.gen({ self: this }, function*() {
-    yield* retryCollisions(this.log.open)
-    const sentAt = yield* this.now
-    yield* retryCollisions(this.database.join(this, this.idPrefix))
-    this.validUntil = sentAt + this.patience
-    yield* Effect.forkScoped(Effect.forever(this.renewing))
-    yield* Effect.forkScoped(Effect.forever(this.watching))
-    yield* Effect.forkScoped(Effect.forever(this.keepingHouse))
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.read.wait, this.advancing)))
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.dirty.wait, this.settling)))
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.unsure.wait, this.rebalancing)))
-    if (this.database.isPostgres) {
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.tell.wait, this.telling)))
-      yield* this.database.listen(this.settings.channel, (payload) => {
-        const [sender, what] = payload.split(" ")
-        if (sender === this.id) return
-        this.read.raise()
-        // Without a payload: it has just begun to listen, and may have missed some.
-        if (what === changed || payload === "") this.onUnsure()
-      }, this.persist)
-    } else {
-      yield* watchCommits(this.database, this.persist, this.peeking)
-    }
-    // Finalizers run in reverse: the fibers above still write what the consumers have handled.
-    yield* Effect.addFinalizer(() =>
-      Effect.andThen(
-        Effect.forEach(Array.from(this.consumers.values()), (consumer) => this.close(consumer), {
-          concurrency: "unbounded",
-          discard: true
-        }),
-        this.patiently(this.persist(Effect.andThen(this.log.store, Effect.suspend(() => this.database.quit(this.id)))))
+  readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = untraced(
+    Effect.gen({ self: this }, function*() {
+      yield* retryCollisions(this.log.open)
+      const sentAt = yield* this.now
+      yield* retryCollisions(this.database.join(this, this.idPrefix))
+      this.validUntil = sentAt + this.patience
+      yield* Effect.forkScoped(Effect.forever(this.renewing))
+      yield* Effect.forkScoped(Effect.forever(this.watching))
+      yield* Effect.forkScoped(Effect.forever(this.keepingHouse))
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.read.wait, this.advancing)))
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.dirty.wait, this.settling)))
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.unsure.wait, this.rebalancing)))
+      if (this.database.isPostgres) {
+        yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.tell.wait, this.telling)))
+        yield* this.database.listen(this.settings.channel, (payload) => {
+          const [sender, what] = payload.split(" ")
+          if (sender === this.id) return
+          this.read.raise()
+          // Without a payload: it has just begun to listen, and may have missed some.
+          if (what === changed || payload === "") this.onUnsure()
+        }, this.persist)
+      } else {
+        yield* watchCommits(this.database, this.persist, this.peeking)
+      }
+      // Finalizers run in reverse: the fibers above still write what the consumers have handled.
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(
+          Effect.forEach(Array.from(this.consumers.values()), (consumer) => this.close(consumer), {
+            concurrency: "unbounded",
+            discard: true
+          }),
+          this.patiently(
+            this.persist(Effect.andThen(this.log.store, Effect.suspend(() => this.database.quit(this.id))))
+          )
+        )
       )
-    )
-  })
+    })
+  )
 
   private readonly now: Effect.Effect<number> = Effect.map(
     Clock.monotonicTimeNanos,
@@ -533,7 +540,7 @@ export class Engine implements ConsumerEngine, Member {
         this.consumers.set(name, consumer)
         this.registering.delete(name)
         yield* Effect.addFinalizer(() => this.close(consumer))
-        yield* Effect.forkScoped(Effect.interruptible(consumer.reading))
+        yield* Effect.forkScoped(untraced(Effect.interruptible(consumer.reading)))
         yield* Effect.onInterrupt(restore(this.rebalancing), () => this.close(consumer))
         this.tellChange()
         return consumer
@@ -647,7 +654,7 @@ export class Engine implements ConsumerEngine, Member {
 
   /** Returns when the consumers of this process have nothing due of all that is visible now. */
   readonly awaitIdle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    while (yield* this.persist(this.log.advance)) yield* Effect.sleep(Duration.millis(5))
+    while (yield* untraced(this.persist(this.log.advance))) yield* Effect.sleep(Duration.millis(5))
     yield* inTurn((resume) => {
       const look = (): void => {
         if (this.isIdle) resume()

@@ -8,8 +8,14 @@ import { Gaps } from "./gaps.ts"
 
 const pageSize = 1_000
 
+/** About how many bytes are read at a time, of events as large as the last ones. */
+const pageBytes = 8_000_000
+
 /** How many of the last events are kept in memory for consumers that keep up. */
 const tailSize = 4_000
+
+/** About how many bytes these may take. */
+const tailBytes = 16_000_000
 
 /**
  * About how many bytes of the past are kept for consumers that catch up side by side. Those of an application start one after
@@ -43,6 +49,9 @@ export class Log {
   /** The last events, and the number that they follow. */
   private tail: Array<LogRow> = []
   private tailStart = 0
+  private tailSum = 0
+  /** What the events that were read last take, on average. */
+  private rowBytes = rowSize
   private storedHorizon = 0
   /** The oldest first. */
   private pages: Array<Page> = []
@@ -101,7 +110,7 @@ export class Log {
       this.turn.withPermit(Effect.gen({ self: this }, function*() {
         while (true) {
           const isFollowed = this.isFollowed()
-          const limit = isFollowed ? pageSize : storeEvery
+          const limit = isFollowed ? this.limit(pageSize) : storeEvery
           const page: TailPage = yield* (isFollowed
             ? this.database.readTail(this.horizon, limit)
             : this.database.readNumbers(this.horizon, limit))
@@ -110,8 +119,10 @@ export class Log {
           yield* this.learn(generation)
           const { count, isHeldUp } = yield* this.whole(numbers, xmin)
           if (count > 0) {
-            if (isFollowed) this.append(count === rows.length ? rows : rows.slice(0, count))
-            else this.skipTo(numbers[count - 1]!)
+            if (isFollowed) {
+              this.weigh(rows)
+              this.append(count === rows.length ? rows : rows.slice(0, count))
+            } else this.skipTo(numbers[count - 1]!)
           }
           if (isHeldUp) return true
           if (numbers.length < limit) break
@@ -142,17 +153,35 @@ export class Log {
   private skipTo(horizon: number): void {
     this.horizon = this.tailStart = horizon
     this.tail = []
+    this.tailSum = 0
     this.onRows([])
   }
 
   private append(rows: ReadonlyArray<LogRow>): void {
     this.horizon = rows.at(-1)!.seq
     for (const row of rows) this.tail.push(row)
-    if (this.tail.length > 2 * tailSize) {
-      this.tail = this.tail.slice(-tailSize)
-      this.tailStart = this.tail[0]!.seq - 1
-    }
+    this.tailSum += sumOf(rows)
+    if (this.tail.length > 2 * tailSize || this.tailSum > 2 * tailBytes) this.trimTail()
     this.onRows(rows)
+  }
+
+  /** Lets go of the oldest of the last events, down to half of what there may be. */
+  private trimTail(): void {
+    let first = this.tail.length
+    let sum = 0
+    while (first > 0 && this.tail.length - first < tailSize && sum < tailBytes) sum += sizeOf(this.tail[--first]!)
+    this.tail = this.tail.slice(first)
+    this.tailSum = sum
+    this.tailStart = this.tail[0]!.seq - 1
+  }
+
+  private weigh(rows: ReadonlyArray<LogRow>): void {
+    if (rows.length > 0) this.rowBytes = sumOf(rows) / rows.length
+  }
+
+  /** How many events to read at a time: as many, or fewer where they are large. */
+  private limit(most: number): number {
+    return Math.max(1, Math.min(most, Math.floor(pageBytes / this.rowBytes)))
   }
 
   /**
@@ -163,9 +192,10 @@ export class Log {
     after: number,
     horizon: number,
     kinds: ReadonlyArray<string>,
-    limit: number
+    most: number
   ): Effect.Effect<{ readonly rows: ReadonlyArray<LogRow>; readonly upTo: number }, SqlError.SqlError> =>
     Effect.suspend(() => {
+      const limit = this.limit(most)
       if (after >= this.tailStart) {
         const rows: Array<LogRow> = []
         for (let i = indexBehind(this.tail, after); i < this.tail.length; i++) {
@@ -195,11 +225,12 @@ export class Log {
         return Effect.succeed({ rows: known.rows.slice(indexBehind(known.rows, after)), upTo: known.upTo })
       }
       return Effect.map(this.database.readKinds(after, horizon, kinds, limit), (rows) => {
+        this.weigh(rows)
         if (rows.length < limit) return { rows, upTo: horizon }
         const page: Page = { kinds: key, after, upTo: rows.at(-1)!.seq, rows }
         this.pages.push(page)
-        this.pagesSize += sizeOf(rows)
-        while (this.pagesSize > pagesLimit) this.pagesSize -= sizeOf(this.pages.shift()!.rows)
+        this.pagesSize += sumOf(rows)
+        while (this.pagesSize > pagesLimit) this.pagesSize -= sumOf(this.pages.shift()!.rows)
         return page
       })
     })
@@ -224,9 +255,7 @@ const indexBehind = (rows: ReadonlyArray<LogRow>, after: number): number => {
   return low
 }
 
-/** About how many bytes they take. */
-const sizeOf = (rows: ReadonlyArray<LogRow>): number => {
-  let size = 0
-  for (const { payload } of rows) size += rowSize + payload.length
-  return size
-}
+/** About how many bytes an event takes. */
+const sizeOf = ({ payload }: LogRow): number => rowSize + payload.length
+
+const sumOf = (rows: ReadonlyArray<LogRow>): number => rows.reduce((sum, row) => sum + sizeOf(row), 0)

@@ -384,7 +384,7 @@ export const makeOutbox = (
           lastSeenAt: DateTime.makeUnsafe(standing.seenAt)
         }))
     )
-    yield* Effect.forkScoped(metrics.refreshing(consumers))
+    yield* Effect.forkScoped(Effect.withTracerEnabled(metrics.refreshing(consumers), false))
 
     const readable = (payload: string): ReadonlyArray<AnyEvent> => {
       try {

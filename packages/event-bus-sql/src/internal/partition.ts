@@ -7,6 +7,9 @@ import type { LogRow, Move, Park, ParkedRow, ParkedState, Taken, Unpark } from "
 /** How many events a partition reads ahead of its position. */
 export const window = 500
 
+/** About how many bytes these may take. */
+const windowBytes = 4_000_000
+
 /** How many events may be parked in a partition. Then it waits. */
 export const parkedLimit = 10_000
 
@@ -21,6 +24,8 @@ export class Entry {
   readonly chain: string
   /** May be missing for a parked event, which is read again when it runs. */
   row: LogRow | undefined
+  /** About how many its event takes, from when it was read on. */
+  bytes = 0
   attempts = 0
   /** The position may move past it: it is handled, or parked. */
   isPassed = false
@@ -83,6 +88,8 @@ export class Partition {
   private waiting = 0
   private order: Array<Entry> = []
   private orderHead = 0
+  /** About how many bytes the events of `order` take that are not passed. */
+  private bytes = 0
   private readonly chains = new Map<string, Array<Entry>>()
   /** What has a row in the table of parked events, or will have, by number. `undefined`: a dead letter that holds nobody. */
   private readonly parked = new Map<number, Entry | undefined>()
@@ -120,9 +127,13 @@ export class Partition {
 
   get hasRoom(): boolean {
     if (this.isDropped || this.isLeaving || this.blockedAt !== undefined) return false
-    if (this.order.length - this.orderHead < window) return true
+    if (!this.isFull) return true
     this.trim()
-    return this.order.length - this.orderHead < window
+    return !this.isFull
+  }
+
+  private get isFull(): boolean {
+    return this.order.length - this.orderHead >= window || this.bytes >= windowBytes
   }
 
   /** True where so few are left to be taken that it is time to read on. A batch wants as many as there can be. */
@@ -138,13 +149,13 @@ export class Partition {
       const entry = this.parked.get(row.seq)
       if (entry !== undefined && !entry.isPassed) {
         entry.row = row
-        this.order.push(entry)
+        this.append(entry, row)
         this.host.onReady()
       }
       return
     }
     const entry = new Entry(this, row.seq, row.keyHash, this.chainOf(row.seq, row.keyHash), row)
-    this.order.push(entry)
+    this.append(entry, row)
     this.waiting++
     const chain = this.chains.get(entry.chain)
     if (chain === undefined) {
@@ -154,6 +165,12 @@ export class Partition {
       chain.push(entry)
       if (chain[0]!.isParked) this.parkBehind(chain)
     }
+  }
+
+  private append(entry: Entry, { payload }: LogRow): void {
+    entry.bytes = payload.length
+    this.bytes += payload.length
+    this.order.push(entry)
   }
 
   private chainOf(seq: number, keyHash: string): string {
@@ -478,7 +495,9 @@ export class Partition {
   }
 
   private trim(): void {
-    while (this.orderHead < this.order.length && this.order[this.orderHead]!.isPassed) this.orderHead++
+    while (this.orderHead < this.order.length && this.order[this.orderHead]!.isPassed) {
+      this.bytes -= this.order[this.orderHead++]!.bytes
+    }
     if (this.orderHead === this.order.length) {
       this.order = []
       this.orderHead = 0
