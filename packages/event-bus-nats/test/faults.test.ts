@@ -483,6 +483,24 @@ describe.skipIf(!NatsServer.isInstalled)("faults", () => {
       }))
   }
 
+  for (const discard of ["new", "old"] as const) {
+    it.live(`an event larger than the whole stream (discard "${discard}") is rejected, and costs none of the others`, () =>
+      Effect.gen(function*() {
+        const server = yield* NatsServer.make()
+        const bus = yield* makeBus
+        const out = yield* bridge(bus, {
+          servers: server.url,
+          source: "first",
+          export: ["LightSwitched"],
+          stream: { maxBytes: 10_000, discard }
+        })
+        yield* bus.publishAll([light("first"), light("x".repeat(10_000)), light("third")])
+        const health = yield* eventually(out.health, (health) => health.export.buffered === 0)
+        assert.deepStrictEqual([health.export.exported, health.export.rejected], [2, 1])
+        assert.strictEqual(yield* stored(server), 2)
+      }))
+  }
+
   it.live("an event larger than the stream takes is rejected, the others pass", () =>
     Effect.gen(function*() {
       const server = yield* NatsServer.make()
@@ -656,22 +674,22 @@ describe.skipIf(!NatsServer.isInstalled)("faults", () => {
       const authority = Jwt.makeAuthority()
       const server = yield* NatsServer.make({ config: authority.config })
       const bus = yield* makeBus
-      let asked = 0
+      let seconds = 2
       const out = yield* bridge(bus, {
         servers: server.url,
         mode: "core",
         source: "first",
         export: ["DoorOpened"],
-        // The first ones end with a whole second, so they are good for one at least; those after that for an hour.
-        credentials: Effect.sync(() => ({ creds: Redacted.make(authority.creds(asked++ === 0 ? 2 : 3600)) }))
+        credentials: Effect.sync(() => ({ creds: Redacted.make(authority.creds(seconds)) }))
       })
-      assert.strictEqual((yield* out.health).status, "connected")
+      // On a busy machine the first ones may expire before they are used.
+      yield* eventually(out.health, ({ status }) => status === "connected")
+      seconds = 3600
       const expired = yield* eventually(out.health, ({ status }) => status !== "connected")
       assert.match(expired.lastError ?? "", /expired/i)
       yield* bus.publish(door(1))
       const health = yield* eventually(out.health, (health) => health.export.exported === 1)
-      assert.strictEqual(health.reconnects, 1)
-      assert.strictEqual(asked, 2)
+      assert.isAtLeast(health.reconnects, 1)
     }))
 
   it.live("a server that requires TLS is reached by TLS, with its authority trusted", () =>

@@ -280,6 +280,11 @@ export class Exporting {
       // Here, not for the batch before it: many messages that are not sent yet cost the garbage collector more than they
       // cost to make.
       const { body, headers } = this.cloudEvents.encode(event, id)
+      const { maxBytes = Infinity } = this.settings.stream
+      // A full stream would refuse it for ever, or lose all others for it.
+      if (Buffer.byteLength(body) > maxBytes) {
+        throw new EncodeError(`It is larger than the whole stream, which has ${maxBytes} bytes`)
+      }
       await session.jetStream.publish(`${this.settings.subject}.${event._tag}`, body, {
         headers,
         msgID: id,
