@@ -284,9 +284,8 @@ describe("1,000 clients", () => {
       yield* round("first")
       const before = yield* heap
       yield* round("second")
-      yield* round("third")
-      // Two thousand came and went: a kilobyte of each would be twice this.
-      assert.isBelow((yield* heap) - before, 1_000_000)
+      // A thousand came and went: a kilobyte of each would be twice this.
+      assert.isBelow((yield* heap) - before, 500_000)
     }).pipe(Effect.provide(server())), 120_000)
 })
 
@@ -299,14 +298,14 @@ describe("a client that stays", () => {
         Effect.andThen(bus.publish(ping(`${event.text} ${text}`)), Effect.yieldNow), { discard: true })
       yield* fillRing
       const before = yield* heap
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 4; i++) {
         const reader = yield* readEvents()
         yield* reader.atLeast(1000)
         // The reader is a client in this very process: what it keeps is not the server's.
         yield* reader.forget
         yield* fillRing
       }
-      // A ring is 4 MB: twenty of them would be 80.
-      assert.isBelow((yield* heap) - before, 20_000_000)
+      // A ring is 4 MB: four of them would be 16.
+      assert.isBelow((yield* heap) - before, 4_000_000)
     }).pipe(Effect.scoped, Effect.provide(server())), 120_000)
 })
