@@ -1,12 +1,19 @@
 import { availableParallelism } from "node:os"
+import { join } from "node:path"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 
+// Tests start hundreds of processes. What one of them has compiled the others need not, nor those of the next run.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/compiled")
+
 /** The limit is for what hangs: a busy machine takes its time. */
-const suite = (name: string, root: string, testTimeout = 60_000) => ({
+const suite = (name: string, root: string, options: { testTimeout?: number; globalSetup?: string } = {}) => ({
   extends: true as const,
-  test: { name, root, include: ["**/*.test.ts"], testTimeout }
+  test: { name, root, include: ["**/*.test.ts"], testTimeout: 60_000, ...options }
 })
+
+/** For suites that start many clusters. */
+const withPostgres = { globalSetup: "../../../test/servers/postgresTemplate.ts" }
 
 export default defineConfig({
   // Tests import the packages' sources, never a `dist` that may be stale.
@@ -30,16 +37,16 @@ export default defineConfig({
       },
       suite("event-bus", "packages/event-bus/test"),
       suite("event-bus-nats", "packages/event-bus-nats/test"),
-      suite("event-bus-sql", "packages/event-bus-sql/test"),
+      suite("event-bus-sql", "packages/event-bus-sql/test", withPostgres),
       suite("inspector", "packages/inspector/test"),
-      suite("openwatch", "packages/openwatch/test"),
+      suite("openwatch", "packages/openwatch/test", withPostgres),
       suite("acceptance", "test/acceptance"),
       suite("api-report", "test/api-report"),
       suite("conformance", "test/conformance"),
       suite("documentation", "test/documentation"),
       suite("examples", "test/examples"),
       // An exploration takes as long as there are schedules.
-      suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? 600_000 : undefined),
+      suite("exploration", "test/exploration", process.env["EXPLORATION"] === "full" ? { testTimeout: 600_000 } : {}),
       suite("mutation", "test/mutation"),
       suite("operator", "test/operator"),
       suite("site", "site/test"),

@@ -73,7 +73,7 @@ const shell = Effect.fnUntraced(function*(folder: string, line: string) {
   const { exitCode, stderr, stdout } = yield* Command.run(ChildProcess.make(
     "sh",
     ["-c", `openwatch() { "${process.execPath}" "${Command.bin}" "$@"; }\n${line}`],
-    { cwd: folder, env: { PATH: process.env["PATH"], TZ: "UTC" }, extendEnv: false, stdin: "ignore" }
+    { cwd: folder, env: Command.environment, extendEnv: false, stdin: "ignore" }
   ))
   assert.strictEqual(exitCode, 0, `${line}\n${stdout}${stderr}`)
   return stdout

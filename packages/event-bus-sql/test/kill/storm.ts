@@ -5,7 +5,6 @@ import { Effect, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { paid, ShopOutbox } from "../orders.ts"
 
@@ -31,9 +30,7 @@ const worker = (
         database,
         prefix
       ], {
-        stdio: ["ignore", "inherit", "inherit"],
-        // Most of a short life is spent compiling.
-        env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "openwatch-kill-worker") }
+        stdio: ["ignore", "inherit", "inherit"]
       })
       return {
         stop: Effect.sync(() => {

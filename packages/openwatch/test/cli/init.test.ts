@@ -4,12 +4,13 @@ import { Effect, FileSystem, type Scope } from "effect"
 import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import * as OpenWatch from "../live-page/openwatchRun.ts"
+import { environment } from "./command.ts"
 
 const bin = join(import.meta.dirname, "../../bin/openwatch.js")
 
 /** Runs a command to its end. */
-const openwatch = (cwd: string, args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) => {
-  const env = { PATH: process.env["PATH"], ...environment }
+const openwatch = (cwd: string, args: ReadonlyArray<string>, variables: Readonly<Record<string, string>> = {}) => {
+  const env = { ...environment, ...variables }
   const { status, stderr, stdout } = spawnSync(process.execPath, [bin, ...args], { cwd, env, encoding: "utf8" })
   return { status, stderr, stdout }
 }

@@ -31,6 +31,7 @@ import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
 import { mailServer } from "../channels/MailServer.ts"
 import { receiver, stalling, status } from "../channels/Receiver.ts"
+import { environment } from "./command.ts"
 
 const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
 
@@ -75,7 +76,7 @@ const linesOf = (stream: Stream.Stream<Uint8Array, unknown>) =>
 
 const openwatch = (folder: string, ...args: ReadonlyArray<string>) =>
   ChildProcess.make(process.execPath, [bin, ...args, "--data", `${folder}/data`], {
-    env: { PATH: process.env["PATH"], TZ: "UTC", OPS_SECRET: "s3cr3t" },
+    env: { ...environment, OPS_SECRET: "s3cr3t" },
     extendEnv: false,
     stdin: "ignore"
   })

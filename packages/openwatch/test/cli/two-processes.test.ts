@@ -22,6 +22,7 @@ import { existsSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import * as NatsServer from "../../../event-bus-nats/test/NatsServer.ts"
+import { environment } from "./command.ts"
 
 const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
 const examples = fileURLToPath(new URL("../../../../examples", import.meta.url))
@@ -43,7 +44,7 @@ const linesOf = (stream: Stream.Stream<Uint8Array, unknown>) =>
 const start = (configuration: string, data: string) =>
   Effect.gen(function*() {
     const handle = yield* ChildProcess.make(process.execPath, [bin, "run", configuration, "--data", data], {
-      env: { PATH: process.env["PATH"], TZ: "UTC", NATS_TOKEN: "s3cr3t" },
+      env: { ...environment, NATS_TOKEN: "s3cr3t" },
       extendEnv: false,
       stdin: "ignore"
     })

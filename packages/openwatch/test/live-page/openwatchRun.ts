@@ -5,6 +5,7 @@ import { Deferred, Effect, Fiber, FileSystem, Queue, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import * as Net from "node:net"
 import { fileURLToPath } from "node:url"
+import { environment } from "../cli/command.ts"
 
 const bin = fileURLToPath(new URL("../../bin/openwatch.js", import.meta.url))
 
@@ -42,11 +43,11 @@ const linesOf = (stream: Stream.Stream<Uint8Array, unknown>) =>
   stream.pipe(Stream.decodeText(), Stream.splitLines, Stream.orDie)
 
 /** Starts it; it is killed with the scope if it has not ended by then. */
-export const start = Effect.fnUntraced(function*(folder: string, environment: Record<string, string> = {}) {
+export const start = Effect.fnUntraced(function*(folder: string, variables: Record<string, string> = {}) {
   const handle = yield* ChildProcess.make(
     process.execPath,
     [bin, "run", `${folder}/openwatch.yaml`, "--data", `${folder}/data`],
-    { env: { PATH: process.env["PATH"], TZ: "UTC", ...environment }, extendEnv: false, stdin: "ignore" }
+    { env: { ...environment, ...variables }, extendEnv: false, stdin: "ignore" }
   )
   const url = yield* Deferred.make<string>()
   const lines: Array<string> = []

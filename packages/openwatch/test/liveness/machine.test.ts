@@ -34,7 +34,7 @@ if (isSkipped) {
 const run = (command: string, ...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const { exitCode: code, stderr, stdout } = yield* Command.run(ChildProcess.make(command, args, {
-      env: { PATH: process.env["PATH"] },
+      env: Command.environment,
       extendEnv: false,
       stdin: "ignore"
     }))
