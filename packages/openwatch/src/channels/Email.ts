@@ -8,6 +8,8 @@
  */
 import { DateTime, Duration, Effect, Redacted } from "effect"
 import { createHash } from "node:crypto"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
 import MailComposer from "nodemailer/lib/mail-composer"
 import SMTPConnection from "nodemailer/lib/smtp-connection"
 import { ChannelError, type Routing } from "../alert-router/AlertChannel.ts"
@@ -127,16 +129,18 @@ const transact = (
   mail: Buffer
 ): Effect.Effect<{ readonly response: string; readonly rejected: ReadonlyArray<string> }, ChannelError> =>
   Effect.callback((resume) => {
+    const isSecured = security === "tls"
     const connection = new SMTPConnection({
+      // Without one it asks DNS servers by itself, whatever `/etc/hosts` says.
+      connection: isSecured ? Tls.connect({ host, port }) : Net.connect({ host, port }),
       host,
-      port,
-      secure: security === "tls",
+      secure: isSecured,
+      secured: isSecured,
       requireTLS: security === "starttls",
       ignoreTLS: security === "none",
       connectionTimeout: patience,
       greetingTimeout: patience,
       socketTimeout: patience,
-      dnsTimeout: patience,
       // What it says after that is of no interest, nor whether it hangs up.
       socketCloseTimeout: 0
     })

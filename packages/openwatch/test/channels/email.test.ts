@@ -1,6 +1,7 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Alert, type AlertChannel, AlertEnded, AlertRaised, EmailChannel, hostIdFromName } from "@openwatch/openwatch"
 import { DateTime, Duration, Effect, Fiber, Option, Queue, Redacted, type Scope } from "effect"
+import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { SMTPServerOptions } from "smtp-server"
@@ -273,6 +274,20 @@ describe("email", () => {
       // Those who can be reached are.
       const { test } = yield* mail(port, { to: ["ops@example.org", "nobody@example.org"] })
       assert.match(yield* test(down), /^the mail server answered: 250 .*; it takes no mail for nobody@example.org$/)
+    })
+  )
+
+  live(
+    "finds its server as the system finds names, whatever DNS says",
+    Effect.gen(function*() {
+      // No mail server is there.
+      const byDns = vi.spyOn(Dns.Resolver.prototype, "resolve4").mockImplementation((_, done: unknown) =>
+        (done as (error: null, addresses: ReadonlyArray<string>) => void)(null, ["127.0.0.2"])
+      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => byDns.mockRestore()))
+      const { port, received } = yield* server()
+      yield* (yield* mail(port)).send(down)
+      assert.strictEqual((yield* Queue.take(received)).user, "ada")
     })
   )
 
