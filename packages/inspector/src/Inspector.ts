@@ -43,7 +43,7 @@
  * says otherwise.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Clock, DateTime, Effect, type FileSystem, Layer, Option, type Path, Redacted, Schema } from "effect"
+import { Clock, DateTime, Effect, type FileSystem, Layer, type Path, Redacted, Schema } from "effect"
 import { type Etag, HttpMiddleware, HttpPlatform, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
@@ -62,7 +62,7 @@ import {
 } from "./InspectorApi.ts"
 import * as Attempts from "./internal/attempts.ts"
 import * as EventLog from "./internal/eventLog.ts"
-import { credentials, gate } from "./internal/gate.ts"
+import { clientOf, credentials, gate } from "./internal/gate.ts"
 import * as Outboxes from "./internal/outboxes.ts"
 import * as Page from "./internal/page.ts"
 import { unlessKnown } from "./internal/unchanged.ts"
@@ -215,21 +215,17 @@ export const layer = <Self, const Id extends string, const Events extends EventB
     })
     /** Succeeds with the name of those whose token it is. */
     const checkToken = Effect.fnUntraced(function*(given: string) {
-      const { remoteAddress } = yield* HttpServerRequest.HttpServerRequest
       let name: string | undefined
-      const attempt = yield* attempts.check(
-        Option.getOrElse(remoteAddress, () => "an unknown address"),
-        () => {
-          name = access?.nameOf(given)
-          return name !== undefined
-        }
-      )
+      const attempt = yield* attempts.check(clientOf(yield* HttpServerRequest.HttpServerRequest), () => {
+        name = access?.nameOf(given)
+        return name !== undefined
+      })
       return attempt === "right" && name !== undefined ? name : yield* (attempt === "wrong" ? unauthorized : tooMany)
     })
 
     const isSlowedDown = Effect.flatMap(
       HttpServerRequest.HttpServerRequest,
-      ({ remoteAddress }) => attempts.isSlowedDown(Option.getOrElse(remoteAddress, () => "an unknown address"))
+      (request) => attempts.isSlowedDown(clientOf(request))
     )
 
     // A bearer is looked at first; if it was one too many, the response says so, and not that there is no cookie either.

@@ -322,6 +322,25 @@ describe("somebody without the token", () => {
       assert.strictEqual(answer.status, 200)
     }).pipe(Effect.provide(withToken)))
 
+  it.effect("behind a proxy of this machine keeps nobody else behind it out, nor whoever comes without it", () =>
+    Effect.gen(function*() {
+      // What stands before the last address, the client has sent.
+      const behind = (address: string) => ({ "x-forwarded-for": `192.0.2.99, ${address}` })
+      for (let n = 0; n < 20; n++) yield* login("wrong", behind("192.0.2.1"))
+      assert.strictEqual((yield* login(token, behind("192.0.2.1"))).status, 429)
+      assert.strictEqual((yield* login(token, behind("2001:db8::2"))).status, 204)
+      assert.strictEqual((yield* request("/metrics", { headers: bearer(token) })).status, 200)
+    }).pipe(Effect.provide(withToken)))
+
+  it.effect("has the address of the connection where what a proxy passes on is none", () => {
+    const messages: Array<unknown> = []
+    const logger = Logger.layer([Logger.make(({ message }) => void messages.push(message))])
+    return Effect.gen(function*() {
+      yield* login("wrong", { "x-forwarded-for": "unknown; all is well" })
+      assert.match(String(messages[0]), /^A wrong token came from 127\.0\.0\.1;/)
+    }).pipe(Effect.provide(withToken), Effect.provide(logger))
+  })
+
   it.effect("cannot log in where no token is set", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* login("undefined")).status, 401)

@@ -9,6 +9,7 @@
 import { ByteSize, Effect, Option, Redacted } from "effect"
 import { HttpEffect, HttpIncomingMessage, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createHash, createHmac, randomBytes, randomUUID, timingSafeEqual } from "node:crypto"
+import * as Net from "node:net"
 
 /** Bytes of a request's body. The longest that the API takes has four names of 1,024 characters. */
 const maxBodySize = ByteSize.kibibytes(32)
@@ -57,6 +58,17 @@ const isLocalhost = (name: string): boolean => name === "localhost" || name.ends
 /** Whether the address is of the machine itself: 127.0.0.0/8, ::1, or the former in IPv6's notation. */
 export const isLoopback = (address: string): boolean =>
   /^(::ffff:)?127(\.\d{1,3}){3}$/i.test(address) || address === "::1"
+
+/**
+ * The address that a request comes from. For a proxy on this machine it is the one that the proxy passes on. What stands before
+ * that in the header, and a header that did not come through such a proxy, anybody may have made up.
+ */
+export const clientOf = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest): string => {
+  const address = Option.getOrElse(remoteAddress, () => "an unknown address")
+  if (!isLoopback(address)) return address
+  const passedOn = headers["x-forwarded-for"]?.split(",").at(-1)?.trim() ?? ""
+  return Net.isIP(passedOn) === 0 ? address : passedOn
+}
 
 // -----------------------------------------------------------------------------
 // The token
