@@ -26,7 +26,7 @@ const words: {
   },
   unsilence: { name: "End the silence", ofOne: "it is sent again", ofMany: "they are sent again" },
   resolve: { name: "Resolve", ofOne: "it is over", ofMany: "they are over" },
-  dismiss: { name: "Dismiss", ofOne: "it was none", ofMany: "they were none" }
+  dismiss: { name: "Dismiss", ofOne: "it was a false alarm", ofMany: "they were false alarms" }
 }
 
 /** What can be done with some of the alerts, and with which. */

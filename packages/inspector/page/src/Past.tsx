@@ -89,9 +89,13 @@ const Responses = ({ past: { days, probes, responseTimes }, host }: { past: Host
       {probes.length === 0 ? <p class="muted">This host was not probed yet.</p> : (
         <>
           <p>
-            Half of all answers came within {millis(responseTimes.p50) || "no time that is known"}, 95 % within{" "}
-            {millis(responseTimes.p95) || "none"}, 99 % within {millis(responseTimes.p99) || "none"}. Of the last{" "}
-            {counted(probes.length, "probe")}, {count(failed)} {failed === 1 ? "was" : "were"} not answered.
+            {responseTimes.p50 === null
+              ? "No probe was answered."
+              : `Half of all answers came within ${millis(responseTimes.p50)}, 95 % within ${
+                millis(responseTimes.p95)
+              }, 99 % within ${millis(responseTimes.p99)}. Of the last ${counted(probes.length, "probe")}, ${
+                count(failed)
+              } ${failed === 1 ? "was" : "were"} not answered.`}
           </p>
           {answered.length < 2 ? null : (
             <Chart

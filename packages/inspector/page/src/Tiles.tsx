@@ -60,12 +60,9 @@ const Detail = ({ alerts, host }: Tile) => {
             {reason}
           </>
         )}
+        {since === null ? "" : ", "}
       </span>
-      {since === null ? null : (
-        <span>
-          , <Ago at={since} />
-        </span>
-      )}
+      {since === null ? null : <Ago at={since} />}
     </>
   )
 }

@@ -513,6 +513,26 @@ describe.skipIf(isMissing)("the fleet on the page", () => {
         Effect.provide(server({ fleet: { ...fleetOf(hostsIn("reachable")), past: () => Effect.succeed(past) } }))
       ))
 
+    it.effect("says that a host has never answered, where no response times are known", () =>
+      Effect.gen(function*() {
+        const { page } = yield* open
+        yield* Effect.promise(() => page.evaluate(`location.hash = "#/hosts/host-0"`))
+        yield* see(page, ".responses", "No probe was answered.")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({
+          fleet: {
+            ...fleetOf(hostsIn("unreachable")),
+            past: () =>
+              Effect.succeed({
+                ...past,
+                responseTimes: { answered: 0, failed: 1, p50: null, p95: null, p99: null },
+                probes: [{ at: DateTime.makeUnsafe(0), responseTimeMs: null }]
+              })
+          }
+        }))
+      ))
+
     it.effect("says that the past of a host cannot be read, apart from what can", () =>
       Effect.gen(function*() {
         const { page } = yield* open
