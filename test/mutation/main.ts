@@ -1,9 +1,10 @@
 /**
- * Measures the tests of the bus: runs them against mutants of the files given, each in a process of its own, and lists those that
- * no test notices.
+ * Measures tests: runs them against mutants of the files given, each in a process of its own, and lists those that no test notices.
  *
  *     npm run mutate -- packages/event-bus/src/internal/losses.ts [--every 4] [--lines 12,40] [--heap]
+ *     npm run mutate -- packages/openwatch/src/liveness/Reachability.ts --tests 'packages/openwatch/test/liveness/*.test.ts'
  *
+ * `--tests`: these files of tests, with commas between several. Without it the tests of the bus run.
  * `--every`: only each fourth mutant. `--lines`: only those that begin there, to look at some again. `--heap`: with the tests of the heap,
  * which find leaks and take longer than all others.
  *
@@ -21,7 +22,12 @@ const root = join(import.meta.dirname, "../..")
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { every: { type: "string" }, lines: { type: "string" }, heap: { type: "boolean" } }
+  options: {
+    every: { type: "string" },
+    lines: { type: "string" },
+    heap: { type: "boolean" },
+    tests: { type: "string" }
+  }
 })
 const every = Number(values.every ?? 1)
 const lines = values.lines?.split(",").map(Number)
@@ -42,6 +48,7 @@ const environment = {
 
 /** The tests that may notice a mutant of the file. The slow ones come last. */
 const testsOf = (file: string): ReadonlyArray<string> => {
+  if (values.tests !== undefined) return globSync(values.tests.split(",")).toSorted().map((path) => resolve(path))
   const isSlow = (path: string): number =>
     ["metrics", "laws", "storage", "heap"].findIndex((name) => path.includes(name))
   return globSync("packages/event-bus/test/*.test.ts", { cwd: root })

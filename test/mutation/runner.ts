@@ -1,9 +1,9 @@
 /**
- * As much of `@effect/vitest` as the tests of the bus need: they run one after the other, until the first one fails. A process
+ * As much of `@effect/vitest` as the tests need: they run one after the other, until the first one fails. A process
  * with it is up in half a second, where a test runner takes several; a mutant needs one each.
  */
 import * as chai from "chai"
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 
 type Body = (context: { readonly signal: AbortSignal }) => unknown
@@ -14,9 +14,8 @@ const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clear
 
 const noContext = { signal: new AbortController().signal }
 
-/** The body is the function among what is given; the rest is options. */
 const add = (name: string, ...given: ReadonlyArray<unknown>): void => {
-  tests.push({ name, body: given.find((part) => typeof part === "function") as Body })
+  tests.push({ name, body: bodyOf(given) })
 }
 
 /** Milliseconds of processor time that this process has used. */
@@ -52,21 +51,64 @@ export const runAll = async (atMost: number): Promise<string | undefined> => {
   return undefined
 }
 
-const effectTest = (layer: Layer.Layer<never>) => (name: string, ...given: ReadonlyArray<unknown>) => {
-  const body = given.find((part) => typeof part === "function") as () => Effect.Effect<unknown, unknown, Scope.Scope>
-  add(name, () => Effect.runPromise(Effect.scoped(Effect.suspend(body)).pipe(Effect.provide(layer))))
+type Test = Effect.Effect<unknown, unknown, Scope.Scope>
+
+type Provide = (test: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown, unknown>
+
+/** The body is the function among what is given; the rest is options. */
+const bodyOf = (given: ReadonlyArray<unknown>): any => given.find((part) => typeof part === "function")
+
+/** Chance finds the same mutants at one time and not at another: what only a property notices is a survivor. */
+const prop = (): void => {}
+
+const skipIf = <Given extends ReadonlyArray<unknown>>(test: (...given: Given) => void) => (isSkipped: boolean) =>
+  isSkipped ? () => {} : test
+
+const effectTests = (provide: Provide) => {
+  const addEffect = (name: string, body: () => Test): void =>
+    add(name, () => Effect.runPromise(provide(Effect.scoped(Effect.suspend(body)))))
+  const test = (name: string, ...given: ReadonlyArray<unknown>): void => addEffect(name, bodyOf(given))
+  return Object.assign(test, {
+    each: (cases: ReadonlyArray<unknown>) => (name: string, body: (value: unknown) => Test) =>
+      cases.forEach((value) => addEffect(name, () => body(value))),
+    skipIf: skipIf(test),
+    prop
+  })
 }
+
+const testServices = Layer.mergeAll(TestClock.layer(), TestConsole.layer) as Layer.Layer<never>
+
+/** The tests of its body share what the layer makes. It is closed after the last of them. */
+export const layer =
+  (services: Layer.Layer<any, unknown>, options: { readonly excludeTestServices?: boolean } = {}) =>
+  (...given: ReadonlyArray<unknown>): void => {
+    const all = options.excludeTestServices === true ? services : Layer.provideMerge(services, testServices)
+    const scope = Scope.makeUnsafe()
+    const context = Effect.runSync(Effect.cached(Layer.buildWithScope(all, scope)))
+    const tests = effectTests((test) => Effect.flatMap(context, (context) => Effect.provideContext(test, context)))
+    const inner = (services: Layer.Layer<any, unknown, any>) =>
+      layer(Layer.provideMerge(services, all), { excludeTestServices: true })
+    bodyOf(given)(Object.assign(add.bind(undefined), { effect: tests, live: tests, layer: inner }))
+    add("closing the layer", () => Effect.runPromise(Scope.close(scope, Exit.void)))
+  }
 
 export const { assert } = chai
 
 export const it = Object.assign(add, {
-  effect: effectTest(Layer.mergeAll(TestClock.layer(), TestConsole.layer) as Layer.Layer<never>),
-  live: effectTest(Layer.empty)
+  effect: effectTests(Effect.provide(testServices)),
+  live: effectTests((test) => test),
+  layer,
+  each: (cases: ReadonlyArray<unknown>) => (name: string, body: (value: unknown) => unknown) =>
+    cases.forEach((value) => add(name, () => body(value))),
+  prop
 })
 
-export const describe = Object.assign((_: string, body: () => void) => body(), {
+const group = (...given: ReadonlyArray<unknown>): void => bodyOf(given)()
+
+export const describe = Object.assign(group, {
   each: (cases: ReadonlyArray<unknown>) => (_: string, body: (value: unknown) => void) =>
-    cases.forEach((value) => body(value))
+    cases.forEach((value) => body(value)),
+  skipIf: skipIf(group)
 })
 
 /** How many copies of the bus there are: each `import` of it after this gets a new one. */
