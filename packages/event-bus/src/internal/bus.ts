@@ -27,18 +27,18 @@ import {
 import type { View } from "./view.ts"
 
 /** What is reported of one kind, for all buses of one name. */
-const seriesOfKind = (kind: string): ReadonlyArray<Series<BusImpl>> => [
+const seriesOfKind: ReadonlyArray<Series<Route<Stored>>> = [
   {
     id: "event_bus_published_total",
     description: "Events published",
     isTotal: true,
-    read: (bus) => bus.storage.published(kind)
+    read: ({ published }) => published
   },
   {
     id: "event_bus_no_subscribers_total",
     description: "Events published that matched no subscription",
     isTotal: true,
-    read: (bus) => bus.storage.unmatched(kind)
+    read: ({ unmatched }) => unmatched
   }
 ]
 
@@ -92,7 +92,6 @@ export class BusImpl extends Face implements Host {
   readonly storage: Storage<string, Stored>
   readonly hub: PubSub.PubSub<AnyEvent>
   readonly members: Members
-  readonly owners: ReadonlyArray<Members>
   private readonly bufferSize: number
   private readonly overflow: Overflow
   private readonly replay: number
@@ -116,12 +115,14 @@ export class BusImpl extends Face implements Host {
     const clock = Context.get(this.context, Clock.Clock)
     this.now = () => DateTime.makeUnsafe(clock.currentTimeMillisUnsafe())
     this.members = new Members(this.schedule)
-    this.owners = [this.members]
     this.storage = new Storage(kinds, this.replay, this.schedule, eventOf)
     this.hub = this.makeHub((subscription) => subscription.endUnsafe())
     const reports = [
       report(this.context, this, { bus: name }, series),
-      ...kinds.map((kind) => report(this.context, this, { bus: name, kind }, seriesOfKind(kind)))
+      ...Array.from(
+        this.storage.routes.values(),
+        (route) => report(this.context, route, { bus: name, kind: route.kind }, seriesOfKind)
+      )
     ]
     this.endMetrics = () => reports.forEach((end) => end())
   }
@@ -178,15 +179,6 @@ export class BusImpl extends Face implements Host {
   /** For a bus that records. */
   protected onPublished?(event: AnyEvent): void
 
-  onClosed(subscription: SubscriptionImpl): void {
-    subscription.endReport?.()
-    for (const members of subscription.owners) members.onClosed(subscription)
-  }
-
-  onIdle(subscription: SubscriptionImpl): void {
-    for (const members of subscription.owners) members.onIdle()
-  }
-
   /** Where the durations of its handler go, if they are to be measured. */
   durationsOf({ name }: SubscriptionImpl, isMeasuring: boolean = this.isMeasuring): Durations | undefined {
     return isMeasuring ? makeDurations(this.context, this.name, name) : undefined
@@ -230,9 +222,9 @@ export class BusImpl extends Face implements Host {
       complete,
       this.storage.subscribe(complete),
       makeScope(),
-      face.owners
+      face.members
     )
-    for (const members of face.owners) members.add(subscription)
+    face.members.add(subscription)
     if (!subscription.isObserver) {
       const attributes = { bus: this.name, subscription: subscription.name }
       subscription.endReport = report(this.context, subscription, attributes, subscriptionSeries)

@@ -132,7 +132,7 @@ export class Consuming extends Supervision {
       // Whoever asks for more has done with what it had.
       this.count(Exit.void)
       this.pulling++
-      this.host.onIdle(this.subscription)
+      this.subscription.members.onIdle()
     }),
     () => this.subscription.taking(this.pull),
     () =>

@@ -35,8 +35,6 @@ export abstract class Face implements EventBus<AnyEvent> {
   readonly kinds: ReadonlyArray<string>
   /** What was subscribed to through this face. */
   abstract readonly members: Members
-  /** All faces that it counts for: the bus, and each view on the way to this one. */
-  abstract readonly owners: ReadonlyArray<Members>
   /** What is published goes through it. */
   abstract readonly hub: PubSub.PubSub<AnyEvent>
   protected readonly endMetrics?: () => void
@@ -177,14 +175,13 @@ export abstract class Face implements EventBus<AnyEvent> {
     })
 
   readonly metrics: Effect.Effect<Metrics> = Effect.sync(() => {
-    const { storage } = this.root
-    const published = this.kinds.map((kind) => [kind, storage.published(kind)] as const)
+    const routes = this.kinds.map((kind) => this.root.storage.routes.get(kind)!)
     return {
-      publishedCount: published.reduce((sum, [, count]) => sum + count, 0),
+      publishedCount: routes.reduce((sum, { published }) => sum + published, 0),
       deliveredCount: this.members.sum("delivered"),
       droppedCount: this.members.sum("dropped"),
-      noSubscribersCount: this.kinds.reduce((sum, kind) => sum + storage.unmatched(kind), 0),
-      publishedByKind: Object.fromEntries(published)
+      noSubscribersCount: routes.reduce((sum, { unmatched }) => sum + unmatched, 0),
+      publishedByKind: Object.fromEntries(routes.map(({ kind, published }) => [kind, published]))
     }
   })
 

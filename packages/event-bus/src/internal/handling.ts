@@ -106,7 +106,7 @@ export class Handling extends Supervision<Worker> {
     const wait: Handled = Effect.callback((resume) => {
       worker.resume = resume
       cursor.wait(worker)
-      this.host.onIdle(this.subscription)
+      this.subscription.members.onIdle()
     })
     const next = (): Handled => {
       // Waiting comes first: a worker is started inside `on`, where replayed events must not be handled yet.

@@ -6,24 +6,25 @@
  * keys of a `Map` are.
  */
 
-/** A `where` in a form in which two that mean the same are the same. */
+/** What has fields: a `where`, or an event. */
+export type Fields = Readonly<Record<string, unknown>>
+
+/** A `where` with the fields that it names. */
 export interface Key {
   /** In alphabetical order. */
   readonly fields: ReadonlyArray<string>
-  /** In the order of the fields. */
-  readonly values: ReadonlyArray<unknown>
+  readonly where: Fields
 }
 
 /** The key of a `where`; there is none where no field is named, which every event matches. */
-export const keyOf = (where: Readonly<Record<string, unknown>> | undefined): Key | undefined => {
-  if (where === undefined) return undefined
+export const keyOf = (where: Fields = {}): Key | undefined => {
   const fields = Object.keys(where).toSorted()
-  return fields.length === 0 ? undefined : { fields, values: fields.map((field) => where[field]) }
+  return fields.length === 0 ? undefined : { fields, where }
 }
 
 /** True for an event that has all the values. */
-export const matches = ({ fields, values }: Key, event: object): boolean =>
-  fields.every((field, i) => isEqual((event as Record<string, unknown>)[field], values[i]))
+export const matches = ({ fields, where }: Key, event: Fields): boolean =>
+  fields.every((field) => isEqual(event[field], where[field]))
 
 /** As the keys of a `Map`: `NaN` is equal to itself. */
 const isEqual = (a: unknown, b: unknown): boolean => a === b || (Number.isNaN(a) && Number.isNaN(b))
@@ -48,53 +49,44 @@ export class Index<T extends object> {
   }
 
   /** What was added with the values that the event has. */
-  find(event: object): Found<T> | undefined {
+  find(event: Fields): Found<T> | undefined {
     const { fields } = this
     let found: Level<T> | Found<T> | undefined = this.root
     for (let i = 0; i < fields.length; i++) {
-      found = (found as Level<T>).get((event as Record<string, unknown>)[fields[i]!])
+      found = (found as Level<T>).get(event[fields[i]!])
       if (found === undefined) return undefined
     }
     return found as Found<T>
   }
 
-  /** What was added with the values. */
-  at(values: ReadonlyArray<unknown>): Found<T> | undefined {
-    let found: Level<T> | Found<T> | undefined = this.root
-    for (const value of values) found = (found as Level<T> | undefined)?.get(value)
-    return found as Found<T> | undefined
+  add(where: Fields, thing: T): void {
+    this.change(where, (things) => [...things, thing])
   }
 
-  add(values: ReadonlyArray<unknown>, thing: T): void {
-    const last = values.length - 1
-    let level = this.root
-    for (let i = 0; i < last; i++) {
-      let next = level.get(values[i]) as Level<T> | undefined
-      if (next === undefined) level.set(values[i], next = new Map())
-      level = next
+  remove(where: Fields, thing: T): void {
+    this.change(where, (things) => things.filter((other) => other !== thing))
+  }
+
+  /** Changes what was added with the values. A level is made where one is missing, and goes when it is empty. */
+  private change(
+    where: Fields,
+    change: (things: ReadonlyArray<T>) => ReadonlyArray<T>,
+    level: Level<T> = this.root,
+    [field, ...deeper]: ReadonlyArray<string> = this.fields
+  ): void {
+    const value = where[field!]
+    const found = level.get(value)
+    if (deeper.length > 0) {
+      const next = found as Level<T> | undefined ?? new Map()
+      this.change(where, change, next, deeper)
+      if (next.size > 0) level.set(value, next)
+      else level.delete(value)
+      return
     }
-    const found = level.get(values[last]) as Found<T> | undefined
-    level.set(values[last], found === undefined ? thing : [...asList(found), thing])
+    const things = change(asList(found as Found<T> | undefined))
+    if (things.length > 0) level.set(value, things.length === 1 ? things[0]! : things)
+    else level.delete(value)
   }
-
-  remove(values: ReadonlyArray<unknown>, thing: T): void {
-    remove(this.root, values, 0, thing)
-  }
-}
-
-/** Takes the thing out, and every level that is empty then. */
-const remove = <T extends object>(level: Level<T>, values: ReadonlyArray<unknown>, depth: number, thing: T): void => {
-  const value = values[depth]
-  const found = level.get(value)!
-  if (depth < values.length - 1) {
-    const next = found as Level<T>
-    remove(next, values, depth + 1, thing)
-    if (next.size === 0) level.delete(value)
-    return
-  }
-  const [first, ...others] = asList(found as Found<T>).filter((other) => other !== thing)
-  if (first === undefined) level.delete(value)
-  else level.set(value, others.length === 0 ? first : [first, ...others])
 }
 
 export const asList = <T extends object>(found: Found<T> | undefined): ReadonlyArray<T> =>

@@ -21,12 +21,16 @@ export class Members {
     pending: 0
   }
   private readonly schedule: (task: () => void) => void
+  /** Of a view: those of the bus, or view, that it is a part of. What is made here belongs to them too. */
+  private readonly wider: Members | undefined
 
-  constructor(schedule: (task: () => void) => void) {
+  constructor(schedule: (task: () => void) => void, wider?: Members) {
     this.schedule = schedule
+    this.wider = wider
   }
 
   add(subscription: SubscriptionImpl): void {
+    this.wider?.add(subscription)
     const to = subscription.isObserver ? this.observers : this.open
     to.add(subscription)
   }
@@ -36,7 +40,9 @@ export class Members {
     return [...this.open, ...this.observers]
   }
 
+  /** Its counters will not change any more. */
   onClosed(subscription: SubscriptionImpl): void {
+    this.wider?.onClosed(subscription)
     if (this.observers.delete(subscription)) return
     this.open.delete(subscription)
     for (const counter of Object.keys(this.closed) as Array<Summed>) this.closed[counter] += read(subscription, counter)
@@ -93,6 +99,7 @@ export class Members {
 
   /** Some subscriber code has found nothing to do. */
   onIdle(): void {
+    this.wider?.onIdle()
     if (this.idleChecks.size === 0) return
     this.idleChecks.forEach(this.schedule)
     this.idleChecks.clear()

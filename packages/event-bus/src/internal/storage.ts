@@ -24,7 +24,7 @@
  * Everything here is synchronous and runs no effects: `schedule` is the only way out.
  */
 import { MutableList } from "effect"
-import { asList, type Found, Index, type Key, keyOf, matches } from "./keys.ts"
+import { asList, type Fields, type Found, Index, type Key, keyOf, matches } from "./keys.ts"
 
 /** What `poll` returns when nothing is waiting: what Effect's `PubSub` expects then. */
 export const Empty: typeof MutableList.Empty = MutableList.Empty
@@ -530,7 +530,9 @@ const appendTo = <A>(lanes: Found<Lane<A>>, item: A): boolean => {
 /** Where the events of one kind go. */
 export interface Route<A> {
   readonly kind: string
+  /** Events of the kind that were published. */
   published: number
+  /** Those of them that matched no subscription. */
   unmatched: number
   /** Those that receive all events of the kind. */
   readonly lanes: Array<Lane<A>>
@@ -544,9 +546,10 @@ export interface Route<A> {
 
 /** What a cursor is made with. */
 export interface CursorOptions<K> {
+  /** Each once. */
   readonly kinds: ReadonlyArray<K>
   /** The values that fields of an event must have. All events of the kinds must have these fields. */
-  readonly where?: Readonly<Record<string, unknown>> | undefined
+  readonly where?: Fields | undefined
   /** Events that may be pending at most. */
   readonly bufferSize: number
   readonly overflow: "dropping" | "sliding"
@@ -559,8 +562,9 @@ export interface CursorOptions<K> {
 /** Lanes, and which events go to which. */
 export class Storage<K extends string, A> implements Host<A> {
   readonly schedule: (task: () => void) => void
-  private readonly eventOf: (item: A) => object
-  private readonly routes = new Map<string, Route<A>>()
+  private readonly eventOf: (item: A) => Fields
+  /** By kind. */
+  readonly routes = new Map<string, Route<A>>()
   private readonly replay: number
   private sequence = 0
   private lastKind: string | undefined = undefined
@@ -575,7 +579,7 @@ export class Storage<K extends string, A> implements Host<A> {
   ) {
     this.replay = replay
     this.schedule = schedule
-    this.eventOf = eventOf
+    this.eventOf = eventOf as (item: A) => Fields
     for (const kind of kinds) {
       this.routes.set(kind, { kind, published: 0, unmatched: 0, lanes: [], listening: 0, indexes: [], history: [] })
     }
@@ -598,11 +602,10 @@ export class Storage<K extends string, A> implements Host<A> {
    * if reading it throws, nothing of it (or of its batch) is published.
    */
   match({ indexes }: Route<A>, item: A): Found<Lane<A>> | undefined {
-    if (indexes.length === 0) return undefined
     const event = this.eventOf(item)
-    let found = indexes[0]!.find(event)
-    for (let i = 1; i < indexes.length; i++) {
-      const more = indexes[i]!.find(event)
+    let found: Found<Lane<A>> | undefined
+    for (const index of indexes) {
+      const more = index.find(event)
       if (more !== undefined) found = found === undefined ? more : [...asList(found), ...asList(more)]
     }
     return found
@@ -622,18 +625,8 @@ export class Storage<K extends string, A> implements Host<A> {
     route.history[(route.published - 1) % this.replay] = { sequence: this.sequence++, item }
   }
 
-  /** Events of the kind that were published. */
-  published(kind: K): number {
-    return this.routes.get(kind)!.published
-  }
-
-  /** Those of them that matched no subscription. */
-  unmatched(kind: K): number {
-    return this.routes.get(kind)!.unmatched
-  }
-
   subscribe(options: CursorOptions<K>): Cursor<A> {
-    const kinds = Array.from(new Set(options.kinds)).toSorted()
+    const kinds = options.kinds.toSorted()
     const key = keyOf(options.where)
     // First, as it reads events: they are somebody else's objects, and may throw.
     const replayed = this.last(kinds, key, options.replay)
@@ -652,7 +645,7 @@ export class Storage<K extends string, A> implements Host<A> {
         if (!isObserver) route.listening--
       } else {
         const index = indexOf(indexes, key)!
-        index.remove(key.values, lane)
+        index.remove(key.where, lane)
         if (index.isEmpty) indexes.splice(indexes.indexOf(index), 1)
       }
     }
@@ -664,7 +657,7 @@ export class Storage<K extends string, A> implements Host<A> {
     const [first] = routes
     const sameWhere = key === undefined
       ? first?.lanes ?? []
-      : asList(first && indexOf(first.indexes, key)?.at(key.values))
+      : asList(first && indexOf(first.indexes, key)?.find(key.where))
     const existing = sameWhere.find((lane) => lane.isObserver === isObserver && isSame(lane.kinds, kinds))
     if (existing !== undefined) return existing
     // A lane of no kinds is never written to.
@@ -682,8 +675,8 @@ export class Storage<K extends string, A> implements Host<A> {
       return index
     })
     // The fields are those of the index: one array for ten thousand lanes.
-    const lane = new Lane<A>(this, kinds, { fields: indexes[0]!.fields, values: key.values }, isObserver)
-    for (const index of indexes) index.add(key.values, lane)
+    const lane = new Lane<A>(this, kinds, { fields: indexes[0]!.fields, where: key.where }, isObserver)
+    for (const index of indexes) index.add(key.where, lane)
     return lane
   }
 

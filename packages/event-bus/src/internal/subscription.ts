@@ -24,10 +24,6 @@ export interface Host {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** The time by the bus's `Clock`. */
   readonly now: () => DateTime.Utc
-  /** Called once, when the counters of a subscription will not change any more. */
-  readonly onClosed: (subscription: SubscriptionImpl) => void
-  /** Called when subscriber code has found nothing to do. */
-  readonly onIdle: (subscription: SubscriptionImpl) => void
 }
 
 /** What is reported of subscriptions of one name. */
@@ -79,8 +75,8 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
   readonly cursor: Cursor<Stored>
   /** A child of the subscriber's scope, so that unsubscribing leaves nothing behind in that one. */
   readonly scope: Scope.Closeable
-  /** Where it is counted: on the bus, and on each view that it was made through. */
-  readonly owners: ReadonlyArray<Members>
+  /** Where it is counted: those of the bus, or of the view that it was made through. */
+  readonly members: Members
   readonly isObserver: boolean
   /** Ends its metrics. */
   endReport: (() => void) | undefined = undefined
@@ -104,7 +100,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     },
     cursor: Cursor<Stored>,
     scope: Scope.Closeable,
-    owners: ReadonlyArray<Members>
+    members: Members
   ) {
     super()
     this.host = host
@@ -114,7 +110,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     this.overflow = options.overflow
     this.cursor = cursor
     this.scope = scope
-    this.owners = owners
+    this.members = members
     this.isObserver = options.isObserver
     cursor.losses = this
   }
@@ -240,7 +236,8 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     if (this.isClosed || !this.cursor.isEnded || this.supervision?.isActive === true) return
     this.isClosed = true
     this.endTakes()
-    this.host.onClosed(this)
+    this.endReport?.()
+    this.members.onClosed(this)
     this.lost?.notify()
     if (this.supervision !== undefined) return
     this.reportDiscarded()

@@ -176,7 +176,7 @@ export abstract class Supervision<W extends Worker = Worker> {
     // Not before: the subscriber's scope waits for a handler that has unsubscribed itself and still runs.
     this.run(Scope.close(this.subscription.scope, Exit.void))
     this.ended.openUnsafe()
-    this.host.onIdle(this.subscription)
+    this.subscription.members.onIdle()
   }
 
   private warnOfLoss(): void {

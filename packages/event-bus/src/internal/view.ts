@@ -9,7 +9,6 @@ import { list, refuse } from "./validation.ts"
 
 export class View extends Face {
   readonly members: Members
-  readonly owners: ReadonlyArray<Members>
   readonly root: Face["root"]
   private readonly wider: Face
   readonly hub: PubSub.PubSub<AnyEvent>
@@ -27,8 +26,7 @@ export class View extends Face {
     }
     this.wider = wider
     this.root = wider.root
-    this.members = new Members(this.root.schedule)
-    this.owners = [...wider.owners, this.members]
+    this.members = new Members(this.root.schedule, wider.members)
     this.hub = this.makeHub((subscription) => subscription.drainUnsafe())
   }
 
