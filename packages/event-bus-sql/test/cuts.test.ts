@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import { Context, Effect, Layer, Logger, Queue, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { cluster, isSkipped } from "../../../test/servers/Postgres.ts"
 import { cuttingProxy } from "./cuttingProxy.ts"
@@ -115,6 +115,52 @@ describe.skipIf(isSkipped)("a connection to PostgreSQL that is cut after each me
           Effect.scoped
         )
       }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, Logger.layer([])])),
+    120_000
+  )
+})
+
+describe.skipIf(isSkipped)("connections to PostgreSQL that fall silent, and do not end", () => {
+  it.live(
+    "are given up after the lease: events are handled again, and the process listens again",
+    () =>
+      Effect.gen(function*() {
+        const { direct, proxy } = yield* connections
+        const lines: Array<string> = []
+        const logger = Logger.make(({ message }) => lines.push(String(message)))
+        yield* Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          const handled = yield* Queue.unbounded<string>()
+          yield* outbox.on("OrderPlaced", ({ order }) => Queue.offer(handled, order), { consumer: "mailer" })
+          yield* outbox.publish(placed("1"))
+          assert.strictEqual(yield* Queue.take(handled), "1")
+          yield* outbox.awaitIdle
+          yield* proxy.silence
+          // The statements of a publisher are its own to give up.
+          yield* outbox.publish(placed("2"), { id: "2" }).pipe(
+            Effect.timeout("500 millis"),
+            Effect.retry({ schedule: often })
+          )
+          assert.strictEqual(yield* Queue.take(handled), "2")
+          const listeners = Effect.map(
+            direct<{ count: number }>`SELECT CAST(COUNT(*) AS int) AS count FROM pg_stat_activity
+              WHERE query LIKE 'LISTEN%'`,
+            ([row]) => row!.count
+          )
+          // The server does not know of the first one's end either.
+          yield* Effect.repeat(listeners, { until: (count) => count > 1, schedule: often })
+          // The pool of the client waits for them when it closes.
+          yield* proxy.endSilent
+        }).pipe(
+          Effect.provide(
+            shop("silent_", { pollInterval: "100 millis", lease: "1 second" }).pipe(
+              Layer.provideMerge(PgClient.layer({ url: urlOf(proxy.port) }))
+            )
+          ),
+          Effect.scoped,
+          Effect.provide(Logger.layer([logger]))
+        )
+        assert.include(lines, "The database is away: No reply for 1s; what is to be stored waits for it")
+      }).pipe(Effect.scoped, Effect.provide([NodeServices.layer])),
     120_000
   )
 })

@@ -1,5 +1,5 @@
 /**
- * A way to PostgreSQL that can be cut between two messages of its protocol
+ * A way to PostgreSQL that can be cut between two messages of its protocol, or fall silent
  * (https://www.postgresql.org/docs/current/protocol-overview.html).
  */
 import { Effect } from "effect"
@@ -37,10 +37,13 @@ export const cuttingProxy = (target: number) =>
     const sockets = new Set<Net.Socket>()
     /** How many messages are still forwarded before a connection is cut. */
     let left = Infinity
+    /** Those that forward nothing any more. */
+    const silent = new Set<Net.Socket>()
     const connect = (client: Net.Socket): void => {
       const server = Net.connect(target, "127.0.0.1")
       const forward = (from: Net.Socket, to: Net.Socket, messages: Messages): void => {
         from.on("data", (chunk: Buffer) => {
+          if (silent.has(from)) return
           for (const message of messages.push(chunk)) {
             to.write(message)
             left--
@@ -54,7 +57,7 @@ export const cuttingProxy = (target: number) =>
         from.on("error", () => {})
         from.on("close", () => {
           sockets.delete(from)
-          to.end()
+          if (!silent.has(from)) to.end()
         })
       }
       for (const socket of [client, server]) {
@@ -82,6 +85,14 @@ export const cuttingProxy = (target: number) =>
         Effect.sync(() => {
           left = messages
         }),
+      /** From now on nothing arrives over the connections that there are, either way, and none of them ends. */
+      silence: Effect.sync(() => {
+        for (const socket of sockets) silent.add(socket)
+      }),
+      /** The operating system has found out: the silent connections end. */
+      endSilent: Effect.sync(() => {
+        for (const socket of silent) socket.destroy()
+      }),
       /** Cuts nothing any more. Returns whether something was cut. */
       relent: Effect.sync(() => {
         const hasCut = left <= 0

@@ -1240,7 +1240,7 @@ export class Database {
   listen(
     channel: string,
     onNotification: (payload: string) => void,
-    persist: <A>(effect: Effect.Effect<A, unknown>) => Effect.Effect<A>
+    forever: (listening: Effect.Effect<never, unknown>) => Effect.Effect<never>
   ): Effect.Effect<void, never, Scope.Scope> {
     const { client } = this
     if (!canListen(client)) return Effect.void
@@ -1255,7 +1255,7 @@ export class Database {
       onNotification("")
       return Effect.forever(Effect.map(Queue.take(notifications), ({ payload }) => onNotification(payload)))
     }))
-    return Effect.asVoid(Effect.forkScoped(persist(listening)))
+    return Effect.asVoid(Effect.forkScoped(forever(listening)))
   }
 
   /** PostgreSQL: tells the processes that listen. */

@@ -3,7 +3,7 @@
  * consumers, and takes or gives up partitions.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Clock, type Context, Duration, Effect, type Scope, Semaphore } from "effect"
+import { Clock, type Context, Duration, Effect, Fiber, type Scope, Semaphore } from "effect"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import type * as SqlError from "effect/sql/SqlError"
 import { retryCollisions } from "./collisions.ts"
@@ -62,6 +62,9 @@ export class Engine implements ConsumerEngine, Member {
   private readonly dirty = new Signal()
   private readonly unsure = new Signal()
   private readonly tell = new Signal()
+  private readonly relisten = new Signal()
+  /** PostgreSQL: what waits for a reply, since when, and how it is given up. */
+  private readonly waiting = new Set<{ readonly since: number; readonly giveUp: () => void }>()
   id: string
   private generation = -1
   /** The kinds of the consumers were read in this generation or later. */
@@ -77,6 +80,8 @@ export class Engine implements ConsumerEngine, Member {
   private isReading = false
   /** Until then, by the monotonic clock, nobody else takes what this process owns. */
   private validUntil = 0
+  /** Until then, by the same clock, a connection may be dead and not know it. */
+  private suspiciousUntil = -Infinity
   /** SQLite: the counters of the other processes, and since when they have not moved. */
   private readonly beats = new Map<string, { readonly beat: number; readonly since: number }>()
   private warnedAt = -Infinity
@@ -190,7 +195,57 @@ export class Engine implements ConsumerEngine, Member {
 
   /** Runs an effect on the database until it succeeds, with growing pauses. */
   readonly persist = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A> =>
-    waitOut(this.settings.outages, effect, () => true) as Effect.Effect<A>
+    this.waitOut(this.database.isPostgres ? this.impatiently(effect) : effect)
+
+  private waitOut<A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A> {
+    return waitOut(this.settings.outages, effect, () => true) as Effect.Effect<A>
+  }
+
+  /**
+   * Runs an effect that can be given up in the middle of a BEGIN or COMMIT, which are not interrupted. Whoever waits goes on,
+   * and the effect is left to end when its connection does.
+   */
+  private impatiently<A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, unknown> {
+    return Effect.flatMap(this.now, (since) =>
+      Effect.withFiber((fiber) =>
+        Effect.callback<A, unknown>((resume) => {
+          const running = Effect.runForkWith(fiber.context)(effect)
+          const waiting = {
+            since,
+            giveUp: () => {
+              running.interruptUnsafe()
+              resume(
+                Effect.fail(new Error(`No reply for ${Duration.format(Duration.millis(this.settings.leaseMillis))}`))
+              )
+            }
+          }
+          this.waiting.add(waiting)
+          running.addObserver((exit) => {
+            this.waiting.delete(waiting)
+            resume(exit)
+          })
+          return Fiber.interrupt(running)
+        })
+      ))
+  }
+
+  /**
+   * The renewal of the lease, which is quick, has had no reply for as long as the lease. The machine of the database is gone,
+   * or the network between: no connection ends then, and the operating system finds out after a quarter of an hour.
+   */
+  private readonly suspect: Effect.Effect<void> = Effect.map(this.now, (now) => {
+    // Any connection of the pool may be dead, and who uses it next waits as long.
+    this.suspiciousUntil = now + 10 * this.settings.leaseMillis
+    this.relisten.raise()
+    this.giveUpSilent(now)
+  })
+
+  /** Gives up what has waited for a reply for as long as the lease. */
+  private giveUpSilent(now: number): void {
+    for (const { giveUp, since } of Array.from(this.waiting)) {
+      if (now - since >= this.settings.leaseMillis) giveUp()
+    }
+  }
 
   private annotated(logging: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.annotateLogs(logging, { outbox: this.name })
@@ -205,14 +260,22 @@ export class Engine implements ConsumerEngine, Member {
   )
 
   private readonly renew: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    const { beat, sentAt } = yield* this.persist(
-      Effect.flatMap(this.now, (sentAt) => Effect.map(this.database.beat(this.id), (beat) => ({ beat, sentAt })))
+    const renewal = Effect.flatMap(
+      this.now,
+      (sentAt) => Effect.map(this.database.beat(this.id), (beat) => ({ beat, sentAt }))
     )
+    const { beat, sentAt } = yield* this.database.isPostgres
+      ? Effect.raceFirst(
+        this.persist(renewal),
+        Effect.forever(Effect.andThen(Effect.sleep(this.settings.leaseMillis), this.suspect))
+      )
+      : this.persist(renewal)
     if (beat.isRenewed) this.validUntil = sentAt + this.patience
     else yield* this.rejoin
     this.processes = beat.processes
     if (beat.head > this.log.horizon) this.read.raise()
     const now = yield* this.now
+    if (now < this.suspiciousUntil) this.giveUpSilent(now)
     if (this.countBeats(beat.beats, now) || beat.hasExpired || beat.generation !== this.generation) {
       this.generation = beat.generation
       this.onUnsure()
