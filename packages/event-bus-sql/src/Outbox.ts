@@ -103,9 +103,35 @@ export interface Delivery {
 }
 
 /**
+ * How many events a handler gets at a time.
+ *
+ * **Details**
+ *
+ * Each event is acknowledged by itself. An event has failed if the handler calls its `fail`. If the handler itself
+ * fails, all of the others have failed too. With `order: "all"` or `"key"`, the events behind a failed one, all or
+ * those of its key, are given to a handler again after it.
+ *
+ * An event that has failed comes in a batch of its own from then on. So it uses up no attempts of others.
+ *
+ * With `transactional` a batch is one transaction, with events of one partition. If any part of it fails, it is rolled
+ * back. That does not count as an attempt, and its events are then handled one by one.
+ *
+ * `timeout` is the time for a whole batch, and `concurrency` counts batches.
+ */
+export interface Batch {
+  /** How many events a batch may have: at most 500. */
+  readonly max: number
+  /** How long to wait for more events, from the first one of a batch on, while it is not full. Default: not at all. */
+  readonly within?: Duration.Input | undefined
+}
+
+/** `A`, where it has no properties but those of `B`. */
+type Exactly<A, B> = A & { readonly [K in Exclude<keyof A, keyof B>]: never }
+
+/**
  * The options of a consumer.
  */
-export interface ConsumerOptions<R> {
+export interface ConsumerOptions<R, B extends Batch | undefined = undefined> {
   /** The name of the consumer. Its position is kept under this name, for all processes. */
   readonly consumer: string
   /**
@@ -164,37 +190,8 @@ export interface ConsumerOptions<R> {
    * rolled back. Default false.
    */
   readonly transactional?: boolean | undefined
-}
-
-/**
- * How many events a handler gets at a time.
- */
-export interface Batch {
-  /** How many events a batch may have: at most 500. */
-  readonly max: number
-  /** How long to wait for more events, from the first one of a batch on, while it is not full. Default: not at all. */
-  readonly within?: Duration.Input | undefined
-}
-
-/**
- * The options of a consumer that handles several events at a time.
- *
- * **Details**
- *
- * Each event is acknowledged by itself. An event has failed if the handler calls its `fail`. If the handler itself
- * fails, all of the others have failed too. With `order: "all"` or `"key"`, the events behind a failed one, all or
- * those of its key, are given to a handler again after it.
- *
- * An event that has failed comes in a batch of its own from then on. So it uses up no attempts of others.
- *
- * With `transactional` a batch is one transaction, with events of one partition. If any part of it fails, it is rolled
- * back. That does not count as an attempt, and its events are then handled one by one.
- *
- * `timeout` is the time for a whole batch, and `concurrency` counts batches.
- */
-export interface BatchOptions<R> extends ConsumerOptions<R> {
-  /** How many events the handler gets at a time. */
-  readonly batch: Batch
+  /** Gives the handler several events at a time. Default: one, with its delivery. */
+  readonly batch?: Exactly<B, Batch>
 }
 
 /**
@@ -209,6 +206,13 @@ export interface Delivered<out Event> {
    */
   readonly fail: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 }
+
+/**
+ * What a handler is given: an event and its delivery, or with `batch` several of them.
+ */
+export type Given<Event, B extends Batch | undefined> = [B] extends [undefined] ? [event: Event, delivery: Delivery]
+  : [B] extends [Batch] ? [batch: ReadonlyArray<Delivered<Event>>]
+  : [never]
 
 /**
  * A consumer in this process.
@@ -307,23 +311,11 @@ export interface Outbox<in out Event extends EventBus.AnyEvent> {
    *
    * With `batch` the handler gets several events at a time, each with its delivery.
    */
-  readonly on: {
-    <const Kind extends Event["_tag"], R = never, R2 = never>(
-      kinds: Kind | ReadonlyArray<Kind>,
-      handler: (
-        batch: ReadonlyArray<Delivered<Extract<Event, { readonly _tag: Kind }>>>
-      ) => Effect.Effect<unknown, unknown, R>,
-      options: BatchOptions<R2>
-    ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
-    <const Kind extends Event["_tag"], R = never, R2 = never>(
-      kinds: Kind | ReadonlyArray<Kind>,
-      handler: (
-        event: Extract<Event, { readonly _tag: Kind }>,
-        delivery: Delivery
-      ) => Effect.Effect<unknown, unknown, R>,
-      options: ConsumerOptions<R2> & { readonly batch?: undefined }
-    ): Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
-  }
+  readonly on: <const Kind extends Event["_tag"], R = never, R2 = never, const B extends Batch | undefined = undefined>(
+    kinds: Kind | ReadonlyArray<Kind>,
+    handler: (...given: Given<Extract<Event, { readonly _tag: Kind }>, B>) => Effect.Effect<unknown, unknown, R>,
+    options: ConsumerOptions<R2, B>
+  ) => Effect.Effect<ConsumerHandle, OutboxError, Exclude<R, Scope.Scope> | R2 | Scope.Scope>
   /**
    * The last events, at most so many, oldest first: to be shown, not to be handled. What all consumers have handled is there
    * for `retention`. One that cannot be decoded any more is left out.

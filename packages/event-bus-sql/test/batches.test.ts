@@ -18,7 +18,7 @@ for (const place of places) {
     layer(place.layer, { timeout: "60 seconds", excludeTestServices: place.isPostgres })((it) => {
       /** A consumer that logs its batches, and does with each what it is told. */
       const serve = (
-        options: Partial<Outbox.BatchOptions<never>>,
+        options: Partial<Outbox.ConsumerOptions<never, Outbox.Batch>>,
         act: (batch: Batch) => Effect.Effect<unknown, unknown> = () => Effect.void
       ) =>
         Effect.gen(function*() {
@@ -264,6 +264,20 @@ describe("what a handler of batches is given", () => {
         // @ts-expect-error without batch there is one event
         yield* outbox.on("OrderPaid", (items) => Effect.succeed(items.length), { consumer: "c" })
         yield* outbox.on("OrderPaid", ({ cents }, { attempt }) => Effect.succeed(cents + attempt), { consumer: "d" })
+        // The errors are those of the options, and of nothing else.
+        const misspelt = [
+          outbox.on("OrderPaid", ({ cents }) => Effect.succeed(cents), {
+            consumer: "e",
+            // @ts-expect-error it is maxAttempts
+            maxAtempts: 3
+          }),
+          outbox.on("OrderPaid", (items) => Effect.succeed(items.length), {
+            consumer: "f",
+            // @ts-expect-error it is within
+            batch: { max: 10, witin: "1 second" }
+          })
+        ]
+        assert.strictEqual(misspelt.length, 2)
       })))
   })
 })

@@ -627,6 +627,14 @@ for (const place of places) {
             [{ consumer: "half \ud83d" }, "consumer must be a name"],
             [{ consumer: "a", order: "random" }, `order must be one of "all", "key", "none", but is "random"`],
             [{ consumer: "a", concurrency: 2 }, `concurrency must be 1 with order "all"`],
+            [
+              { consumer: "a", maxAtempts: 3 },
+              `consumer "a": on has no option "maxAtempts"; the options are "consumer", "from",`
+            ],
+            [
+              { consumer: "a", batch: { max: 10, witin: "1 second" } },
+              `consumer "a": batch has no option "witin"; the options are "max", "within"`
+            ],
             [{ consumer: "a", maxAttempts: 0 }, "maxAttempts must be a positive integer, but is 0"],
             [{ consumer: "a", from: "yesterday" }, `from must be "now", "beginning" or a DateTime`],
             [
@@ -643,6 +651,16 @@ for (const place of places) {
               assert.include(Cause.pretty((exit as Exit.Failure<never, unknown>).cause), message)
             })))
         }
+
+        it.effect("a handler that is no function is a defect", () =>
+          inShop(Effect.gen(function*() {
+            const outbox = yield* ShopOutbox
+            const exit = yield* Effect.exit(outbox.on("OrderPlaced", "mail" as never, { consumer: "mailer" }))
+            assert.include(
+              Cause.pretty((exit as Exit.Failure<never, unknown>).cause),
+              `consumer "mailer": its handler must be a function, but is "mail"`
+            )
+          })))
 
         it.effect("a drain of 0 is none, as on the bus", () =>
           inShop(Effect.gen(function*() {

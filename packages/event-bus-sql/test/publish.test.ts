@@ -264,6 +264,18 @@ describe("bad input to publish", () => {
         assert.deepStrictEqual(yield* sql`SELECT * FROM ${sql(tables[0]!.name)}`, [])
       })))
 
+    for (const count of [-1, 1.5, Number.NaN]) {
+      it.effect(`to read the last ${count} events is a defect`, () =>
+        inShop(Effect.gen(function*() {
+          const outbox = yield* ShopOutbox
+          const exit = yield* Effect.exit(outbox.last(count))
+          assert.include(
+            Cause.pretty((exit as Exit.Failure<never, unknown>).cause),
+            `last takes how many events to read, a whole number from 0 up, but got ${count}`
+          )
+        })))
+    }
+
     for (const id of ["", "a\0b", "half \ud83d"]) {
       it.effect(`the id ${JSON.stringify(id)} is a defect`, () =>
         inShop(Effect.gen(function*() {
@@ -310,13 +322,14 @@ describe("bad input to publish", () => {
     for (
       const [options, message] of [
         [{ tablePrefix: "Outbox-" }, "tablePrefix must be"],
+        [{ retentoin: "1 day" }, `layerWith has no option "retentoin"; the options are "tablePrefix", "pollInterval",`],
         [{ lease: "2 seconds" }, "lease must be at least 3 times the pollInterval of 1000 ms"],
         [{ partitions: 12 }, "partitions must be a power of two from 1 to 256, but is 12"]
       ] as const
     ) {
       it.effect(`${JSON.stringify(options)} is a defect`, () =>
         Effect.gen(function*() {
-          const exit = yield* Effect.exit(inShop(ShopOutbox, options))
+          const exit = yield* Effect.exit(inShop(ShopOutbox, options as Outbox.Options))
           assert.include(Cause.pretty((exit as Exit.Failure<never, unknown>).cause), message)
         }))
     }

@@ -8,7 +8,6 @@ import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import { CurrentOutages } from "../Outage.ts"
 import type {
-  Batch,
   ConsumerOptions,
   ConsumerSnapshot,
   DeadLetter,
@@ -252,7 +251,7 @@ export const makeOutbox = (
     // -------------------------------------------------------------------------
 
     /** The number behind which a new consumer starts. */
-    const startOf = (from: ConsumerOptions<any>["from"], present: number): Effect.Effect<number, unknown> =>
+    const startOf = (from: ConsumerOptions<any, any>["from"], present: number): Effect.Effect<number, unknown> =>
       from === "beginning"
         ? Effect.succeed(0)
         : from === undefined || from === "now"
@@ -267,7 +266,7 @@ export const makeOutbox = (
     const on = (
       kinds: string | ReadonlyArray<string>,
       handler: (given: any, delivery: any) => Effect.Effect<unknown, unknown, any>,
-      consumerOptions: ConsumerOptions<any> & { readonly batch?: Batch | undefined }
+      consumerOptions: ConsumerOptions<any, any>
     ): Effect.Effect<{ readonly name: string }, OutboxError, any> =>
       Effect.gen(function*() {
         const checked = requireConsumer(
@@ -277,6 +276,9 @@ export const makeOutbox = (
           typeof kinds === "string" ? [kinds] : kinds,
           consumerOptions
         )
+        if (typeof handler !== "function") {
+          refuse(name, `consumer ${quote(checked.name)}: its handler must be a function, but is ${quote(handler)}`)
+        }
         yield* requireNoTransaction(`consumer ${quote(checked.name)}: on was called in a transaction`)
         const context = yield* Effect.context()
         if (serving.has(checked.name)) {
@@ -395,10 +397,15 @@ export const makeOutbox = (
       }
     }
     const last = (count: number) =>
-      Effect.map(
-        operating("its last events cannot be read", database.last(count)),
-        (payloads) => payloads.toReversed().flatMap(readable)
-      )
+      Effect.suspend(() => {
+        if (!Number.isSafeInteger(count) || count < 0) {
+          refuse(name, `last takes how many events to read, a whole number from 0 up, but got ${quote(count)}`)
+        }
+        return Effect.map(
+          operating("its last events cannot be read", database.last(count)),
+          (payloads) => payloads.toReversed().flatMap(readable)
+        )
+      })
 
     const letterOf = (row: DeadRow): DeadLetter<any> => {
       let event: AnyEvent | undefined

@@ -38,6 +38,44 @@ const requirePositiveInteger = (say: Say, option: string, value: number): number
     ? value
     : say(`${option} must be a positive integer, but is ${quote(value)}`)
 
+/** The types find a misspelt option only where it is written down in place. */
+const requireKnown = (say: Say, where: string, options: object, known: object): void => {
+  for (const option of Object.keys(options)) {
+    if (!(option in known)) {
+      say(`${where} has no option ${quote(option)}; the options are ${list(Object.keys(known))}`)
+    }
+  }
+}
+
+const knownOfLayer: Record<keyof Options, true> = {
+  tablePrefix: true,
+  pollInterval: true,
+  lease: true,
+  partitions: true,
+  retention: true,
+  expireAfter: true,
+  live: true,
+  process: true
+}
+
+const knownOfConsumer: Record<keyof ConsumerOptions<any, any>, true> = {
+  consumer: true,
+  from: true,
+  order: true,
+  concurrency: true,
+  retry: true,
+  maxAttempts: true,
+  timeout: true,
+  drain: true,
+  afterDeath: true,
+  replaces: true,
+  retires: true,
+  transactional: true,
+  batch: true
+}
+
+const knownOfBatch: Record<keyof Batch, true> = { max: true, within: true }
+
 export interface Settings {
   readonly tablePrefix: string
   readonly pollMillis: number
@@ -51,6 +89,7 @@ export interface Settings {
 
 export const requireSettings = (outbox: string, options: Options): Settings => {
   const say: Say = (what) => refuse(outbox, what)
+  requireKnown(say, "layerWith", options, knownOfLayer)
   const tablePrefix = options.tablePrefix ?? "outbox_"
   // So that the longest name, `<prefix>parked_by_state`, is one on PostgreSQL, and needs no quotes.
   if (!/^[a-z_][a-z0-9_]{0,39}$/.test(tablePrefix)) {
@@ -79,7 +118,9 @@ export const requireSettings = (outbox: string, options: Options): Settings => {
   return { tablePrefix, pollMillis, leaseMillis, partitions, retentionMillis, expiryMillis, live, process }
 }
 
-const requireBatch = (say: Say, { max, within }: Batch): BatchSettings => {
+const requireBatch = (say: Say, batch: Batch): BatchSettings => {
+  requireKnown(say, "batch", batch, knownOfBatch)
+  const { max, within } = batch
   if (!Number.isInteger(max) || max < 1 || max > window) {
     say(`batch.max must be an integer from 1 to ${window}, but is ${quote(max)}`)
   }
@@ -95,13 +136,14 @@ export const requireConsumer = (
   allowed: ReadonlyArray<string>,
   keys: Keys<any>,
   kinds: ReadonlyArray<string>,
-  options: ConsumerOptions<any> & { readonly batch?: Batch | undefined }
+  options: ConsumerOptions<any, any>
 ): Omit<ConsumerSettings, "handle" | "handleBatch" | "tally"> => {
   const { consumer } = options
   if (!isStorable(consumer)) {
     refuse(outbox, `consumer must be a name, under which the position is kept, but is ${quote(consumer)}`)
   }
   const say: Say = (what) => refuse(outbox, `consumer ${quote(consumer)}: ${what}`)
+  requireKnown(say, "on", options, knownOfConsumer)
   if (kinds.length === 0) say(`it handles no kind; the kinds are ${list(allowed)}`)
   for (const kind of kinds) {
     if (!allowed.includes(kind)) say(`it names the kind ${quote(kind)}; the kinds are ${list(allowed)}`)
