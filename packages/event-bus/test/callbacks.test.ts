@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Effect, Layer, Logger, ManagedRuntime, References, Schedule } from "effect"
+import { Duration, Effect, Layer, Logger, ManagedRuntime, References, Schedule } from "effect"
 import { getEventListeners } from "node:events"
 import { type Ping, ping, type Pong, pong, settle, TestBus } from "./fixture.ts"
 
@@ -292,6 +292,30 @@ describe("callbacks that end well", () => {
       bus.publish(ping(1))
       await next
       assert.strictEqual(getEventListeners(signal, "abort").length, 0)
+      bus.subscribe("Ping", () => {}, { signal })
+      await bus.close()
+      assert.strictEqual(getEventListeners(signal, "abort").length, 0)
+    })
+  )
+
+  it(
+    "a signal ends what a close still drains",
+    withCallbacks({}, async (bus) => {
+      const seen: Array<number> = []
+      const controller = new AbortController()
+      const started = signal()
+      bus.subscribe("Ping", ({ n }) => {
+        seen.push(n)
+        started.resolve()
+        return new Promise(() => {})
+      }, { signal: controller.signal, drain: Duration.infinity })
+      bus.publish(ping(1))
+      bus.publish(ping(2))
+      await started.promise
+      const closing = bus.close()
+      controller.abort()
+      await closing
+      assert.deepStrictEqual(seen, [1])
     })
   )
 

@@ -192,6 +192,16 @@ describe("bad input is a defect that names the bus, the option and what is allow
     }))
 })
 
+it.effect("a field of one event is none of all, also where objects have something of that name", () =>
+  Effect.gen(function*() {
+    const Built = Schema.TaggedStruct("Built", { constructor: Schema.String, occurredAt: Schema.DateTimeUtc })
+    const bus = yield* EventBus.make({ name: "test", events: [Built, Pong] })
+    assert.strictEqual(
+      yield* defect(bus.subscribe({ kinds: ["Built", "Pong"], where: untyped({ constructor: "Ada" }) })),
+      "EventBus \"test\": where names \"constructor\"; the events have no field in common that holds a string, a number or a boolean"
+    )
+  }))
+
 it.effect("a subscription to no kinds receives nothing and is named so", () =>
   Effect.gen(function*() {
     const bus = yield* makeBus

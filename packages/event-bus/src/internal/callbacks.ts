@@ -32,7 +32,8 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
     let scope = Scope.makeUnsafe("parallel")
     /** What waits for the next event waits for this one too. */
     let closed = Latch.makeUnsafe()
-    const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>): A => runSync(Scope.provide(effect, scope))
+    const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>, owner = scope): A =>
+      runSync(Scope.provide(effect, owner))
 
     const subscribe = (
       kinds: any,
@@ -51,12 +52,17 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
           })
         } as HandlerOptions<any, unknown, never> as never
       )
-      const handle = make(handled)
+      // Of its own, so that the listener goes when the subscription has ended. While it drains, the signal still ends it.
+      const own = Scope.forkUnsafe(scope)
+      const end = Scope.close(own, Exit.void)
       const unsubscribe = (): void => {
-        signal?.removeEventListener("abort", unsubscribe)
         // At once: a fiber that gave way first would let the next event in.
-        Effect.runForkWith(Context.add(callersContext(), Scheduler.PreventSchedulerYield, true))(handle.unsubscribe)
+        Effect.runForkWith(Context.add(callersContext(), Scheduler.PreventSchedulerYield, true))(
+          Effect.andThen(handle.unsubscribe, end)
+        )
       }
+      runSync(Scope.addFinalizer(own, Effect.sync(() => signal?.removeEventListener("abort", unsubscribe))))
+      const handle = make(Effect.onError(handled, () => end), own)
       signal?.addEventListener("abort", unsubscribe)
       return unsubscribe
     }
