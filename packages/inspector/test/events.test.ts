@@ -1,16 +1,18 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger } from "effect"
+import { Effect, Fiber, Layer, Logger, Schema } from "effect"
 import type { HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { type Frame, type Ping, ping, readEvents, request, server, settle, TestBus } from "./fixture.ts"
+import { type Frame, Ping, ping, readEvents, request, server, settle, TestBus } from "./fixture.ts"
 
 // Thousands of events over real sockets: a busy machine is given time.
 vi.setConfig({ testTimeout: 60_000 })
 
 setFlagsFromString("--expose-gc")
 const collectGarbage = runInNewContext("gc") as () => void
+
+const encodePing = Schema.encodeEffect(Schema.toCodecJson(Ping))
 
 const texts = (frames: ReadonlyArray<Frame>) =>
   frames.map(({ data, event }) => event === "bus-event" ? data.text : `${event} ${data.missed}`)
@@ -108,6 +110,20 @@ describe("the stream of events", () => {
         }
       }))
     ))
+
+  it.effect("an event of more than 100,000 characters is not held: its kind, its time and its size are", () =>
+    Effect.gen(function*() {
+      const reader = yield* readEvents()
+      const longest = "x".repeat(100_000 - JSON.stringify(yield* encodePing(ping(""))).length)
+      yield* (yield* TestBus).publishAll([ping(longest), ping(`${longest}x`)])
+      const [held, told] = yield* reader.atLeast(2)
+      assert.strictEqual(held!.data.text, longest)
+      assert.deepStrictEqual(told!.data, {
+        _tag: "Ping",
+        occurredAt: "2026-01-01T00:00:00.000Z",
+        tooLarge: "it has 100001 characters, more than 100000"
+      })
+    }).pipe(Effect.scoped, Effect.provide(server())))
 
   it.effect("starts with what is kept: the last 1,000", () =>
     Effect.gen(function*() {

@@ -38,6 +38,9 @@ type KeepAlive = typeof KeepAlive.Type
 /** How many events the ring keeps. */
 export const ringSize = 1000
 
+/** How many characters the JSON of an event may have. So there is a bound to what the ring holds, and the buffer of a client. */
+const longestJson = 100_000
+
 /** How long reading the events from before the start may take. */
 const pastPatience = "10 seconds"
 
@@ -110,7 +113,12 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
   const json = (event: Event): string => {
     try {
       const encoded = encode(event)
-      return JSON.stringify(describe === undefined ? encoded : { ...encoded as object, sentence: describe(event) })
+      const json = JSON.stringify(
+        describe === undefined ? encoded : { ...encoded as object, sentence: describe(event) }
+      )
+      return json.length <= longestJson
+        ? json
+        : JSON.stringify({ ...readable(event), tooLarge: `it has ${json.length} characters, more than ${longestJson}` })
     } catch (error) {
       // Untyped code can publish what its own schema refuses, and a description may throw: the fault is shown.
       return JSON.stringify({ ...readable(event), unencodable: Formatter.format(error) })
