@@ -19,8 +19,8 @@ export default defineConfig({
   // Tests import the packages' sources, never a `dist` that may be stale.
   ssr: { resolve: { conditions: ["@openwatch/source", ...defaultServerConditions] } },
   test: {
-    // Much of what takes long waits for servers, clocks and browsers: with two cores two files run at a time, not one.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Much of what takes long waits for servers, clocks and browsers: two cores are not busy with two files.
+    maxWorkers: availableParallelism() + 1,
     silent: "passed-only",
     // Spec coverage reads the comments above each test.
     includeTaskLocation: true,

@@ -5,7 +5,7 @@
 import { Effect, FileSystem } from "effect"
 import { execFile } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
-import * as Net from "node:net"
+import { freePort } from "./freePort.ts"
 
 const postgresFolder = "/usr/lib/postgresql"
 const binaries = existsSync(postgresFolder)
@@ -23,14 +23,6 @@ const exec = (file: string, ...args: ReadonlyArray<string>) =>
       resume(error === null ? Effect.void : Effect.die(new Error(`${file}: ${stderr || error.message}`)))
     })
   })
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = Net.createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
 
 const makeFolder = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
@@ -61,7 +53,7 @@ export const cluster = Effect.gen(function*() {
   const { bin, data, folder, initialize } = yield* makeFolder
   const made = process.env[templateVariable]
   yield* made === undefined ? initialize : exec("cp", "-R", made, data)
-  const port = yield* freePort
+  const port = yield* Effect.promise(freePort)
   const options = `-p ${port} -k ${folder} -c listen_addresses=127.0.0.1 -c fsync=off`
   const start = exec(`${bin}/pg_ctl`, "-D", data, "-l", `${folder}/log`, "-o", options, "-w", "start")
   const stop = exec(`${bin}/pg_ctl`, "-D", data, "-m", "immediate", "-w", "stop")

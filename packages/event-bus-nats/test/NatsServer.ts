@@ -8,21 +8,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { freePort } from "../../../test/servers/freePort.ts"
 
 /** With `CI` set the tests run, and fail, where it is not. */
 export const isInstalled: boolean = (process.env["CI"] ?? "") !== "" ||
   spawnSync("nats-server", ["--version"]).status === 0
 
 if (!isInstalled) console.warn("Skipped: there is no nats-server here (apt-get install nats-server)")
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}
 
 export interface NatsServer {
   readonly url: string

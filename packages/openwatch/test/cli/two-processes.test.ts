@@ -170,7 +170,7 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
     Effect.gen(function*() {
       const seed = process.env["SEED"] ?? `${Date.now()}`
       yield* Effect.gen(function*() {
-        const hosts = 10_000
+        const hosts = 6_000
         const fs = yield* FileSystem.FileSystem
         const folder = yield* fs.makeTempDirectoryScoped()
         const server = yield* NatsServer.make()
@@ -197,7 +197,7 @@ describe.skipIf(!NatsServer.isInstalled)("two processes, one that probes and one
         const moments = {
           server: [yield* between(0.1, 0.4), yield* between(0.5, 0.9)],
           // Early enough for it to be killed in the middle, however late that is seen.
-          probes: yield* between(0.2, 0.6),
+          probes: yield* between(0.1, 0.4),
           alerts: [yield* between(0.05, 0.4), yield* between(0.45, 0.9)]
         }
         const noticed = () => count(probesData, "host_states")

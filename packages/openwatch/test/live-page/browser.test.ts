@@ -3,6 +3,7 @@ import { assert, describe, layer, vi } from "@effect/vitest"
 import { Effect, FileSystem, Layer } from "effect"
 import { fileURLToPath } from "node:url"
 import type { Page } from "playwright-core"
+import { freePort } from "../../../../test/servers/freePort.ts"
 import { Browser, isMissing, openPage, see } from "../../../inspector/test/browser/browser.ts"
 import * as OpenWatch from "./openwatchRun.ts"
 
@@ -77,7 +78,7 @@ describe.skipIf(isMissing)("openwatch run in a browser", () => {
       Effect.gen(function*() {
         const { close, port } = yield* OpenWatch.sshServer
         const web = { name: "web-1", address: "127.0.0.1", port }
-        const folder = yield* OpenWatch.makeFolder({ port: yield* OpenWatch.freePort }, [web])
+        const folder = yield* OpenWatch.makeFolder({ port: yield* Effect.promise(freePort) }, [web])
         const first = yield* OpenWatch.start(folder)
         const { page, problems } = yield* openPage(yield* first.url)
         yield* see(page, ".tile.reachable", "web-1")

@@ -8,6 +8,7 @@ import { ChildProcess } from "effect/process"
 import { existsSync, readFileSync } from "node:fs"
 import * as Http from "node:http"
 import { fileURLToPath } from "node:url"
+import { freePort } from "../../../../test/servers/freePort.ts"
 import * as OpenWatch from "./openwatchRun.ts"
 
 const nginx = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"].find((path) => existsSync(path))
@@ -51,7 +52,7 @@ describe.skipIf(isSkipped)("behind nginx, on another port than 80 and 443", () =
       { name: "web", address: "127.0.0.1", port: 1 }
     ])
     const { url } = yield* OpenWatch.start(folder)
-    const port = yield* OpenWatch.freePort
+    const port = yield* Effect.promise(freePort)
     const server = locations.replace(/listen .*;/, `listen 127.0.0.1:${port};`)
       .replace(/ssl_certificate.*;\n/g, "")
       .replaceAll(/http:\/\/127\.0\.0\.1:7420/g, (yield* url).replace(/\/$/, ""))

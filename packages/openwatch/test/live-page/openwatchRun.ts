@@ -97,6 +97,3 @@ export const sshServer = Effect.gen(function*() {
     close: Effect.andThen(Effect.sync(() => server.close()), Queue.take(closed))
   }
 })
-
-/** A port of the loopback on which nobody listens. */
-export const freePort = Effect.scoped(Effect.flatMap(sshServer, ({ close, port }) => Effect.as(close, port)))

@@ -11,6 +11,7 @@ import { Console, Effect, FileSystem, Layer } from "effect"
 import { statSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Page } from "playwright-core"
+import { freePort } from "../../../../test/servers/freePort.ts"
 import { Browser, openPage, see } from "../../../inspector/test/browser/browser.ts"
 import * as OpenWatch from "./openwatchRun.ts"
 
@@ -66,7 +67,7 @@ const shootAll = Effect.fnUntraced(function*(page: Page, folder: string) {
 
 const program = Effect.gen(function*() {
   const { port } = yield* OpenWatch.sshServer
-  const nobody = yield* OpenWatch.freePort
+  const nobody = yield* Effect.promise(freePort)
   const hosts = (isDown: (n: number) => boolean) =>
     names.map((name, n) => ({ name, address: "127.0.0.1", port: isDown(n) ? nobody : port }))
   const folder = yield* OpenWatch.makeFolder({ port: 0 }, hosts((n) => n === 13))

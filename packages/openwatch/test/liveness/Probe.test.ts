@@ -6,6 +6,7 @@ import { execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
+import { freePort } from "../../../../test/servers/freePort.ts"
 
 interface Server {
   readonly port: number
@@ -307,8 +308,6 @@ if (sshd === undefined && !isCi) {
 }
 
 describe("OpenSSH", () => {
-  const freePort = Effect.map(Effect.scoped(listen(() => {})), ({ port }) => port)
-
   /** A real server, with these options besides; gives its port. */
   const openSsh = (...options: ReadonlyArray<string>) =>
     Effect.gen(function*() {
@@ -320,7 +319,7 @@ describe("OpenSSH", () => {
       execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key])
       // Where it separates privileges it insists on this folder.
       if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 })
-      const port = yield* freePort
+      const port = yield* Effect.promise(freePort)
       const settings = [`ListenAddress=127.0.0.1:${port}`, "PidFile=none", ...options].flatMap((one) => ["-o", one])
       const server = yield* Effect.acquireRelease(
         Effect.sync(() => spawn(sshd ?? "sshd", ["-D", "-e", "-f", "/dev/null", "-h", key, ...settings])),
