@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 // Tests start hundreds of processes. What one of them has compiled the others need not, nor those of the next run.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/compiled")
@@ -15,12 +16,25 @@ const suite = (name: string, root: string, options: { testTimeout?: number; glob
 /** For suites that start many clusters. */
 const withPostgres = { globalSetup: "../../../test/servers/postgresTemplate.ts" }
 
+/** Suites of one file that takes long, or waits long. */
+const longest = new Set(["documentation", "examples", "operator", "site"])
+
+/** Lets the longest begin first. At the end they would run alone, while other cores have nothing to do. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const rank = ({ project }: TestSpecification): number => longest.has(project.name) ? 0 : 1
+    // oxlint-disable-next-line unicorn/no-array-sort -- this one is no array's
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
+
 export default defineConfig({
   // Tests import the packages' sources, never a `dist` that may be stale.
   ssr: { resolve: { conditions: ["@openwatch/source", ...defaultServerConditions] } },
   test: {
     // Much of what takes long waits for servers, clocks and browsers: two cores are not busy with two files.
     maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: LongestFirst },
     silent: "passed-only",
     // Spec coverage reads the comments above each test.
     includeTaskLocation: true,

@@ -63,6 +63,8 @@ export const openPage = Effect.fnUntraced(function*(
     Effect.promise(() => browser.newContext({ viewport: { width: 1400, height: 1000 }, ...options })),
     (context) => Effect.promise(() => context.close())
   )
+  // As long as a test may take, less what says where it was.
+  context.setDefaultTimeout(55_000)
   const page = yield* Effect.promise(() => context.newPage())
   const problems: Array<string> = []
   page.on("pageerror", (error) => problems.push(String(error)))
