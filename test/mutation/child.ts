@@ -7,10 +7,11 @@ import { registerHooks } from "node:module"
 import { fileURLToPath } from "node:url"
 import { copies, runAll } from "./runner.ts"
 
-const { file, mutant, tests } = JSON.parse(process.env["MUTATION"]!) as {
+const { atMost, file, mutant, tests } = JSON.parse(process.env["MUTATION"]!) as {
   readonly file: string
   readonly mutant: { readonly start: number; readonly end: number; readonly replacement: string } | undefined
   readonly tests: ReadonlyArray<string>
+  readonly atMost: number
 }
 
 registerHooks({
@@ -45,7 +46,7 @@ console.log = console.error = console.warn = () => {}
 for (const test of tests) {
   writeSync(1, `${test}\n`)
   await import(test)
-  const failed = await runAll(/heap|laws|storage/.test(test) ? 15_000 : 3_000)
+  const failed = await runAll(/heap|laws|storage/.test(test) ? 15_000 : atMost * 1_000 / 6)
   if (failed !== undefined) fail(failed)
 }
 process.exit(0)

@@ -6,7 +6,7 @@
  *
  * `--tests`: these files of tests, with commas between several. Without it the tests of the bus run.
  * `--every`: only each fourth mutant. `--lines`: only those that begin there, to look at some again. `--heap`: with the tests of the heap,
- * which find leaks and take longer than all others.
+ * which find leaks and take longer than all others. `--seconds`: what all tests may take, of processor time, and one a sixth of it; 20.
  *
  * A mutant takes about a second when a test notices it, and as long as all tests when none does: what noticed the last ones runs first.
  */
@@ -26,14 +26,15 @@ const { positionals, values } = parseArgs({
     every: { type: "string" },
     lines: { type: "string" },
     heap: { type: "boolean" },
-    tests: { type: "string" }
+    tests: { type: "string" },
+    seconds: { type: "string" }
   }
 })
 const every = Number(values.every ?? 1)
 const lines = values.lines?.split(",").map(Number)
 
 /** Seconds of processor time that the tests may take: a mutant may turn in a circle for ever. */
-const atMost = 20
+const atMost = Number(values.seconds ?? 20)
 
 /** The random ones are few: a mutant that only chance finds is a survivor. */
 const environment = {
@@ -77,7 +78,7 @@ const noticedBy = async (
       join(import.meta.dirname, "child.ts")
     ],
     {
-      env: { ...process.env, ...environment, MUTATION: JSON.stringify({ file, mutant, tests }) },
+      env: { ...process.env, ...environment, MUTATION: JSON.stringify({ file, mutant, tests, atMost }) },
       stdio: ["ignore", "pipe", "ignore"]
     }
   )

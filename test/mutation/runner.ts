@@ -3,7 +3,7 @@
  * with it is up in half a second, where a test runner takes several; a mutant needs one each.
  */
 import * as chai from "chai"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Arbitrary, Effect, Exit, Layer, Scope } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 
 type Body = (context: { readonly signal: AbortSignal }) => unknown
@@ -58,11 +58,29 @@ type Provide = (test: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown,
 /** The body is the function among what is given; the rest is options. */
 const bodyOf = (given: ReadonlyArray<unknown>): any => given.find((part) => typeof part === "function")
 
-/** Chance finds the same mutants at one time and not at another: what only a property notices is a survivor. */
-const prop = (): void => {}
-
 const skipIf = <Given extends ReadonlyArray<unknown>>(test: (...given: Given) => void) => (isSkipped: boolean) =>
   isSkipped ? () => {} : test
+
+/** A property is tried with the same values each time, so that a mutant is noticed always or never. */
+const property = (arbitraries: ReadonlyArray<any>, body: (values: ReadonlyArray<unknown>) => unknown): Test =>
+  Effect.flatMap(
+    Arbitrary.checkEffect(
+      Arbitrary.all(arbitraries.map((given) => Arbitrary.isArbitrary(given) ? given : Arbitrary.schema(given))),
+      (values) =>
+        Effect.catchCause(
+          Effect.suspend(() => {
+            const checked = body(values)
+            return Effect.as(Effect.isEffect(checked) ? checked as Test : Effect.void, true)
+          }),
+          Effect.fail
+        ),
+      { seed: 1 }
+    ),
+    (result) => {
+      const failure = Arbitrary.formatCheckFailure(result)
+      return failure === undefined ? Effect.void : Effect.die(new Error(failure))
+    }
+  )
 
 const effectTests = (provide: Provide) => {
   const addEffect = (name: string, body: () => Test): void =>
@@ -72,7 +90,8 @@ const effectTests = (provide: Provide) => {
     each: (cases: ReadonlyArray<unknown>) => (name: string, body: (value: unknown) => Test) =>
       cases.forEach((value) => addEffect(name, () => body(value))),
     skipIf: skipIf(test),
-    prop
+    prop: (name: string, ...[arbitraries, body]: Parameters<typeof property>) =>
+      addEffect(name, () => property(arbitraries, body))
   })
 }
 
@@ -94,13 +113,15 @@ export const layer =
 
 export const { assert } = chai
 
+const live = effectTests((test) => test)
+
 export const it = Object.assign(add, {
   effect: effectTests(Effect.provide(testServices)),
-  live: effectTests((test) => test),
+  live,
   layer,
   each: (cases: ReadonlyArray<unknown>) => (name: string, body: (value: unknown) => unknown) =>
     cases.forEach((value) => add(name, () => body(value))),
-  prop
+  prop: live.prop
 })
 
 const group = (...given: ReadonlyArray<unknown>): void => bodyOf(given)()

@@ -71,6 +71,7 @@ describe("uptime", () => {
   it("is time in a state, of the time in which there was one", () => {
     assert.deepStrictEqual(Uptime.within(spans, 300, 300), { reachable: 170, unreachable: 30 })
     assert.strictEqual(Uptime.percent(Uptime.within(spans, 300, 300)), 85)
+    assert.strictEqual(Uptime.percent({ reachable: 60, unreachable: 60 }), 50)
   })
 
   it("counts what lies within the time that is asked for", () => {
