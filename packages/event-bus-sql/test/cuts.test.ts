@@ -137,7 +137,7 @@ describe.skipIf(isSkipped)("connections to PostgreSQL that fall silent, and do n
           yield* proxy.silence
           // The statements of a publisher are its own to give up.
           yield* outbox.publish(placed("2"), { id: "2" }).pipe(
-            Effect.timeout("500 millis"),
+            Effect.timeout("3 seconds"),
             Effect.retry({ schedule: often })
           )
           assert.strictEqual(yield* Queue.take(handled), "2")
@@ -152,14 +152,14 @@ describe.skipIf(isSkipped)("connections to PostgreSQL that fall silent, and do n
           yield* proxy.endSilent
         }).pipe(
           Effect.provide(
-            shop("silent_", { pollInterval: "100 millis", lease: "1 second" }).pipe(
+            shop("silent_", { pollInterval: "200 millis", lease: "2 seconds" }).pipe(
               Layer.provideMerge(PgClient.layer({ url: urlOf(proxy.port) }))
             )
           ),
           Effect.scoped,
           Effect.provide(Logger.layer([logger]))
         )
-        assert.include(lines, "The database is away: No reply for 1s; what is to be stored waits for it")
+        assert.include(lines, "The database is away: No reply for 2s; what is to be stored waits for it")
       }).pipe(Effect.scoped, Effect.provide([NodeServices.layer])),
     120_000
   )
