@@ -31,7 +31,7 @@
  * await Effect.runPromise(program)
  * ```
  */
-import { Clock, Context, DateTime, Effect, Layer } from "effect"
+import { type DateTime, Effect, Layer } from "effect"
 import type { AnyEvent, EventBus, EventOf, EventSchemas, Options, ServiceClass } from "./EventBus.ts"
 import { BusImpl, scoped } from "./internal/bus.ts"
 import { Face } from "./internal/face.ts"
@@ -48,15 +48,9 @@ export interface Published<out Event> {
 
 class RecordingBus extends BusImpl {
   readonly recorded: Array<Published<AnyEvent>> = []
-  private readonly clock: Clock.Clock
-
-  constructor(name: string, events: EventSchemas, options: Options, context: Context.Context<never>) {
-    super(name, events, options, context)
-    this.clock = Context.get(context, Clock.Clock)
-  }
 
   protected override onPublished(event: AnyEvent): void {
-    this.recorded.push({ event, at: DateTime.makeUnsafe(this.clock.currentTimeMillisUnsafe()) })
+    this.recorded.push({ event, at: this.now() })
   }
 }
 

@@ -23,14 +23,10 @@ class Gathering {
   }
 
   /** What was gathered, if anything. */
-  get sum(): Loss | undefined {
-    return this.dropped === 0 ? undefined : { dropped: this.dropped, since: this.since!, until: this.until! }
-  }
-
   take(): Loss | undefined {
-    const sum = this.sum
+    const { dropped, since, until } = this
     this.dropped = 0
-    return sum
+    return dropped === 0 ? undefined : { dropped, since: since!, until: until! }
   }
 }
 
@@ -75,7 +71,7 @@ export class Losses {
   /** No more will be lost. Ends the quiet time, and warns of what was gathered in it. */
   close(): void {
     this.fiber?.interruptUnsafe()
-    const loss = this.takeUnlogged()
+    const loss = this.take(this.unlogged)
     if (loss !== undefined) this.host.run(this.log(loss))
   }
 
@@ -94,9 +90,7 @@ export class Losses {
   ))
 
   private gather(): Gathering {
-    const gathering = new Gathering()
-    const lost = this.all.sum
-    if (lost !== undefined) gathering.add(lost.dropped, lost.since, lost.until)
+    const gathering = Object.assign(new Gathering(), this.all)
     this.gatherings.add(gathering)
     return gathering
   }
@@ -104,8 +98,7 @@ export class Losses {
   /** The next sum of a gathering: done when the subscription is closed and nothing is left. */
   private pull(gathering: Gathering): Effect.Effect<NonEmptyArray<Loss>, Cause.Done> {
     const look: Effect.Effect<NonEmptyArray<Loss>, Cause.Done> = Effect.callback((resume) => {
-      this.collect()
-      const loss = gathering.take()
+      const loss = this.take(gathering)
       if (loss !== undefined) return resume(Effect.succeed([loss]))
       if (this.subscription.state === "closed") return resume(Cause.done())
       const again = (): void => resume(look)
@@ -126,13 +119,13 @@ export class Losses {
     for (const gathering of this.gatherings) gathering.add(lost.dropped, since, last ?? since)
   }
 
-  private takeUnlogged(): Loss | undefined {
+  private take(gathering: Gathering): Loss | undefined {
     this.collect()
-    return this.unlogged.take()
+    return gathering.take()
   }
 
   private readonly warn: Effect.Effect<void> = Effect.suspend(() => {
-    const loss = this.takeUnlogged()
+    const loss = this.take(this.unlogged)
     this.isWarning = loss !== undefined
     return loss === undefined
       ? Effect.void
