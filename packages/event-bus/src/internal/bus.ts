@@ -17,7 +17,7 @@ import {
   readKind,
   refuseKind,
   requireCount,
-  requireDuration,
+  requireDrain,
   requireKinds,
   requireOverflow,
   requirePositiveInteger,
@@ -106,7 +106,7 @@ export class BusImpl extends Face implements Host {
     this.bufferSize = requirePositiveInteger(name, "bufferSize", options.bufferSize ?? 1024)
     this.overflow = requireOverflow(name, options.overflow ?? "dropping")
     this.replay = requireCount(name, "replay", options.replay ?? 0, Number.MAX_SAFE_INTEGER, "")
-    this.drain = options.drain === undefined ? undefined : requireDuration(name, "drain", options.drain)
+    this.drain = requireDrain(name, options.drain)
     this.isMeasuring = options.durations ?? false
     this.context = Context.omit(Tracer.ParentSpan)(withAsyncScheduler(context))
     this.scheduler = Context.get(this.context, Scheduler.Scheduler)

@@ -12,6 +12,7 @@ import type {
   MatchOptions
 } from "../EventBus.ts"
 import type { Subscription } from "../Subscription.ts"
+import { arrayOf } from "./face.ts"
 import { withAsyncScheduler } from "./scheduler.ts"
 
 type Callback = (event: any) => void | PromiseLike<void>
@@ -69,7 +70,7 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
 
     const events = (kinds: any, options?: MatchOptions<any>): Events<any> => {
       const subscription = make<Subscription<any>>(
-        bus.subscribe({ ...options, kinds: typeof kinds === "string" ? [kinds] : kinds } as never)
+        bus.subscribe({ ...options, kinds: arrayOf(kinds) } as never)
       )
       const next = Effect.match(subscription.take, {
         onFailure: () => ended,

@@ -23,7 +23,7 @@ import type { Members } from "./members.ts"
 import { withAsyncScheduler } from "./scheduler.ts"
 import type { SubscriptionImpl } from "./subscription.ts"
 import type { Supervision } from "./supervision.ts"
-import { kindsOf, list, refuse, requireDuration, requirePositiveInteger } from "./validation.ts"
+import { kindsOf, list, refuse, requireDrain, requirePositiveInteger } from "./validation.ts"
 
 type Kinds = string | ReadonlyArray<string>
 
@@ -137,7 +137,7 @@ export abstract class Face implements EventBus<AnyEvent> {
     ) => Supervision
   ): Effect.Effect<SubscriptionHandle, never, any> {
     return Effect.uninterruptible(Effect.withFiber((fiber) => {
-      const drain = options.drain === undefined ? this.root.drain : requireDuration(this.name, "drain", options.drain)
+      const drain = requireDrain(this.name, options.drain) ?? this.root.drain
       const supervision = start(
         () => this.root.open(this, { ...options, kinds: arrayOf(kinds) }, childScope(fiber)),
         drain,
@@ -194,7 +194,7 @@ export abstract class Face implements EventBus<AnyEvent> {
 
 const scheduleOf = (retry: Retry<any, any> | undefined) => typeof retry === "function" ? retry((_) => _) : retry
 
-const arrayOf = (kinds: Kinds): ReadonlyArray<string> => typeof kinds === "string" ? [kinds] : kinds
+export const arrayOf = (kinds: Kinds): ReadonlyArray<string> => typeof kinds === "string" ? [kinds] : kinds
 
 /** Made once the options are known to be good. */
 const childScope = (fiber: Fiber.Fiber<any, any>): () => Scope.Closeable => {

@@ -134,7 +134,7 @@ export class Handling extends Supervision<Worker> {
       if (worker.scope.state._tag !== "Empty") worker.scope = Scope.makeUnsafe()
       return Effect.matchCauseEffect(Scope.provide(handleAll, worker.scope), {
         onFailure: (cause) => this.recover(worker, cause),
-        onSuccess: () => worker.item === undefined ? Effect.void : this.conclude(worker, Exit.void)
+        onSuccess: () => this.conclude(worker, Exit.void)
       })
     })
     return Effect.whileLoop({ while: () => !cursor.isEnded, body: () => guarded, step: () => {} })
@@ -163,12 +163,9 @@ export class Handling extends Supervision<Worker> {
         (exit) => closeScope(worker.scope, exit)
       )
     })
-    return Effect.matchCauseEffect(
-      Effect.retry(Effect.flatten(attempt), { schedule: retry, while: () => !this.isClosed }),
-      {
-        onFailure: (cause) => this.conclude(worker, Exit.failCause(cause)),
-        onSuccess: () => this.conclude(worker, Exit.void)
-      }
+    return Effect.flatMap(
+      Effect.exit(Effect.retry(Effect.flatten(attempt), { schedule: retry, while: () => !this.isClosed })),
+      (exit) => this.conclude(worker, exit)
     )
   }
 

@@ -60,23 +60,14 @@ interface Chunk<A> {
   next: Chunk<A> | undefined
 }
 
-const noItems: Array<never> = []
+/** Never added to: whoever comes first makes a list. */
+const none: Array<never> = []
 
 /** A log begins with a chunk without slots: the first one that has some is made for the first event. */
-const emptyChunk = (start: number): Chunk<never> => ({ start, items: noItems, next: undefined })
+const makeChunk = <A>(start: number, items: Array<A> = none): Chunk<A> => ({ start, items, next: undefined })
 
 /** What a cursor that reads no more points at, so that it holds no part of the log. */
-const nothing = emptyChunk(0)
-
-const makeChunk = <A>(start: number, length: number): Chunk<A> => ({
-  start,
-  // oxlint-disable-next-line no-new-array -- a length is what is meant
-  items: new Array(length),
-  next: undefined
-})
-
-/** Never added to: whoever comes first makes a list. */
-const nobody: Array<never> = []
+const nothing: Chunk<never> = makeChunk(0)
 
 /** Takes out the item at `index`. The last one moves there, and is returned. */
 const removeAt = <T>(items: Array<T>, index: number): T => {
@@ -97,14 +88,14 @@ class Lane<A> {
   /** Events appended so far: the position of the next one. */
   head = 0
   /** The slots of the last chunk, kept here: with thousands of lanes, each object that a publish reads costs. */
-  private slots: Array<A> = nothing.items
+  private slots: Array<A> = none
   /** How many of them are used. */
   private used = 0
   /** No cursor is settled until the log is longer than this: none has lost anything, or all were settled not long ago. */
   private calmUntil = 0
-  private waiting: Array<Cursor<A>> = nobody
-  tail: Chunk<A> = emptyChunk(0)
-  cursors: Array<Cursor<A>> = nobody
+  private waiting: Array<Cursor<A>> = none
+  tail: Chunk<A> = makeChunk(0)
+  cursors: Array<Cursor<A>> = none
   /** In alphabetical order. */
   readonly kinds: ReadonlyArray<string>
   readonly key: Key | undefined
@@ -161,8 +152,8 @@ class Lane<A> {
     this.isTailHeld = true
     if (this.cursors.length > 0) return
     // Who keeps a closed cursor keeps its lane.
-    this.tail = emptyChunk(this.head)
-    this.slots = this.tail.items
+    this.tail = makeChunk(this.head)
+    this.slots = none
     this.used = 0
     this.host.remove(this)
   }
@@ -176,10 +167,12 @@ class Lane<A> {
       this.tail.start = this.head
       return
     }
-    const chunk = makeChunk<A>(this.head, length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
+    // oxlint-disable-next-line no-new-array -- a length is what is meant
+    const slots = new Array<A>(length === 0 ? firstChunkLength : Math.min(length * 4, lastChunkLength))
+    const chunk = makeChunk(this.head, slots)
     this.tail.next = chunk
     this.tail = chunk
-    this.slots = chunk.items
+    this.slots = slots
     this.isTailHeld = false
   }
 
@@ -203,7 +196,7 @@ class Lane<A> {
     this.wake ??= () => {
       this.isWakeScheduled = false
       const waking = this.waiting
-      this.waiting = nobody
+      this.waiting = none
       for (const cursor of waking) cursor.wake()
     }
     this.host.schedule(this.wake)
@@ -239,7 +232,7 @@ export class Cursor<A> {
   private collected = 0
   private firstLost: A | undefined = undefined
   private lastLost: A | undefined = undefined
-  private waiters: Array<Waiter> = nobody
+  private waiters: Array<Waiter> = none
 
   constructor(lane: Lane<A>, capacity: number, isSliding: boolean, replayed: Array<A>) {
     this.lane = lane
@@ -359,7 +352,7 @@ export class Cursor<A> {
    * Waiters run in the order in which they came.
    */
   wait(waiter: Waiter): void {
-    if (this.waiters === nobody) this.waiters = []
+    if (this.waiters === none) this.waiters = []
     this.waiters.push(waiter)
     if (this.isOpen) this.lane.wait(this)
     if (this.isWakeDue) this.scheduleWake()

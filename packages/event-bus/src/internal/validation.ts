@@ -44,10 +44,10 @@ export const requireCount = (bus: string, option: string, value: number, atMost:
     ? value
     : refuse(bus, `${option} must be an integer from 0 to ${atMost}${why}, but is ${quote(value)}`)
 
-export const requireDuration = (bus: string, option: string, value: Duration.Input): Duration.Duration =>
-  Option.getOrElse(
-    Duration.fromInput(value),
-    () => refuse(bus, `${option} must be a duration such as "5 seconds", but is ${quote(value)}`)
+export const requireDrain = (bus: string, drain: Duration.Input | undefined): Duration.Duration | undefined =>
+  drain === undefined ? undefined : Option.getOrElse(
+    Duration.fromInput(drain),
+    () => refuse(bus, `drain must be a duration such as "5 seconds", but is ${quote(drain)}`)
   )
 
 export const requireOverflow = (bus: string, value: string): "dropping" | "sliding" =>
