@@ -68,6 +68,29 @@ describe.skipIf(isMissing)("the page", () => {
         assert.deepStrictEqual(problems, [])
       }).pipe(Effect.scoped, Effect.provide(server())))
 
+    for (const width of [360, 1200]) {
+      it.effect(`shows the fields of an event however long the name of its kind is, ${width} px`, () =>
+        Effect.gen(function*() {
+          const bus = yield* TestBus
+          const { page } = yield* openPage(yield* url, { viewport: { width, height: 900 } })
+          yield* seeLive(page)
+          yield* bus.publish((yield* now)("the door is open"))
+          yield* see(page, ".events li", "the door is open")
+          yield* Effect.promise(() =>
+            page.locator(".events .kind").evaluate((kind: { textContent: string }) =>
+              kind.textContent = "SomethingThatHappened".repeat(4)
+            )
+          )
+          const [line, kind, fields] = yield* Effect.promise(() =>
+            Promise.all(
+              [".events li", ".events .kind", ".events .fields"].map((one) => page.locator(one).boundingBox())
+            )
+          )
+          assert.isAtMost(kind!.x + kind!.width, line!.x + line!.width)
+          assert.isAbove(fields!.width, 100)
+        }).pipe(Effect.scoped, Effect.provide(server())))
+    }
+
     it.effect("is not live before its events come, whatever else is answered", () =>
       Effect.gen(function*() {
         const held = Promise.withResolvers<void>()
