@@ -1,7 +1,7 @@
 /**
  * `openwatch config check`: would `openwatch run` start with these files?
  */
-import { Console, Effect } from "effect"
+import { Console, Effect, FileSystem } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Configuration from "../configuration/Configuration.ts"
@@ -14,15 +14,25 @@ const file = Argument.String("CONFIG.yaml").pipe(
 )
 
 /** What a configuration says, in a few lines. */
-const describe = (configuration: Configuration.Configuration, hosts: number): ReadonlyArray<string> => {
+const describe = (
+  configuration: Configuration.Configuration,
+  hosts: number,
+  hasFolder: boolean
+): ReadonlyArray<string> => {
   const { channels, http, inventory, nats, probesHosts, routesAlerts, scans } = configuration
-  const names = channels.map(({ name }) => name).join(", ")
+  const names = channels.map(({ name }) => name)
   return [
     inventory === undefined
       ? "no inventory"
       : `${counted(hosts, "host")} in ${inventory}${probesHosts ? "" : ", which are not probed"}`,
-    scans === undefined ? "no folder of scans" : `scans from the folder ${scans}`,
-    routesAlerts ? `alerts go to ${counted(channels.length, "channel")}: ${names}` : "no alerts are raised",
+    scans === undefined
+      ? "no folder of scans"
+      : `scans from the folder ${scans}${hasFolder ? "" : ", once it is there"}`,
+    !routesAlerts
+      ? "no alerts are raised"
+      : names.length === 0
+      ? "alerts are stored, and sent nowhere"
+      : `alerts go to ${counted(names.length, "channel")}: ${names.join(", ")}`,
     ...(nats === undefined ? [] : [`joined to others by NATS as ${nats.source}`]),
     http === undefined
       ? "no live page"
@@ -40,7 +50,9 @@ export const configCheck = Command.make(
     const configuration = yield* Configuration.load(file, process.env)
     const hosts = yield* Inventory.hostsOf(configuration.inventory)
     yield* Configuration.checkTags(configuration, hosts)
-    yield* Console.log([`${file} is right:`, ...describe(configuration, hosts.length)].join("\n  "))
+    const { exists } = yield* FileSystem.FileSystem
+    const hasFolder = configuration.scans !== undefined && (yield* exists(configuration.scans))
+    yield* Console.log([`${file} is right:`, ...describe(configuration, hosts.length, hasFolder)].join("\n  "))
   })
 ).pipe(
   Command.withDescription(

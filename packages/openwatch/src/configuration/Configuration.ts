@@ -41,7 +41,7 @@
  * One process may leave to others what it does not do itself: with `liveness: false` no host is probed, and the inventory,
  * which then may be left out, only names hosts; with `alerts: false` no alert is raised.
  */
-import { Duration, Effect, Option, Result, Schema } from "effect"
+import { Duration, Effect, FileSystem, Option, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
 import { dirname, isAbsolute, join } from "node:path"
 import { retryForRange, timeToLiveRange } from "../alert-router/AlertRouter.ts"
@@ -310,7 +310,15 @@ export const load = Effect.fn("Configuration.load")(function*(file: string, envi
   const text = yield* YamlFile.readText(file).pipe(
     Effect.mapError(({ problem }) => new ConfigurationError({ file, problems: [problem] }))
   )
-  return yield* Effect.fromResult(parse(file, text, environment))
+  const configuration = yield* Effect.fromResult(parse(file, text, environment))
+  const { scans } = configuration
+  if (scans === undefined) return configuration
+  const found = yield* Effect.option(Effect.flatMap(FileSystem.FileSystem, (fs) => fs.stat(scans)))
+  // A folder that is missing may be made, or mounted, later.
+  if (Option.isSome(found) && found.value.type !== "Directory") {
+    yield* new ConfigurationError({ file, problems: [`scans: Expected a folder, ${scans} is none`] })
+  }
+  return configuration
 })
 
 /**

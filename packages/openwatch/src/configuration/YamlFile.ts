@@ -132,9 +132,15 @@ export interface Unreadable {
 
 /** The text of a file, or why it cannot be read. */
 export const readText = (file: string): Effect.Effect<string, Unreadable, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(file)).pipe(
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFile(file)).pipe(
     Effect.mapError((error) => ({
       problem: describeReadError(error),
       isForNow: error.reason._tag !== "NotFound" && error.reason._tag !== "BadResource"
-    }))
+    })),
+    Effect.flatMap((bytes) =>
+      Effect.try({
+        try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+        catch: () => ({ problem: "not a text in UTF-8", isForNow: false })
+      })
+    )
   )

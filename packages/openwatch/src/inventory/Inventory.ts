@@ -60,7 +60,7 @@ export class InventoryError extends Schema.TaggedError<InventoryError>()("Invent
 // A name ends up in terminals and logs, where a control character or a line separator could forge a line.
 const HostName = Schema.String.check(
   Schema.isPattern(/^[^\s\p{C}](?:[^\p{C}\p{Zl}\p{Zp}]*[^\s\p{C}])?$/u, {
-    expected: "a name without control characters or blanks around it"
+    expected: "a text without control characters or blanks around it (5 and true need quotes)"
   })
 )
 

@@ -103,6 +103,23 @@ describe("openwatch config check", () => {
       assert.strictEqual(stderr, "error: inventory hosts.yaml: no such file\n")
     })
   )
+
+  live(
+    "says that a folder of scans is not there yet, and that no channel is",
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* emptyFolder
+      yield* fs.writeFileString(`${folder}/hosts.yaml`, "hosts: [{ name: a, address: a }]\n")
+      yield* fs.writeFileString(`${folder}/openwatch.yaml`, "inventory: hosts.yaml\nscans: later\nchannels: []\n")
+      const said = () => openwatch(folder, ["config", "check"]).stdout
+      assert.include(
+        said(),
+        "\n  scans from the folder later, once it is there\n  alerts are stored, and sent nowhere\n"
+      )
+      yield* fs.makeDirectory(`${folder}/later`)
+      assert.include(said(), "\n  scans from the folder later\n")
+    })
+  )
 })
 
 /** Root may read everything, unless it puts that right away. */

@@ -606,6 +606,27 @@ nats:
       const error = yield* Effect.flip(Configuration.load("not/there.yaml", {}))
       assert.strictEqual(error.message, "configuration not/there.yaml: no such file")
     }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.effect("is refused where it is no text in UTF-8, instead of with other names than it has", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* fs.makeTempDirectoryScoped()}/openwatch.yaml`
+      yield* fs.writeFile(file, Buffer.from("inventory: münchen.yaml", "latin1"))
+      const error = yield* Effect.flip(Configuration.load(file, {}))
+      assert.deepStrictEqual(error.problems, ["not a text in UTF-8"])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.effect("is refused where the folder of scans is a file; one that is missing may come", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* fs.makeTempDirectoryScoped()
+      const file = `${folder}/openwatch.yaml`
+      yield* fs.writeFileString(file, "inventory: hosts.yaml\nscans: openwatch.yaml\n")
+      const error = yield* Effect.flip(Configuration.load(file, {}))
+      assert.deepStrictEqual(error.problems, [`scans: Expected a folder, ${file} is none`])
+      yield* fs.writeFileString(file, "inventory: hosts.yaml\nscans: later\n")
+      assert.strictEqual((yield* Configuration.load(file, {})).scans, `${folder}/later`)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })
 
 describe("what those need who take in scans", () => {

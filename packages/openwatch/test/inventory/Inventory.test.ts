@@ -52,8 +52,8 @@ hosts:
   it.each([
     ["severity: high", "hosts[0].tags.severity: Expected the name of a tag"],
     ["a=b: c", "hosts[0].tags.a=b: Expected the name of a tag, of letters, digits"],
-    ["site: ''", "Expected a name without control characters or blanks around it"],
-    ["site: 5", "Expected a name without control characters or blanks around it, got 5"]
+    ["site: ''", "Expected a text without control characters or blanks around it (5 and true need quotes)"],
+    ["site: 5", "Expected a text without control characters or blanks around it (5 and true need quotes), got 5"]
   ])("cannot have the tag %s", (tag, problem) => {
     const [first, ...others] = problemsOf(`hosts: [{ name: a, address: a, tags: { ${tag} } }]`)
     assert.deepStrictEqual(others, [])
@@ -115,17 +115,17 @@ describe("an inventory is refused", () => {
     [
       "an empty name",
       "hosts: [{ name: '', address: a }]",
-      "hosts[0].name: Expected a name without control characters or blanks around it, got \"\""
+      "hosts[0].name: Expected a text without control characters or blanks around it (5 and true need quotes), got \"\""
     ],
     [
       "a name that could forge a line",
       "hosts: [{ name: \"a\\nb\", address: a }]",
-      "hosts[0].name: Expected a name without control characters or blanks around it, got \"a\\nb\""
+      "hosts[0].name: Expected a text without control characters or blanks around it (5 and true need quotes), got \"a\\nb\""
     ],
     [
       "a name with a line separator",
       "hosts: [{ name: \"a\\u2028b\", address: a }]",
-      "hosts[0].name: Expected a name without control characters or blanks around it, got \"a\u2028b\""
+      "hosts[0].name: Expected a text without control characters or blanks around it (5 and true need quotes), got \"a\u2028b\""
     ],
     ["no address", "hosts: [{ name: a }]", "hosts[0].address: Missing"],
     [
