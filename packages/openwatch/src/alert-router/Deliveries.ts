@@ -85,9 +85,7 @@ export const serve = Effect.fnUntraced(function*(
   yield* outbox.on(["AlertRaised", "AlertEnded", "AlertChanged"], (event, delivery) => {
     if (!event.channels.includes(name)) return Effect.void
     const delivering = event._tag === "AlertChanged" ? deliverChange(event, delivery) : deliver(event, delivery)
-    // SQLite works on the thread of all else. Where nothing else is waited for, as by a channel that groups, ten thousand
-    // alerts would keep it for a minute, in which no probe and no page is served.
-    return Effect.andThen(Effect.yieldNow, Effect.provideService(delivering, References.MinimumLogLevel, level))
+    return Effect.provideService(delivering, References.MinimumLogLevel, level)
   }, {
     consumer: consumerOf(name),
     // Who an event is for is part of it, so a channel that is new gets nothing that is old.

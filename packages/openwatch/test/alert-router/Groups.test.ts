@@ -14,10 +14,11 @@ import {
   Storage,
   SystemOutbox
 } from "@openwatch/openwatch"
-import { DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Scope, Stream } from "effect"
+import { Clock, DateTime, Duration, Effect, Fiber, FileSystem, Layer, Logger, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Alert } from "../../src/alert-router/Alert.ts"
 import { AlertRaised } from "../../src/alert-router/AlertOutbox.ts"
+import { DeliveryStore } from "../../src/alert-store/DeliveryStore.ts"
 import { storeIn } from "../../src/events/SystemOutbox.ts"
 import { outboxes } from "../storage/Database.ts"
 
@@ -29,26 +30,29 @@ const dataFolder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDire
 type Router = AlertStore.AlertStore | SystemOutbox | AlertOutbox
 
 /** Runs on a folder with a router that has this channel, and gives it the ten seconds that stopping may take. */
-const running =
-  (location: Storage.Location, channel: AlertChannel, retryFor = Duration.hours(24)) =>
-  <A, E>(effect: Effect.Effect<A, E, Router>) =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const layer = AlertRouter.layer({ retryFor }).pipe(
-        Layer.provide(AlertChannels.layer([channel])),
-        Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, SqlDeliveryStore.layer, outboxes)),
-        Layer.provide(Storage.layer(location)),
-        Layer.provide(NodeServices.layer),
-        Layer.fresh
-      )
-      const context = yield* Layer.buildWithScope(layer, scope)
-      const exit = yield* Effect.exit(Effect.provide(effect, context))
-      const stopping = yield* Effect.forkChild(Scope.close(scope, exit))
-      yield* settle
-      yield* TestClock.adjust("10 seconds")
-      yield* Fiber.join(stopping)
-      return yield* exit
-    })
+const running = (
+  location: Storage.Location,
+  channel: AlertChannel,
+  { deliveryStore = SqlDeliveryStore.layer, retryFor = Duration.hours(24) } = {}
+) =>
+<A, E>(effect: Effect.Effect<A, E, Router>) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const layer = AlertRouter.layer({ retryFor }).pipe(
+      Layer.provide(AlertChannels.layer([channel])),
+      Layer.provideMerge(Layer.mergeAll(SqlAlertStore.layer, deliveryStore, outboxes)),
+      Layer.provide(Storage.layer(location)),
+      Layer.provide(NodeServices.layer),
+      Layer.fresh
+    )
+    const context = yield* Layer.buildWithScope(layer, scope)
+    const exit = yield* Effect.exit(Effect.provide(effect, context))
+    const stopping = yield* Effect.forkChild(Scope.close(scope, exit))
+    yield* settle
+    yield* TestClock.adjust("10 seconds")
+    yield* Fiber.join(stopping)
+    return yield* exit
+  })
 
 /** Lets all happen that happens without time passing. */
 const settle = Effect.andThen(Effect.repeat(Effect.yieldNow, { times: 300 }), TestClock.adjust(0))
@@ -136,7 +140,7 @@ describe("what a channel that groups is sent", () => {
     }).pipe(Effect.provide(Logger.layer([])), Effect.scoped)
   })
 
-  it.effect("is gathered alert by alert, and leaves the thread to all else in between", () => {
+  it.effect("is looked up alert by alert, and leaves the thread to all else in between", () => {
     const { channel } = grouping()
     const count = 200
     let turns = 0
@@ -166,11 +170,27 @@ describe("what a channel that groups is sent", () => {
           outboxes.pipe(Layer.provide(Storage.layer(location)), Layer.provide(NodeServices.layer), Layer.fresh)
         )
       )
-      turns = 0
-      yield* Effect.flatMap(AlertOutbox, (outbox) => Effect.andThen(outbox.awaitIdle, stop)).pipe(
-        running(location, channel)
+      // Each look at it takes five milliseconds, and a consumer leaves the thread after ten.
+      const clock = yield* Clock.Clock
+      let passed = 0n
+      const ticking = new Proxy(clock, {
+        get: (clock, name: keyof Clock.Clock) =>
+          name === "monotonicTimeNanosUnsafe" ? () => clock[name]() + (passed += 5_000_000n) : clock[name]
+      })
+      const turnsWithAlerts = new Set<number>()
+      const deliveryStore = Layer.effect(
+        DeliveryStore,
+        Effect.map(DeliveryStore, (store) => ({
+          ...store,
+          due: (...alert: Parameters<typeof store.due>) =>
+            Effect.andThen(Effect.sync(() => turnsWithAlerts.add(turns)), store.due(...alert))
+        }))
+      ).pipe(Layer.provide(SqlDeliveryStore.layer))
+      yield* Effect.flatMap(AlertOutbox, (outbox) => outbox.awaitIdle).pipe(
+        running(location, channel, { deliveryStore }),
+        Effect.provideService(Clock.Clock, ticking)
       )
-      assert.isAtLeast(turns, count / 5)
+      assert.isAtLeast(turnsWithAlerts.size, count / 5)
     }).pipe(Effect.provide(Logger.layer([])), Effect.ensuring(stop), Effect.scoped)
   })
 
@@ -345,7 +365,8 @@ describe("what a channel that groups is sent", () => {
       assert.deepStrictEqual(yield* deliveries, ["old given_up", "new pending"])
       assert.deepStrictEqual((yield* deadLetters).map(({ event }) => event?.alert.host?.name), ["old"])
     }).pipe(
-      (program) => Effect.flatMap(dataFolder, (folder) => running(folder, channel, Duration.hours(1))(program)),
+      (program) =>
+        Effect.flatMap(dataFolder, (folder) => running(folder, channel, { retryFor: Duration.hours(1) })(program)),
       Effect.scoped
     )
   }, 60_000)
