@@ -2,6 +2,7 @@
  * `openwatch alerts list`: which alerts are there, and what became of them?
  */
 import { Console, DateTime, Effect, Option, Schema } from "effect"
+import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { Alert, AllSeverities } from "../alert-router/Alert.ts"
@@ -11,6 +12,7 @@ import * as SqlAlertStore from "../alert-store/SqlAlertStore.ts"
 import { shortId } from "../alert-store/SqlAlertStore.ts"
 import * as TimeSpan from "../configuration/TimeSpan.ts"
 import { counted } from "../events/counted.ts"
+import * as Maintenances from "../storage/Maintenances.ts"
 import { json as jsonFlag, jsonLine } from "./jsonLine.ts"
 import * as StorageOptions from "./storageOptions.ts"
 import { cut, formatTime, terminalWidth } from "./Table.ts"
@@ -104,6 +106,20 @@ const since = Flag.String("since").pipe(
 
 const json = jsonFlag("Print one JSON object a line for each alert")
 
+/** Nothing is known of a host of this name: most likely it is another. */
+export class NoSuchHost extends Schema.TaggedError<NoSuchHost>()("NoSuchHost", { host: Schema.String }) {
+  override get [CliError.userMessage](): string {
+    return `no host of the inventory is called ${JSON.stringify(this.host)}, and no alert is of one`
+  }
+}
+
+/** Fails if neither the inventory nor an alert has a host. */
+const mustBeKnown = Effect.fnUntraced(function*(host: string) {
+  if ((yield* (yield* AlertStore).list({ host, limit: 1 })).length > 0) return
+  const isKnown = yield* (yield* Maintenances.Maintenances).isKnown({ _tag: "Host", host })
+  if (!isKnown) yield* new NoSuchHost({ host })
+})
+
 /** The command. */
 export const alertsList = Command.make(
   "list",
@@ -111,7 +127,7 @@ export const alertsList = Command.make(
   Effect.fnUntraced(function*({ data, host, json, limit, severity, since, state }) {
     const list = Effect.gen(function*() {
       const store = yield* AlertStore
-      return yield* store.list({
+      const found = yield* store.list({
         states: Option.getOrUndefined(Option.map(state, (state) => state === "open" ? openStates : [state])),
         severities: Option.getOrUndefined(Option.map(severity, (severity) => [severity])),
         host: Option.getOrUndefined(host),
@@ -119,9 +135,11 @@ export const alertsList = Command.make(
         order: "worst",
         since: Option.getOrUndefined(since)?.(yield* DateTime.now)
       })
+      if (found.length === 0 && Option.isSome(host)) yield* mustBeKnown(host.value)
+      return found
     })
     const alerts = yield* list.pipe(
-      Effect.provide(SqlAlertStore.layer),
+      Effect.provide([SqlAlertStore.layer, Maintenances.layer]),
       Effect.provide(StorageOptions.layer(data, { mustExist: true }))
     )
     const zone = yield* DateTime.CurrentTimeZone

@@ -5,6 +5,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { AlertStore, HeartbeatPulse, hostIdFromName, SqlAlertStore, Storage } from "@openwatch/openwatch"
 import { DateTime, Duration, Effect, FileSystem, Layer, type Scope } from "effect"
+import * as SqlClient from "effect/sql/SqlClient"
 import { userInfo } from "node:os"
 import { fromEvent } from "../../src/alert-router/Alert.ts"
 import * as Command from "./command.ts"
@@ -138,6 +139,29 @@ describe("maintenance", () => {
       const wrong = yield* maintenance(folder, "add", "web", "--for", "40d")
       assert.include(wrong.stderr, "a time span from 1m to 30d")
       assert.strictEqual(wrong.exitCode, 2)
+    })
+  )
+})
+
+describe("alerts list --host", () => {
+  live(
+    "tells a host without alerts from one that there is not",
+    Effect.gen(function*() {
+      const folder = yield* folderWithAlert
+      yield* Effect.flatMap(
+        SqlClient.SqlClient,
+        (sql) =>
+          sql`INSERT INTO inventory ${sql.insert({ host_id: hostIdFromName("db"), name: "db", endpoint: "db:22" })}`
+      ).pipe(Effect.provide(Storage.layer({ _tag: "DataFolder", path: folder })))
+      const list = (...args: ReadonlyArray<string>) => alerts(folder, "list", "--host", ...args)
+      assert.deepStrictEqual(yield* list("db"), { stdout: "No alerts\n", stderr: "", exitCode: 0 })
+      // It has left the inventory, and has an alert in another state.
+      assert.strictEqual((yield* list("web", "--state", "dismissed")).stdout, "No alerts\n")
+      assert.deepStrictEqual(yield* list("bd", "--json"), {
+        stdout: "",
+        stderr: "error: no host of the inventory is called \"bd\", and no alert is of one\n",
+        exitCode: 1
+      })
     })
   )
 })
