@@ -17,7 +17,7 @@ it.effect("of large events a log reads few at a time, and keeps few in memory", 
     const outbox = yield* ShopOutbox
     const database = new Database(yield* SqlClient.SqlClient, "shop_", 10_000)
     const pages: Array<number> = []
-    const log = new Log(database, () => Effect.void, (rows) => pages.push(rows.length), () => true)
+    const log = new Log(database, () => Effect.void, (rows) => pages.push(rows.length), () => true, () => {})
     yield* log.open
     const publish = Effect.forEach(Array.from({ length: 20 }), () => outbox.publish(placed("x".repeat(2_000_000))))
     yield* publish

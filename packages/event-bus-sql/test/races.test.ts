@@ -2,7 +2,7 @@
  * Two steps of the protocol that overlap: one is held at a statement, or in its COMMIT, until the other has been taken.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Latch, Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Latch, Logger, Scope } from "effect"
 import { SqlClient, Statement } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { keyHash, slotOf } from "../src/internal/keyHash.ts"
@@ -367,6 +367,29 @@ for (const place of places) {
           yield* until(Effect.sync(() => String(second.length)), "100")
           assert.deepStrictEqual([first, second], [[], numbers])
         }))
+
+      it.effect("a consumer that is removed while its process has no lease is not served any more, and the log says so", () => {
+        const lines: Array<string> = []
+        const logger = Logger.make(({ message }) => lines.push(String(message)))
+        return Effect.gen(function*() {
+          const { process } = yield* processes
+          const renewing = yield* makeGate(/lease_until > .* RETURNING|beat = beat \+ 1/s)
+          const a = yield* renewing.through(process(quick))
+          yield* Effect.provide(serve([]), a)
+          yield* renewing.shut
+          yield* Effect.andThen(passTime, renewing.isReached)
+          yield* Effect.provide(bury, a)
+          const b = yield* process(quick)
+          yield* Context.get(b, ShopOutbox).removeConsumer("ledger")
+          yield* renewing.open
+          yield* until(
+            Effect.sync(() => lines.join()),
+            `The consumer "ledger" is not served here any more: while this process had no lease, it was removed`
+          )
+          yield* Effect.provide(serve([]), b)
+          yield* until(Effect.provide(shares, b), "16")
+        }).pipe(Effect.provide(Logger.layer([logger])))
+      })
 
       it.effect.skipIf(!place.isPostgres)(
         "a consumer whose order is changed while its process gets a new lease is served in the new order",

@@ -630,6 +630,7 @@ export class Consumer implements Host {
     const { database } = this.engine
     const entry = entries.at(-1)!
     const { partition } = entry
+    const { last } = this.engine.log
     const from = partition.storedPos
     const to = partition.moveOver(entry)
     const mark = (isMarked: boolean): void => {
@@ -649,7 +650,7 @@ export class Consumer implements Host {
         // The last statement: it fails if another process has taken the partition over.
         Effect.flatMap(
           Effect.tap(
-            database.mark(this.engine.id, from, to, entry.isParked ? entry.seq : undefined),
+            database.mark(this.engine.id, last, from, to, entry.isParked ? entry.seq : undefined),
             () => Effect.sync(() => mark(true))
           ),
           (isMarked) => isMarked ? committed : Effect.fail(new Fenced())

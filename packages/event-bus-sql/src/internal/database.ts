@@ -32,6 +32,12 @@ export interface LogRow extends NewRow {
   event: EventBus.AnyEvent | undefined
 }
 
+/** An event that was read. As long as it is there, what was read up to it still holds. */
+export interface Known {
+  readonly seq: number
+  readonly id: string
+}
+
 /** Rows of the log, with the oldest running transaction and the generation of the same snapshot. */
 export interface TailPage {
   readonly rows: ReadonlyArray<LogRow>
@@ -41,6 +47,8 @@ export interface TailPage {
   readonly generation: number
   /** PostgreSQL's `xmin`: every transaction below it has ended. `undefined` on SQLite, which has no gaps. */
   readonly xmin: bigint | undefined
+  /** False where what was known is not there any more. */
+  readonly isContinued: boolean
 }
 
 export type ParkedState = "retrying" | "waiting" | "dead" | "requeued"
@@ -138,6 +146,8 @@ export interface Beat {
   /** PostgreSQL: some process's lease has ended. */
   readonly hasExpired: boolean
   readonly processes: number
+  /** False where what was known of the log is not there any more. */
+  readonly isContinued: boolean
   /** SQLite: the counters of all processes. */
   readonly beats: ReadonlyMap<string, number>
 }
@@ -195,8 +205,13 @@ interface RawRow {
   readonly payload: string
   readonly trace: string | null
   readonly published_at: Big
+}
+
+/** What each row of a page says of its snapshot. */
+interface RawSnapshot {
   readonly xmin?: string
-  readonly generation?: Big
+  readonly generation: Big
+  readonly is_continued: number | boolean
 }
 
 const logRow = (row: RawRow): LogRow => ({
@@ -210,6 +225,16 @@ const logRow = (row: RawRow): LogRow => ({
   publishedAt: Number(row.published_at),
   event: undefined
 })
+
+const pageOf = (rows: ReadonlyArray<Pick<RawRow, "seq"> & RawSnapshot>): Omit<TailPage, "rows"> => {
+  const [first] = rows
+  return {
+    numbers: rows.map(({ seq }) => Number(seq)),
+    generation: Number(first?.generation ?? 0),
+    xmin: first?.xmin === undefined ? undefined : BigInt(first.xmin),
+    isContinued: first === undefined || Boolean(first.is_continued)
+  }
+}
 
 interface RawParked {
   readonly seq: Big
@@ -385,36 +410,46 @@ export class Database {
     return this.sql`seq, kind, id, slot, key_hash, CAST(payload AS text) AS payload, trace, published_at`
   }
 
-  /** What is visible behind a number. One statement, and so one snapshot: others commit between two statements. */
-  readTail(after: number, limit: number): Sql<TailPage> {
-    const { sql } = this
-    const xmin = this.isPostgres ? sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : sql``
+  /**
+   * True where an event that was read is still there. It is not where the database went back: a standby has taken over that
+   * lacked the last commits, or a backup. Then its numbers are given again, to other events.
+   */
+  private follows(known: Known | undefined): Statement.Fragment {
+    return known === undefined
+      ? this.sql`1 = 1`
+      : this.sql`EXISTS (SELECT 1 FROM ${this.events} WHERE seq = ${known.seq} AND id = ${known.id})`
+  }
+
+  /** What each row of a page says of its snapshot. One statement, and so one snapshot: others commit between two statements. */
+  private snapshot(known: Known | undefined): Statement.Fragment {
+    const xmin = this.isPostgres ? this.sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : this.sql``
+    return this.sql`(SELECT generation FROM ${this.state}) AS generation, ${this.follows(known)} AS is_continued${xmin}`
+  }
+
+  /** What is visible behind a number. */
+  readTail(after: number, known: Known | undefined, limit: number): Sql<TailPage> {
     return Effect.map(
-      sql<RawRow>`SELECT ${this.columns}, (SELECT generation FROM ${this.state}) AS generation${xmin}
+      this.sql<RawRow & RawSnapshot>`SELECT ${this.columns}, ${this.snapshot(known)}
         FROM ${this.events} WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
-      (rows) => ({
-        rows: rows.map(logRow),
-        numbers: rows.map(({ seq }) => Number(seq)),
-        generation: Number(rows[0]?.generation ?? 0),
-        xmin: rows[0]?.xmin === undefined ? undefined : BigInt(rows[0].xmin)
-      })
+      (rows) => ({ rows: rows.map(logRow), ...pageOf(rows) })
     )
   }
 
   /** The same without the rows. */
-  readNumbers(after: number, limit: number): Sql<TailPage> {
-    const { sql } = this
-    const xmin = this.isPostgres ? sql`, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin` : sql``
+  readNumbers(after: number, known: Known | undefined, limit: number): Sql<TailPage> {
     return Effect.map(
-      sql<Pick<RawRow, "seq" | "generation" | "xmin">>`SELECT seq,
-          (SELECT generation FROM ${this.state}) AS generation${xmin}
+      this.sql<Pick<RawRow, "seq"> & RawSnapshot>`SELECT seq, ${this.snapshot(known)}
         FROM ${this.events} WHERE seq > ${after} ORDER BY seq LIMIT ${limit}`,
-      (rows) => ({
-        rows: [],
-        numbers: rows.map(({ seq }) => Number(seq)),
-        generation: Number(rows[0]?.generation ?? 0),
-        xmin: rows[0]?.xmin === undefined ? undefined : BigInt(rows[0].xmin)
-      })
+      (rows) => ({ rows: [], ...pageOf(rows) })
+    )
+  }
+
+  /** The last event that is visible, up to a number. */
+  lastUpTo(seq: number): Sql<Known | undefined> {
+    return Effect.map(
+      this.sql<{ readonly seq: Big; readonly id: string }>`SELECT seq, id FROM ${this.events}
+        WHERE seq <= ${seq} ORDER BY seq DESC LIMIT 1`,
+      ([row]) => row === undefined ? undefined : { seq: Number(row.seq), id: row.id }
     )
   }
 
@@ -472,9 +507,9 @@ export class Database {
   )
 
   /** Remembers how far the log is known to be whole, for processes that start. */
-  storeHorizon(horizon: number): Sql<void> {
+  storeHorizon(horizon: number, known: Known | undefined): Sql<void> {
     return Effect.asVoid(
-      this.sql`UPDATE ${this.state} SET horizon = ${horizon} WHERE horizon < ${horizon}`
+      this.sql`UPDATE ${this.state} SET horizon = ${horizon} WHERE horizon < ${horizon} AND ${this.follows(known)}`
     )
   }
 
@@ -514,7 +549,7 @@ export class Database {
   }
 
   /** Renews the lease, and reads what a process has to look at regularly. One statement, since it runs all the time. */
-  beat(process: string): Sql<Beat> {
+  beat(process: string, known: Known | undefined): Sql<Beat> {
     const { sql } = this
     interface Raw {
       readonly renewed: Big
@@ -522,6 +557,7 @@ export class Database {
       readonly head: Big | null
       readonly expired: Big
       readonly processes: Big
+      readonly is_continued: number | boolean
       readonly beats: string | null
     }
     const beatOf = (raw: Raw | undefined): Beat => ({
@@ -530,6 +566,7 @@ export class Database {
       head: Number(raw?.head ?? 0),
       hasExpired: Number(raw?.expired ?? 0) > 0,
       processes: Number(raw?.processes ?? 1),
+      isContinued: raw === undefined || Boolean(raw.is_continued),
       beats: new Map(Object.entries(JSON.parse(raw?.beats ?? "{}") as Record<string, number>))
     })
     return this.isPostgres
@@ -542,7 +579,8 @@ export class Database {
             SELECT (SELECT count(*) FROM renewed)::int AS renewed, generation,
               (SELECT MAX(seq) FROM ${this.events}) AS head,
               (SELECT count(*) FROM ${this.processes} WHERE lease_until <= ${now} AND id <> ${process})::int AS expired,
-              (SELECT count(*) FROM ${this.processes})::int AS processes
+              (SELECT count(*) FROM ${this.processes})::int AS processes,
+              ${this.follows(known)} AS is_continued
             FROM ${this.state}`,
           ([raw]) => beatOf(raw)
         ))
@@ -553,6 +591,7 @@ export class Database {
             (SELECT MAX(seq) FROM ${this.events}) AS head,
             0 AS expired,
             (SELECT COUNT(*) FROM ${this.processes}) AS processes,
+            ${this.follows(known)} AS is_continued,
             (SELECT json_group_object(id, beat) FROM ${this.processes}) AS beats`,
         ([raw]) => beatOf(raw)
       )
@@ -681,7 +720,10 @@ export class Database {
       yield* this.changeGeneration
       if (replaces !== undefined) yield* this.replace(replaces, name, expired, refuse)
       const found = yield* this.consumer(name)
-      const start = found === undefined || kindsOf.every((kind) => found.kinds[kind] !== undefined)
+      const start = found === undefined
+        // The log may have gone back since it was read.
+        ? Math.min(horizon, yield* this.head)
+        : kindsOf.every((kind) => found.kinds[kind] !== undefined)
         ? horizon
         : Math.max(horizon, yield* this.endOfLog(name))
       const row = yield* decide(found, start, this.isServed(name, expired, member.id))
@@ -832,7 +874,8 @@ export class Database {
     member: Member,
     expired: ReadonlyMap<string, number>,
     choose: (
-      consumer: ConsumerRow,
+      name: string,
+      consumer: ConsumerRow | undefined,
       generation: number,
       positions: ReadonlyArray<PositionRow>,
       members: number
@@ -859,10 +902,10 @@ export class Database {
           .map((row) => [row.consumer, Number(row.members)])
       )
       const { generation, rows } = yield* this.readConsumers(names)
-      for (const row of rows) {
-        const consumer = row.name
+      for (const consumer of names) {
         const chosen = choose(
-          row,
+          consumer,
+          rows.find(({ name }) => name === consumer),
           generation,
           positions.filter((position) => position.consumer === consumer),
           members.get(consumer) ?? 1
@@ -899,7 +942,13 @@ export class Database {
    * Marks an event as handled, in the transaction of its handler. False where this process does not own the partition any
    * more, or its position is another than `from`.
    */
-  mark(process: string, from: number, to: Move, unparked: number | undefined): Sql<boolean> {
+  mark(
+    process: string,
+    known: Known | undefined,
+    from: number,
+    to: Move,
+    unparked: number | undefined
+  ): Sql<boolean> {
     const { sql } = this
     return Effect.gen({ self: this }, function*() {
       if (unparked !== undefined) {
@@ -907,7 +956,7 @@ export class Database {
       }
       const rows = yield* sql`UPDATE ${this.positions} SET pos = ${to.pos}, is_unclean = ${to.isUnclean ? 1 : 0}
         WHERE consumer = ${to.consumer} AND part = ${to.part} AND owner = ${process} AND epoch = ${to.epoch}
-          AND pos = ${from} RETURNING 1 AS marked`
+          AND pos = ${from} AND ${this.follows(known)} RETURNING 1 AS marked`
       return rows.length > 0
     })
   }
@@ -929,6 +978,7 @@ export class Database {
    */
   settle(
     process: string,
+    known: Known | undefined,
     moves: ReadonlyArray<Move>,
     parks: ReadonlyArray<Park>,
     unparks: ReadonlyArray<Unpark>
@@ -944,6 +994,7 @@ export class Database {
         const moved =
           sql`UPDATE ${this.positions} p SET pos = GREATEST(p.pos, i.pos), is_unclean = i."isUnclean"::int FROM ${input}
           WHERE p.consumer = i.consumer AND p.part = i.part AND p.owner = ${process} AND p.epoch = i.epoch
+            AND ${this.follows(known)}
           RETURNING p.consumer, p.part, p.epoch`
         if (!changes) return Effect.map(moved as Statement.Statement<any>, owned)
         return Effect.map(
@@ -974,7 +1025,7 @@ export class Database {
     >`UPDATE ${this.positions} AS p SET pos = MAX(p.pos, i.value ->> 'pos'), is_unclean = i.value ->> 'isUnclean'
       FROM json_each(${JSON.stringify(moves)}) AS i
       WHERE p.consumer = i.value ->> 'consumer' AND p.part = i.value ->> 'part' AND p.owner = ${process}
-        AND p.epoch = i.value ->> 'epoch'
+        AND p.epoch = i.value ->> 'epoch' AND ${this.follows(known)}
       RETURNING consumer, part, epoch`
     if (!changes) return Effect.map(moved, owned)
     return this.transact(Effect.gen({ self: this }, function*() {

@@ -104,10 +104,19 @@ export class Engine implements ConsumerEngine, Member {
     this.id = this.newId()
     this.decode = decode
     this.onEvents = onEvents
-    this.log = new Log(database, this.learn, (rows) => {
-      this.onEvents(rows)
-      for (const consumer of this.consumers.values()) consumer.feed.raise()
-    }, () => settings.isLive || this.consumers.size > 0)
+    this.log = new Log(
+      database,
+      this.learn,
+      (rows) => {
+        this.onEvents(rows)
+        for (const consumer of this.consumers.values()) consumer.feed.raise()
+      },
+      () => settings.isLive || this.consumers.size > 0,
+      () => {
+        for (const consumer of this.consumers.values()) consumer.dropAll()
+        this.onUnsure()
+      }
+    )
   }
 
   get serving(): ReadonlyArray<string> {
@@ -262,7 +271,7 @@ export class Engine implements ConsumerEngine, Member {
   private readonly renew: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     const renewal = Effect.flatMap(
       this.now,
-      (sentAt) => Effect.map(this.database.beat(this.id), (beat) => ({ beat, sentAt }))
+      (sentAt) => Effect.map(this.database.beat(this.id, this.log.last), (beat) => ({ beat, sentAt }))
     )
     const { beat, sentAt } = yield* this.database.isPostgres
       ? Effect.raceFirst(
@@ -272,6 +281,7 @@ export class Engine implements ConsumerEngine, Member {
       : this.persist(renewal)
     if (beat.isRenewed) this.validUntil = sentAt + this.patience
     else yield* this.rejoin
+    if (!beat.isContinued) yield* this.persist(this.log.rewind)
     this.processes = beat.processes
     if (beat.head > this.log.horizon) this.read.raise()
     const now = yield* this.now
@@ -410,8 +420,9 @@ export class Engine implements ConsumerEngine, Member {
       }
     }
     if (changed.length > 0) {
+      const { last } = this.log
       const owned = new Set(
-        (yield* this.persist(Effect.suspend(() => this.database.settle(this.id, moves, parks, unparks)))).map(
+        (yield* this.persist(Effect.suspend(() => this.database.settle(this.id, last, moves, parks, unparks)))).map(
           ({ consumer, epoch, part }) => `${part} ${epoch} ${consumer}`
         )
       )
@@ -478,15 +489,20 @@ export class Engine implements ConsumerEngine, Member {
     this.isRebalancing = true
     let wanted = 0
     const expired = this.expired(yield* this.now)
-    let outdated: Array<Consumer> = []
+    let outdated: Array<{ readonly consumer: Consumer; readonly why: string }> = []
     const { process, taken } = yield* this.persist(Effect.suspend(() => {
       wanted = 0
       outdated = []
-      return this.database.rebalance(this, expired, (row, generation, positions, members) => {
-        const consumer = this.consumers.get(row.name)
+      return this.database.rebalance(this, expired, (name, row, generation, positions, members) => {
+        const consumer = this.consumers.get(name)
         if (consumer === undefined || consumer.isClosing) return []
-        if (row.ordering !== consumer.order) {
-          outdated.push(consumer)
+        if (row === undefined || row.replacedBy !== null || row.ordering !== consumer.order) {
+          const why = row === undefined
+            ? "it was removed"
+            : row.replacedBy !== null
+            ? `it was replaced by "${row.replacedBy}"`
+            : `another has served it with another order than "${consumer.order}"`
+          outdated.push({ consumer, why })
           return []
         }
         consumer.learn(row, generation)
@@ -495,10 +511,9 @@ export class Engine implements ConsumerEngine, Member {
         return chosen
       })
     }))
-    for (const consumer of outdated) {
+    for (const { consumer, why } of outdated) {
       yield* this.annotated(Effect.logError(
-        `The consumer "${consumer.settings.name}" is not served here any more: while this process had no lease, another has ` +
-          `served it with another order than "${consumer.order}"`
+        `The consumer "${consumer.settings.name}" is not served here any more: while this process had no lease, ${why}`
       ))
       yield* Effect.forkDetach(this.close(consumer))
     }

@@ -3,7 +3,7 @@
  */
 import { Effect, Semaphore } from "effect"
 import type * as SqlError from "effect/sql/SqlError"
-import type { Database, LogRow, TailPage } from "./database.ts"
+import type { Database, Known, LogRow, TailPage } from "./database.ts"
 import { Gaps } from "./gaps.ts"
 
 const pageSize = 1_000
@@ -40,11 +40,14 @@ interface Page {
 export class Log {
   /** The end of the contiguous prefix of the log, as far as it was read: what comes below is final. */
   horizon = 0
+  /** The last event that was read. Whatever is written of what was read is refused once it is not there any more. */
+  last: Known | undefined = undefined
   private readonly database: Database
   private readonly learn: (generation: number) => Effect.Effect<void, SqlError.SqlError>
   private readonly onRows: (rows: ReadonlyArray<LogRow>) => void
   private readonly isFollowed: () => boolean
-  private readonly gaps = new Gaps()
+  private readonly onRewound: () => void
+  private gaps = new Gaps()
   private readonly turn = Semaphore.makeUnsafe(1)
   /** The last events, and the number that they follow. */
   private tail: Array<LogRow> = []
@@ -60,44 +63,66 @@ export class Log {
 
   /**
    * `learn` runs before rows are taken that were read in a generation; `onRows` gets them. While the log is not followed,
-   * only its numbers are read.
+   * only its numbers are read. After `onRewound` what was read does not hold any more.
    */
   constructor(
     database: Database,
     learn: (generation: number) => Effect.Effect<void, SqlError.SqlError>,
     onRows: (rows: ReadonlyArray<LogRow>) => void,
-    isFollowed: () => boolean
+    isFollowed: () => boolean,
+    onRewound: () => void
   ) {
     this.database = database
     this.learn = learn
     this.onRows = onRows
     this.isFollowed = isFollowed
+    this.onRewound = onRewound
   }
 
   /** Finds the end of the contiguous prefix of a log that other processes have written. */
-  readonly open: Effect.Effect<void, SqlError.SqlError> = Effect.gen({ self: this }, function*() {
-    this.horizon = this.storedHorizon = yield* this.database.horizon
-    while (true) {
-      const { numbers, xmin } = yield* this.database.readNumbers(this.horizon, storeEvery)
-      if (numbers.length === 0) break
-      const { count, isHeldUp } = yield* this.whole(numbers, xmin)
-      if (count > 0) this.horizon = numbers[count - 1]!
-      if (!isHeldUp) continue
-      // What holds it up may take long, and everything behind it is read as it becomes whole.
-      const again = yield* this.database.readNumbers(this.horizon, storeEvery)
-      const whole = yield* this.whole(again.numbers, again.xmin)
-      if (whole.count === 0) break
-      this.horizon = again.numbers[whole.count - 1]!
-    }
-    this.tailStart = this.horizon
-    yield* this.store
-  })
+  readonly open: Effect.Effect<void, SqlError.SqlError> = Effect.suspend(() => this.opening(() => {}))
+
+  /**
+   * Begins anew where the database went back, so that the last event that was read is not there any more. (The same where
+   * retention has deleted that event.) Whoever waits for a page has to have it before.
+   */
+  readonly rewind: Effect.Effect<void, SqlError.SqlError> = Effect.suspend(() => this.turn.withPermit(this.rewinding))
+
+  private readonly rewinding: Effect.Effect<void, SqlError.SqlError> = Effect.suspend(() =>
+    this.pageTurn.withPermit(this.opening(this.onRewound))
+  )
+
+  private opening(onOpen: () => void): Effect.Effect<void, SqlError.SqlError> {
+    return Effect.gen({ self: this }, function*() {
+      this.gaps = new Gaps()
+      const stored = yield* this.database.horizon
+      let horizon = stored
+      while (true) {
+        const { numbers, xmin } = yield* this.database.readNumbers(horizon, undefined, storeEvery)
+        if (numbers.length === 0) break
+        const { count, isHeldUp } = yield* this.whole(horizon, numbers, xmin)
+        if (count > 0) horizon = numbers[count - 1]!
+        if (!isHeldUp) continue
+        // What holds it up may take long, and everything behind it is read as it becomes whole.
+        const again = yield* this.database.readNumbers(horizon, undefined, storeEvery)
+        const whole = yield* this.whole(horizon, again.numbers, again.xmin)
+        if (whole.count === 0) break
+        horizon = again.numbers[whole.count - 1]!
+      }
+      this.last = yield* this.database.lastUpTo(horizon)
+      this.storedHorizon = stored
+      this.forgetPages()
+      this.beginAt(horizon)
+      onOpen()
+      yield* this.store
+    })
+  }
 
   /** Remembers the horizon for processes that start. */
   readonly store: Effect.Effect<void, SqlError.SqlError> = Effect.suspend(() => {
     const { horizon } = this
     if (horizon === this.storedHorizon) return Effect.void
-    return Effect.map(this.database.storeHorizon(horizon), () => {
+    return Effect.map(this.database.storeHorizon(horizon, this.last), () => {
       this.storedHorizon = horizon
     })
   })
@@ -112,12 +137,16 @@ export class Log {
           const isFollowed = this.isFollowed()
           const limit = isFollowed ? this.limit(pageSize) : storeEvery
           const page: TailPage = yield* (isFollowed
-            ? this.database.readTail(this.horizon, limit)
-            : this.database.readNumbers(this.horizon, limit))
-          const { generation, numbers, rows, xmin } = page
+            ? this.database.readTail(this.horizon, this.last, limit)
+            : this.database.readNumbers(this.horizon, this.last, limit))
+          const { generation, isContinued, numbers, rows, xmin } = page
           if (numbers.length === 0) break
+          if (!isContinued) {
+            yield* this.rewinding
+            continue
+          }
           yield* this.learn(generation)
-          const { count, isHeldUp } = yield* this.whole(numbers, xmin)
+          const { count, isHeldUp } = yield* this.whole(this.horizon, numbers, xmin)
           if (count > 0) {
             if (isFollowed) {
               this.weigh(rows)
@@ -135,11 +164,12 @@ export class Log {
 
   /** What of a page follows without a gap that may still be filled. */
   private whole(
+    after: number,
     numbers: ReadonlyArray<number>,
     xmin: bigint | undefined
   ): Effect.Effect<{ readonly count: number; readonly isHeldUp: boolean }, SqlError.SqlError> {
     if (xmin === undefined || numbers.length === 0) return Effect.succeed({ count: numbers.length, isHeldUp: false })
-    const whole = this.gaps.examine(this.horizon, numbers, xmin)
+    const whole = this.gaps.examine(after, numbers, xmin)
     if (!whole.isHeldUp) return Effect.succeed(whole)
     const last = numbers.at(-1)!
     if (!this.gaps.needsBound(xmin, last)) return Effect.succeed(whole)
@@ -151,14 +181,20 @@ export class Log {
 
   /** Moves on without the rows. Whoever comes meanwhile reads them as the past. */
   private skipTo(horizon: number): void {
-    this.horizon = this.tailStart = horizon
-    this.tail = []
-    this.tailSum = 0
+    this.beginAt(horizon)
     this.onRows([])
   }
 
+  private beginAt(horizon: number): void {
+    this.horizon = this.tailStart = horizon
+    this.tail = []
+    this.tailSum = 0
+  }
+
   private append(rows: ReadonlyArray<LogRow>): void {
-    this.horizon = rows.at(-1)!.seq
+    const { id, seq } = rows.at(-1)!
+    this.horizon = seq
+    this.last = { id, seq }
     for (const row of rows) this.tail.push(row)
     this.tailSum += sumOf(rows)
     if (this.tail.length > 2 * tailSize || this.tailSum > 2 * tailBytes) this.trimTail()
