@@ -187,7 +187,8 @@ export interface ConsumerOptions<R, B extends Batch | undefined = undefined> {
   /**
    * Whether the handler runs in the transaction that marks the event as handled. What it writes to that database is
    * then there exactly once. It should do nothing else: what it does elsewhere is not undone when the transaction is
-   * rolled back. Default false.
+   * rolled back. PostgreSQL ends a transaction in which no statement runs for as long as the `lease`, whatever `timeout`
+   * says: a failed attempt. Default false.
    */
   readonly transactional?: boolean | undefined
   /** Gives the handler several events at a time. Default: one, with its delivery. */
