@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
+import { Outage } from "@openwatch/event-bus-sql"
 import { Context, Effect, Layer, Logger, Queue, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { cluster, isSkipped } from "../../../test/servers/Postgres.ts"
@@ -157,7 +158,9 @@ describe.skipIf(isSkipped)("connections to PostgreSQL that fall silent, and do n
             )
           ),
           Effect.scoped,
-          Effect.provide(Logger.layer([logger]))
+          Effect.provide(Logger.layer([logger])),
+          // Those before may have left the database away.
+          Effect.provideServiceEffect(Outage.CurrentOutages, Outage.none)
         )
         assert.include(lines, "The database is away: No reply for 2s; what is to be stored waits for it")
       }).pipe(Effect.scoped, Effect.provide([NodeServices.layer])),

@@ -249,11 +249,14 @@ export class Engine implements ConsumerEngine, Member {
     this.giveUpSilent(now)
   })
 
-  /** Gives up what has waited for a reply for as long as the lease. */
+  /**
+   * Gives up what has waited for a reply for as long as the lease, or ten times as long where the renewal is replied to: that
+   * may have another connection.
+   */
   private giveUpSilent(now: number): void {
-    for (const { giveUp, since } of Array.from(this.waiting)) {
-      if (now - since >= this.settings.leaseMillis) giveUp()
-    }
+    const { leaseMillis } = this.settings
+    const patience = now < this.suspiciousUntil ? leaseMillis : 10 * leaseMillis
+    for (const { giveUp, since } of Array.from(this.waiting)) if (now - since >= patience) giveUp()
   }
 
   private annotated(logging: Effect.Effect<void>): Effect.Effect<void> {
@@ -285,7 +288,7 @@ export class Engine implements ConsumerEngine, Member {
     this.processes = beat.processes
     if (beat.head > this.log.horizon) this.read.raise()
     const now = yield* this.now
-    if (now < this.suspiciousUntil) this.giveUpSilent(now)
+    this.giveUpSilent(now)
     if (this.countBeats(beat.beats, now) || beat.hasExpired || beat.generation !== this.generation) {
       this.generation = beat.generation
       this.onUnsure()
