@@ -412,10 +412,10 @@ export class Database {
 
   /**
    * True where an event that was read is still there. It is not where the database went back: a standby has taken over that
-   * lacked the last commits, or a backup. Then its numbers are given again, to other events.
+   * lacked the last commits, or a backup. Then its numbers are given again, to other events. The file of SQLite stays.
    */
   private follows(known: Known | undefined): Statement.Fragment {
-    return known === undefined
+    return known === undefined || !this.isPostgres
       ? this.sql`1 = 1`
       : this.sql`EXISTS (SELECT 1 FROM ${this.events} WHERE seq = ${known.seq} AND id = ${known.id})`
   }
