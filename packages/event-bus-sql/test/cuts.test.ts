@@ -162,7 +162,7 @@ describe.skipIf(isSkipped)("connections to PostgreSQL that fall silent, and do n
           // Those before may have left the database away.
           Effect.provideServiceEffect(Outage.CurrentOutages, Outage.none)
         )
-        assert.include(lines, "The database is away: No reply for 2s; what is to be stored waits for it")
+        assert.include(lines, "The database is away: No reply for 10s; what is to be stored waits for it")
       }).pipe(Effect.scoped, Effect.provide([NodeServices.layer])),
     120_000
   )

@@ -210,6 +210,11 @@ export class Engine implements ConsumerEngine, Member {
     return waitOut(this.settings.outages, effect, () => true) as Effect.Effect<A>
   }
 
+  /** How long a reply may take. With a short lease a server that is only busy would have all given up, over and over. */
+  private get silenceMillis(): number {
+    return Math.max(this.settings.leaseMillis, 10_000)
+  }
+
   /**
    * Runs an effect that can be given up in the middle of a BEGIN or COMMIT, which are not interrupted. Whoever waits goes on,
    * and the effect is left to end when its connection does.
@@ -224,7 +229,7 @@ export class Engine implements ConsumerEngine, Member {
             giveUp: () => {
               running.interruptUnsafe()
               resume(
-                Effect.fail(new Error(`No reply for ${Duration.format(Duration.millis(this.settings.leaseMillis))}`))
+                Effect.fail(new Error(`No reply for ${Duration.format(Duration.millis(this.silenceMillis))}`))
               )
             }
           }
@@ -244,7 +249,7 @@ export class Engine implements ConsumerEngine, Member {
    */
   private readonly suspect: Effect.Effect<void> = Effect.map(this.now, (now) => {
     // Any connection of the pool may be dead, and who uses it next waits as long.
-    this.suspiciousUntil = now + 10 * this.settings.leaseMillis
+    this.suspiciousUntil = now + 10 * this.silenceMillis
     this.relisten.raise()
     this.giveUpSilent(now)
   })
@@ -254,8 +259,7 @@ export class Engine implements ConsumerEngine, Member {
    * may have another connection.
    */
   private giveUpSilent(now: number): void {
-    const { leaseMillis } = this.settings
-    const patience = now < this.suspiciousUntil ? leaseMillis : 10 * leaseMillis
+    const patience = now < this.suspiciousUntil ? this.silenceMillis : 10 * this.silenceMillis
     for (const { giveUp, since } of Array.from(this.waiting)) if (now - since >= patience) giveUp()
   }
 
@@ -279,7 +283,7 @@ export class Engine implements ConsumerEngine, Member {
     const { beat, sentAt } = yield* this.database.isPostgres
       ? Effect.raceFirst(
         this.persist(renewal),
-        Effect.forever(Effect.andThen(Effect.sleep(this.settings.leaseMillis), this.suspect))
+        Effect.forever(Effect.andThen(Effect.sleep(this.silenceMillis), this.suspect))
       )
       : this.persist(renewal)
     if (beat.isRenewed) this.validUntil = sentAt + this.patience
