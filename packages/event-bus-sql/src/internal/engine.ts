@@ -244,7 +244,7 @@ export class Engine implements ConsumerEngine, Member {
   }
 
   /**
-   * The renewal of the lease, which is quick, has had no reply for as long as the lease. The machine of the database is gone,
+   * The renewal of the lease, which is quick, has had no reply for as long as one may take. The machine of the database is gone,
    * or the network between: no connection ends then, and the operating system finds out after a quarter of an hour.
    */
   private readonly suspect: Effect.Effect<void> = Effect.map(this.now, (now) => {
@@ -255,7 +255,7 @@ export class Engine implements ConsumerEngine, Member {
   })
 
   /**
-   * Gives up what has waited for a reply for as long as the lease, or ten times as long where the renewal is replied to: that
+   * Gives up what has waited for a reply for as long as one may take, or ten times as long where the renewal is replied to: that
    * may have another connection.
    */
   private giveUpSilent(now: number): void {
