@@ -440,12 +440,12 @@ describe("an inventory that cannot be read for now", () => {
       let isDenied = true
       const denying: FileSystem.FileSystem = {
         ...fs,
-        readFileString: (path, encoding) =>
+        readFile: (path) =>
           isDenied
             ? Effect.fail(
               PlatformError.systemError({ _tag: "PermissionDenied", module: "FileSystem", method: "readFile" })
             )
-            : fs.readFileString(path, encoding)
+            : fs.readFile(path)
       }
       const found = yield* Queue.unbounded<number>()
       yield* Effect.flatMap(

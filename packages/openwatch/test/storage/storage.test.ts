@@ -818,34 +818,36 @@ describe.skipIf(databases[1].isSkipped)("PostgreSQL that goes away", () => {
           }
         }).pipe(Effect.provide(PgClient.layer({ url: (at as Storage.Postgres).url })))
         const hosts = Array.from({ length: 20 }, (_, n) => hostIdFromName(`host-${n}`))
-        const changes = 6
+        // A quick database is in the middle of a transaction only now and then: at some time it has to be often enough.
+        const isEnough = (changes: number): boolean => changes >= 6 && ended > 5
+        const changes = new Map<string, number>()
         yield* Effect.gen(function*() {
           const states = yield* HostStates.HostStates
           const store = yield* AlertStore.AlertStore
           const storm = yield* Effect.forkChild(ending)
           yield* Effect.forEach(hosts, (host) =>
-            Effect.forEach(
-              Array.from({ length: changes }, (_, n) => n),
-              (n) =>
-                Outage.untilItPasses(
+            Effect.gen(function*() {
+              for (let n = 0; !isEnough(n); n++) {
+                yield* Outage.untilItPasses(
                   states.record(pulse(host, n % 2 === 1, 1_000 * n, n === 0 ? null : n % 2 === 0))
                 )
-            ), { concurrency: 8 })
+                changes.set(host, n + 1)
+              }
+            }), { concurrency: 8 })
           yield* Fiber.interrupt(storm)
           const list = Outage.untilItPasses(store.list())
           const isDone = (alerts: ReadonlyArray<AlertStore.StoredAlert>) =>
-            alerts.length >= hosts.length * changes &&
+            alerts.length >= Array.from(changes.values()).reduce((sum, n) => sum + n) &&
             alerts.every(({ deliveries }) => deliveries.every(({ state }) => state === "delivered"))
           const alerts = yield* Effect.repeat(list, { until: isDone, schedule: Schedule.spaced("100 millis") })
           for (const host of hosts) {
             const types = alerts.filter(({ alert }) => alert.hostId === host).map(({ alert }) => alert.type)
             assert.deepStrictEqual(
               types.toReversed(),
-              Array.from({ length: changes }, (_, n) => n % 2 === 0 ? "host_unreachable" : "host_recovered")
+              Array.from({ length: changes.get(host)! }, (_, n) => n % 2 === 0 ? "host_unreachable" : "host_recovered")
             )
           }
           assert.deepStrictEqual(sent.toSorted(), alerts.map(({ alert }) => alert.id).toSorted())
-          assert.isAbove(ended, 5)
           while (messages.length < 2) yield* Effect.sleep("100 millis")
           assert.match(messages[0]!, /^Warn The database is away: /)
           assert.deepStrictEqual(messages.slice(1), ["Info The database works again"])
