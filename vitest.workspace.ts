@@ -7,10 +7,10 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 // Tests start hundreds of processes. What one of them has compiled the others need not, nor those of the next run.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/compiled")
 
-/** The limit is for what hangs: a busy machine takes its time. */
+/** The limits are for what hangs: a busy machine takes its time, also to start a server before the first test. */
 const suite = (name: string, root: string, options: { testTimeout?: number; globalSetup?: string } = {}) => ({
   extends: true as const,
-  test: { name, root, include: ["**/*.test.ts"], testTimeout: 60_000, ...options }
+  test: { name, root, include: ["**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000, ...options }
 })
 
 /** For suites that start many clusters. */

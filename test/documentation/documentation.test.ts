@@ -19,7 +19,7 @@ describe("the code of the documentation", () => {
   let faults: ReadonlyMap<Block, string> = new Map()
   beforeAll(async () => {
     faults = await examine(root, blocks)
-  }, 120_000)
+  }, 300_000)
 
   for (const block of blocks) {
     it(`${block.path}:${block.line} ${block.noRun === undefined ? "compiles and runs" : "compiles"}`, () => {
