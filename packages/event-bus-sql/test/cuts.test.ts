@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Outage } from "@openwatch/event-bus-sql"
 import { Context, Effect, Layer, Logger, Queue, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import { cluster, isSkipped } from "../../../test/servers/Postgres.ts"
 import { cuttingProxy } from "./cuttingProxy.ts"
 import { placed, shop, ShopOutbox } from "./shop.ts"
@@ -166,4 +167,33 @@ describe.skipIf(isSkipped)("connections to PostgreSQL that fall silent, and do n
       }).pipe(Effect.scoped, Effect.provide([NodeServices.layer])),
     120_000
   )
+
+  it.effect("are not suspected of it while the lease is renewed, however long the process listens", () =>
+    Effect.gen(function*() {
+      const { direct, proxy } = yield* connections
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => lines.push(String(message)))
+      const renewed = Effect.map(
+        direct<{ until: string }>`SELECT MAX(lease_until)::text AS until FROM calm_processes`,
+        ([row]) => Number(row!.until)
+      )
+      yield* Effect.gen(function*() {
+        for (let minute = 0; minute < 120; minute++) {
+          const before = yield* renewed
+          yield* TestClock.adjust("1 minute")
+          yield* Effect.repeat(renewed, { until: (until) => until > before })
+        }
+      }).pipe(
+        Effect.provide(
+          shop("calm_", { pollInterval: "1 minute", lease: "5 minutes" }).pipe(
+            Layer.provideMerge(PgClient.layer({ url: urlOf(proxy.port) }))
+          )
+        ),
+        Effect.scoped,
+        Effect.provide(Logger.layer([logger])),
+        Effect.provideServiceEffect(Outage.CurrentOutages, Outage.none)
+      )
+      // Connecting may take longer than the clock says that it may: it goes on in leaps.
+      assert.deepStrictEqual(lines.filter((line) => line.includes("No reply")), [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

@@ -465,8 +465,7 @@ export class Consumer implements Host {
   private readMissing(entries: ReadonlyArray<Entry>): Effect.Effect<void> {
     const missing = entries.filter(({ row }) => row === undefined)
     if (missing.length === 0) return Effect.void
-    const reading = this.engine.database.readRows(missing.map(({ seq }) => seq))
-    return Effect.map(Effect.withTracerEnabled(this.engine.persist(reading), false), (rows) => {
+    return Effect.map(this.engine.persist(this.engine.database.readRows(missing.map(({ seq }) => seq))), (rows) => {
       const found = new Map(rows.map((row) => [row.seq, row]))
       for (const entry of missing) entry.row = found.get(entry.seq)
     })

@@ -591,7 +591,7 @@ export class Database {
             (SELECT MAX(seq) FROM ${this.events}) AS head,
             0 AS expired,
             (SELECT COUNT(*) FROM ${this.processes}) AS processes,
-            ${this.follows(known)} AS is_continued,
+            1 AS is_continued,
             (SELECT json_group_object(id, beat) FROM ${this.processes}) AS beats`,
         ([raw]) => beatOf(raw)
       )
@@ -1025,7 +1025,7 @@ export class Database {
     >`UPDATE ${this.positions} AS p SET pos = MAX(p.pos, i.value ->> 'pos'), is_unclean = i.value ->> 'isUnclean'
       FROM json_each(${JSON.stringify(moves)}) AS i
       WHERE p.consumer = i.value ->> 'consumer' AND p.part = i.value ->> 'part' AND p.owner = ${process}
-        AND p.epoch = i.value ->> 'epoch' AND ${this.follows(known)}
+        AND p.epoch = i.value ->> 'epoch'
       RETURNING consumer, part, epoch`
     if (!changes) return Effect.map(moved, owned)
     return this.transact(Effect.gen({ self: this }, function*() {

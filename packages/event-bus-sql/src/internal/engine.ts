@@ -3,7 +3,7 @@
  * consumers, and takes or gives up partitions.
  */
 import type { EventBus } from "@openwatch/event-bus"
-import { Clock, type Context, Duration, Effect, Fiber, type Scope, Semaphore } from "effect"
+import { type Context, Duration, Effect, type Scope, Semaphore } from "effect"
 import { uuidV4Unsafe } from "effect/crypto/SecureRandom"
 import type * as SqlError from "effect/sql/SqlError"
 import { retryCollisions } from "./collisions.ts"
@@ -11,9 +11,10 @@ import { Consumer, type ConsumerSettings, type Engine as ConsumerEngine } from "
 import type { ConsumerRow, Database, LogRow, Member, Move, Park, PositionRow, Unpark } from "./database.ts"
 import { watchCommits } from "./fileWatch.ts"
 import { Log } from "./log.ts"
-import { type Outages, waitOut } from "./outages.ts"
+import { monotonicMillis, type Outages, waitOut } from "./outages.ts"
 import type { Partition } from "./partition.ts"
 import { inTurn, Signal } from "./signal.ts"
+import { Silence } from "./silence.ts"
 
 export interface EngineSettings {
   readonly name: string
@@ -62,9 +63,8 @@ export class Engine implements ConsumerEngine, Member {
   private readonly dirty = new Signal()
   private readonly unsure = new Signal()
   private readonly tell = new Signal()
-  private readonly relisten = new Signal()
-  /** PostgreSQL: what waits for a reply, since when, and how it is given up. */
-  private readonly waiting = new Set<{ readonly since: number; readonly giveUp: () => void }>()
+  /** PostgreSQL: whether it still replies. */
+  private readonly silence: Silence
   id: string
   private generation = -1
   /** The kinds of the consumers were read in this generation or later. */
@@ -80,8 +80,6 @@ export class Engine implements ConsumerEngine, Member {
   private isReading = false
   /** Until then, by the monotonic clock, nobody else takes what this process owns. */
   private validUntil = 0
-  /** Until then, by the same clock, a connection may be dead and not know it. */
-  private suspiciousUntil = -Infinity
   /** SQLite: the counters of the other processes, and since when they have not moved. */
   private readonly beats = new Map<string, { readonly beat: number; readonly since: number }>()
   private warnedAt = -Infinity
@@ -100,6 +98,7 @@ export class Engine implements ConsumerEngine, Member {
   ) {
     this.database = database
     this.settings = settings
+    this.silence = new Silence(settings.leaseMillis)
     this.name = settings.name
     this.id = this.newId()
     this.decode = decode
@@ -143,49 +142,44 @@ export class Engine implements ConsumerEngine, Member {
   // ---------------------------------------------------------------------------
 
   /** Joins, and runs until the scope closes. */
-  readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = untraced(
-    Effect.gen({ self: this }, function*() {
-      yield* retryCollisions(this.log.open)
-      const sentAt = yield* this.now
-      yield* retryCollisions(this.database.join(this, this.idPrefix))
-      this.validUntil = sentAt + this.patience
-      yield* Effect.forkScoped(Effect.forever(this.renewing))
-      yield* Effect.forkScoped(Effect.forever(this.watching))
-      yield* Effect.forkScoped(Effect.forever(this.keepingHouse))
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.read.wait, this.advancing)))
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.dirty.wait, this.settling)))
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.unsure.wait, this.rebalancing)))
-      if (this.database.isPostgres) {
-        yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.tell.wait, this.telling)))
-        yield* this.database.listen(this.settings.channel, (payload) => {
-          const [sender, what] = payload.split(" ")
-          if (sender === this.id) return
-          this.read.raise()
-          // Without a payload: it has just begun to listen, and may have missed some.
-          if (what === changed || payload === "") this.onUnsure()
-        }, this.persist)
-      } else {
-        yield* watchCommits(this.database, this.persist, this.peeking)
-      }
-      // Finalizers run in reverse: the fibers above still write what the consumers have handled.
-      yield* Effect.addFinalizer(() =>
-        Effect.andThen(
-          Effect.forEach(Array.from(this.consumers.values()), (consumer) => this.close(consumer), {
-            concurrency: "unbounded",
-            discard: true
-          }),
-          this.patiently(
-            this.persist(Effect.andThen(this.log.store, Effect.suspend(() => this.database.quit(this.id))))
-          )
+  readonly start: Effect.Effect<void, SqlError.SqlError, Scope.Scope> = Effect.gen({ self: this }, function*() {
+    yield* untraced(retryCollisions(this.log.open))
+    const sentAt = yield* this.now
+    yield* untraced(retryCollisions(this.database.join(this, this.idPrefix)))
+    this.validUntil = sentAt + this.patience
+    yield* Effect.forkScoped(Effect.forever(this.renewing))
+    yield* Effect.forkScoped(Effect.forever(this.watching))
+    yield* Effect.forkScoped(Effect.forever(this.keepingHouse))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.read.wait, this.advancing)))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.dirty.wait, this.settling)))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.unsure.wait, this.rebalancing)))
+    if (this.database.isPostgres) {
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.tell.wait, this.telling)))
+      yield* this.database.listen(this.settings.channel, (payload) => {
+        const [sender, what] = payload.split(" ")
+        if (sender === this.id) return
+        this.read.raise()
+        // Without a payload: it has just begun to listen, and may have missed some.
+        if (what === changed || payload === "") this.onUnsure()
+      }, this.listening)
+    } else {
+      yield* watchCommits(this.database, this.persist, this.peeking)
+    }
+    // Finalizers run in reverse: the fibers above still write what the consumers have handled.
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        Effect.forEach(Array.from(this.consumers.values()), (consumer) => this.close(consumer), {
+          concurrency: "unbounded",
+          discard: true
+        }),
+        this.patiently(
+          this.persist(Effect.andThen(this.log.store, Effect.suspend(() => this.database.quit(this.id))))
         )
       )
-    })
-  )
+    )
+  })
 
-  private readonly now: Effect.Effect<number> = Effect.map(
-    Clock.monotonicTimeNanos,
-    (nanos) => Number(nanos / 1_000_000n)
-  )
+  private readonly now = monotonicMillis
 
   /** Handlers are interrupted so long after the last renewal was sent. Shorter than the lease, so that they end before it. */
   private get patience(): number {
@@ -202,65 +196,16 @@ export class Engine implements ConsumerEngine, Member {
     )
   }
 
-  /** Runs an effect on the database until it succeeds, with growing pauses. */
+  /** Runs an effect on the database until it succeeds, with growing pauses. It is no part of anybody's trace. */
   readonly persist = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A> =>
-    this.waitOut(this.database.isPostgres ? this.impatiently(effect) : effect)
+    this.waitOut(this.database.isPostgres ? this.silence.impatiently(effect) : effect)
+
+  /** PostgreSQL: runs what has no end, again whenever its connection is lost. */
+  private readonly listening = (effect: Effect.Effect<never, unknown>): Effect.Effect<never> =>
+    this.waitOut(this.silence.impatiently(effect, true))
 
   private waitOut<A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A> {
-    return waitOut(this.settings.outages, effect, () => true) as Effect.Effect<A>
-  }
-
-  /** How long a reply may take. With a short lease a server that is only busy would have all given up, over and over. */
-  private get silenceMillis(): number {
-    return Math.max(this.settings.leaseMillis, 10_000)
-  }
-
-  /**
-   * Runs an effect that can be given up in the middle of a BEGIN or COMMIT, which are not interrupted. Whoever waits goes on,
-   * and the effect is left to end when its connection does.
-   */
-  private impatiently<A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, unknown> {
-    return Effect.flatMap(this.now, (since) =>
-      Effect.withFiber((fiber) =>
-        Effect.callback<A, unknown>((resume) => {
-          const running = Effect.runForkWith(fiber.context)(effect)
-          const waiting = {
-            since,
-            giveUp: () => {
-              running.interruptUnsafe()
-              resume(
-                Effect.fail(new Error(`No reply for ${Duration.format(Duration.millis(this.silenceMillis))}`))
-              )
-            }
-          }
-          this.waiting.add(waiting)
-          running.addObserver((exit) => {
-            this.waiting.delete(waiting)
-            resume(exit)
-          })
-          return Fiber.interrupt(running)
-        })
-      ))
-  }
-
-  /**
-   * The renewal of the lease, which is quick, has had no reply for as long as one may take. The machine of the database is gone,
-   * or the network between: no connection ends then, and the operating system finds out after a quarter of an hour.
-   */
-  private readonly suspect: Effect.Effect<void> = Effect.map(this.now, (now) => {
-    // Any connection of the pool may be dead, and who uses it next waits as long.
-    this.suspiciousUntil = now + 10 * this.silenceMillis
-    this.relisten.raise()
-    this.giveUpSilent(now)
-  })
-
-  /**
-   * Gives up what has waited for a reply for as long as one may take, or ten times as long where the renewal is replied to: that
-   * may have another connection.
-   */
-  private giveUpSilent(now: number): void {
-    const patience = now < this.suspiciousUntil ? this.silenceMillis : 10 * this.silenceMillis
-    for (const { giveUp, since } of Array.from(this.waiting)) if (now - since >= patience) giveUp()
+    return untraced(waitOut(this.settings.outages, effect, () => true) as Effect.Effect<A>)
   }
 
   private annotated(logging: Effect.Effect<void>): Effect.Effect<void> {
@@ -283,7 +228,9 @@ export class Engine implements ConsumerEngine, Member {
     const { beat, sentAt } = yield* this.database.isPostgres
       ? Effect.raceFirst(
         this.persist(renewal),
-        Effect.forever(Effect.andThen(Effect.sleep(this.silenceMillis), this.suspect))
+        Effect.forever(
+          Effect.andThen(Effect.sleep(this.silence.millis), Effect.map(this.now, (now) => this.silence.suspect(now)))
+        )
       )
       : this.persist(renewal)
     if (beat.isRenewed) this.validUntil = sentAt + this.patience
@@ -292,7 +239,7 @@ export class Engine implements ConsumerEngine, Member {
     this.processes = beat.processes
     if (beat.head > this.log.horizon) this.read.raise()
     const now = yield* this.now
-    this.giveUpSilent(now)
+    this.silence.calm(now)
     if (this.countBeats(beat.beats, now) || beat.hasExpired || beat.generation !== this.generation) {
       this.generation = beat.generation
       this.onUnsure()
@@ -625,7 +572,7 @@ export class Engine implements ConsumerEngine, Member {
         this.consumers.set(name, consumer)
         this.registering.delete(name)
         yield* Effect.addFinalizer(() => this.close(consumer))
-        yield* Effect.forkScoped(untraced(Effect.interruptible(consumer.reading)))
+        yield* Effect.forkScoped(Effect.interruptible(consumer.reading))
         yield* Effect.onInterrupt(restore(this.rebalancing), () => this.close(consumer))
         this.tellChange()
         return consumer
@@ -739,7 +686,7 @@ export class Engine implements ConsumerEngine, Member {
 
   /** Returns when the consumers of this process have nothing due of all that is visible now. */
   readonly awaitIdle: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    while (yield* untraced(this.persist(this.log.advance))) yield* Effect.sleep(Duration.millis(5))
+    while (yield* this.persist(this.log.advance)) yield* Effect.sleep(Duration.millis(5))
     yield* inTurn((resume) => {
       const look = (): void => {
         if (this.isIdle) resume()

@@ -5,8 +5,9 @@
  * database knows, and a scrape cannot wait for it. So it is asked in the background while somebody scrapes, and only then: at
  * most every ten seconds, and for at most a twentieth of the time.
  */
-import { Clock, type Context, Duration, Effect, Metric } from "effect"
+import { type Context, Duration, Effect, Metric } from "effect"
 import type { ConsumerSnapshot } from "../Outbox.ts"
+import { monotonicMillis } from "./outages.ts"
 import { Signal } from "./signal.ts"
 
 /** Changed synchronously, by whoever does what is counted. */
@@ -79,12 +80,11 @@ export class Metrics {
 
   /** Keeps what the database knows fresh, while somebody scrapes it. */
   refreshing(consumers: Effect.Effect<ReadonlyArray<ConsumerSnapshot>, unknown>): Effect.Effect<never> {
-    const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
     const look = Effect.gen({ self: this }, function*() {
-      const startedAt = yield* now
+      const startedAt = yield* monotonicMillis
       // What was true before the database went away does not say how far behind a consumer is now.
       this.show(yield* Effect.orElseSucceed(consumers, () => []))
-      yield* Effect.sleep(Math.max(shortestPause, 19 * ((yield* now) - startedAt)))
+      yield* Effect.sleep(Math.max(shortestPause, 19 * ((yield* monotonicMillis) - startedAt)))
     })
     return Effect.forever(Effect.andThen(this.scraped.wait, Effect.repeat(look, { times: looks - 1 })))
   }

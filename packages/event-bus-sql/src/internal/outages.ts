@@ -22,11 +22,12 @@ const longestPause = 5_000
  */
 const quiet = longestPause + 1_000
 
-const millis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+/** The time of a clock that cannot be set back, in milliseconds. */
+export const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 /** An attempt has failed. */
 export const failed = (outages: Outages, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.flatMap(millis, (now) => {
+  Effect.flatMap(monotonicMillis, (now) => {
     outages.failedAt = now
     if (outages.isAway) return Effect.void
     outages.isAway = true
@@ -36,7 +37,7 @@ export const failed = (outages: Outages, cause: Cause.Cause<unknown>): Effect.Ef
 /** An attempt was successful. */
 export const worked = (outages: Outages): Effect.Effect<void> =>
   Effect.suspend(() =>
-    !outages.isAway ? Effect.void : Effect.flatMap(millis, (now) => {
+    !outages.isAway ? Effect.void : Effect.flatMap(monotonicMillis, (now) => {
       if (!outages.isAway || now - outages.failedAt < quiet) return Effect.void
       outages.isAway = false
       return Effect.logInfo("The database works again")
