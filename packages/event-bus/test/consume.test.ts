@@ -382,6 +382,30 @@ describe("consume", () => {
       yield* settle
       assert.strictEqual((yield* handle.snapshot).state, "closed")
     }))
+
+  it.effect("after shutdown, or in a scope that is closed, has ended already: no body runs, and nobody waits for one", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus({ drain: "1 minute" })
+      const closed = yield* Scope.make()
+      yield* Scope.close(closed, Exit.void)
+      let runs = 0
+      const consume = bus.consume("Ping", () =>
+        Effect.suspend(() => {
+          runs++
+          return Effect.never
+        }))
+      const inClosedScope = yield* Effect.forkChild(Scope.provide(consume, closed), { startImmediately: true })
+      yield* settle
+      yield* bus.shutdown
+      const afterShutdown = yield* Effect.forkChild(consume, { startImmediately: true })
+      yield* settle
+      const waiting = [inClosedScope, afterShutdown].filter((fiber) => fiber.pollUnsafe() === undefined)
+      yield* TestClock.adjust("1 minute") // what waits for its drain must not hold up the test
+      assert.strictEqual(waiting.length, 0)
+      const handle = yield* Fiber.join(afterShutdown)
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+      assert.strictEqual(runs, 0)
+    }))
 })
 
 describe("awaitIdle", () => {

@@ -64,6 +64,8 @@ export class Consuming extends Supervision {
       const { cursor } = this.subscription
       // Not inside `consume`: replayed events are taken later.
       yield* Effect.yieldNow
+      // It had ended before it began: the bus is shut down, or the scope is closed.
+      if (cursor.isEnded) return
       if (this.failure !== undefined) {
         if (this.hasTaken) this.step = undefined
         // A drain has little time, but a run that takes nothing would use it up with failing.
