@@ -103,6 +103,19 @@ describe("in a scope that lives long, nothing is left of", () => {
       assert.isBelow(yield* leftBehind(round), nothing)
     }), 60_000)
 
+  it.live("callbacks of a bus that is shut down", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      yield* bus.shutdown
+      const callbacks = yield* EventBus.toCallbacks(bus)
+      const { signal } = new AbortController()
+      const round = Effect.sync(() => {
+        callbacks.subscribe("Ping", () => {}, { signal })
+        callbacks.events("Ping")
+      })
+      assert.isBelow(yield* leftBehind(round), nothing)
+    }), 60_000)
+
   it.live("what handlers acquired", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus

@@ -64,7 +64,9 @@ export const toCallbacks = <Event extends AnyEvent>(bus: EventBus<Event>): Effec
       }
       runSync(Scope.addFinalizer(own, Effect.sync(() => signal?.removeEventListener("abort", unsubscribe))))
       const handle = make(Effect.onError(handled, () => end), own)
-      signal?.addEventListener("abort", unsubscribe)
+      // The bus is shut down: nothing is left that could be ended.
+      if (runSync(handle.snapshot).state === "closed") unsubscribe()
+      else signal?.addEventListener("abort", unsubscribe)
       return unsubscribe
     }
 
