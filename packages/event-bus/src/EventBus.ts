@@ -611,11 +611,19 @@ export interface Callbacks<in out Event extends AnyEvent> {
       readonly signal?: AbortSignal | undefined
     }
   ) => Promise<Extract<Event, { readonly _tag: Kind }> | undefined>
-  /** Resolves when the bus is idle: no callback or handler of it runs, and none has an event pending. */
+  /**
+   * Resolves when the bus is idle: no callback or handler of it runs, and none has an event pending.
+   *
+   * A callback that calls it before its own first `await` does not wait for itself. One that waits for it after that
+   * waits for ever.
+   */
   readonly idle: () => Promise<void>
   /**
    * Ends all subscriptions that were made through this object. Callbacks have their `drain` to finish what is pending,
    * iterators end, and so do promises of a next event. Resolves when all have ended. The bus goes on.
+   *
+   * A callback that calls it before its own first `await` does not wait for itself. One that waits for it after that
+   * waits until its `drain` is over.
    */
   readonly close: () => Promise<void>
 }
