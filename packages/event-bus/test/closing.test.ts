@@ -185,6 +185,20 @@ describe("what a close takes away", () => {
       })
     ))
 
+  it.effect("from an onFailure is an error: nobody else has been told of the failure", () =>
+    logged((lines) =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const handle = yield* bus.on("Ping", () => Effect.fail("no"), { onFailure: () => Effect.never })
+        yield* bus.publish(ping(1))
+        yield* settle
+        yield* handle.unsubscribe
+        yield* settle
+        assert.deepStrictEqual(lines, ["Error The onFailure of an event handler failed"])
+        assert.deepInclude(yield* handle.snapshot, { failures: 1, interrupted: 0, running: 0 })
+      })
+    ))
+
   it.effect("is all of it, also where it is closed again while a handler takes its time to end", () =>
     logged((lines) =>
       Effect.gen(function*() {

@@ -202,9 +202,9 @@ export class Handling extends Supervision<Worker> {
     worker.isGivenUp = true
     return Effect.andThen(
       this.log(worker, Effect.logDebug("An event handler failed", cause)),
-      Effect.catchCause(
-        Effect.scoped(Effect.suspend(() => Effect.asVoid(onFailure(eventOf(worker.item!), cause)))),
-        logDefect
+      // Also where a close interrupts it: nobody else has been told of the failure.
+      Effect.exit(
+        Effect.onError(Effect.scoped(Effect.suspend(() => onFailure(eventOf(worker.item!), cause))), logDefect)
       )
     )
   }
