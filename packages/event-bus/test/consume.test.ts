@@ -249,6 +249,31 @@ describe("consume", () => {
       assert.strictEqual((yield* counters(handle)).failures, 40)
     }).pipe(silent))
 
+  for (const how of ["a drain", "a shutdown"]) {
+    it.effect(`a body that pauses when ${how} begins, with nothing pending, is not run again`, () =>
+      Effect.gen(function*() {
+        const bus = yield* makeBus()
+        const scope = yield* Scope.make()
+        let runs = 0
+        const handle = yield* bus.consume(
+          "Ping",
+          (events) => {
+            runs++
+            return runs === 1 ? Stream.runForEach(events, () => Effect.fail("no")) : Effect.never
+          },
+          { retry: Schedule.spaced("1 hour"), drain: "1 minute" }
+        ).pipe(Scope.provide(scope))
+        yield* bus.publish(ping(1))
+        yield* settle
+        if (how === "a shutdown") yield* bus.shutdown
+        else yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* settle
+        const { restarts, state } = yield* handle.snapshot
+        yield* handle.unsubscribe
+        assert.deepStrictEqual([runs, restarts, state], [1, 0, "closed"])
+      }).pipe(silent))
+  }
+
   it.effect("a body that fails while it drains, and takes nothing, is run again after the pause", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()

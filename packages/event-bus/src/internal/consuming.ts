@@ -64,7 +64,7 @@ export class Consuming extends Supervision {
       const { cursor } = this.subscription
       // Not inside `consume`: replayed events are taken later.
       yield* Effect.yieldNow
-      // It had ended before it began: the bus is shut down, or the scope is closed.
+      // The subscription has ended: the stream would have nothing to give.
       if (cursor.isEnded) return
       if (this.failure !== undefined) {
         if (this.hasTaken) this.step = undefined
@@ -73,7 +73,8 @@ export class Consuming extends Supervision {
           yield* this.subscription.annotate(Effect.logError("A consumer is given up: its retry has ended"), {})
           return
         }
-        if (this.isClosed) return
+        // So it has in the pause.
+        if (cursor.isEnded) return
         this.restarts++
       }
       this.hasTaken = false
