@@ -150,7 +150,7 @@ export interface Subscription<out E> extends PubSub.Subscription<E> {
   readonly takeAll: Effect.Effect<NonEmptyArray<E>, Cause.Done>
   /** Takes at most `n` pending events. Never waits: while the subscription is open, it may return none. */
   readonly takeUpTo: (n: number) => Effect.Effect<Array<E>, Cause.Done>
-  /** Takes at least `min` and at most `max` events. Waits for `min`. Once the bus is shut down, it may return fewer. */
+  /** Takes at least `min` and at most `max` events. Waits for `min`. Once nothing more can come, it may return fewer. */
   readonly takeBetween: (min: number, max: number) => Effect.Effect<Array<E>, Cause.Done>
   /** The events, until the bus is shut down and the buffer is empty, or the subscription is closed. */
   readonly stream: Stream.Stream<E>
