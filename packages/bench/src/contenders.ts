@@ -2,7 +2,7 @@
  * The ways of getting one event to many subscribers that are measured beside each other, behind one face.
  */
 import { EventBus, type Overflow } from "@openwatch/event-bus"
-import { Effect, Exit, Logger, PubSub, Scope, Stream } from "effect"
+import { Effect, Exit, Logger, PubSub, Scheduler, Scope, Stream } from "effect"
 import Emittery from "emittery"
 import { EventEmitter as EventEmitter3 } from "eventemitter3"
 import mitt from "mitt"
@@ -252,6 +252,36 @@ const whileLooping = (subscribers: Subscribers): Opening =>
     }
   })
 
+/** No bus at all: the turn of the scheduler that keeps subscribers out of `publish`, and their handlers in it. */
+const oneTurn = (subscribers: Subscribers): Opening =>
+  Effect.sync(() => {
+    const handlers = new Handlers(subscribers)
+    const dispatcher = new Scheduler.MixedScheduler().makeDispatcher()
+    const deliver = () => {
+      for (let i = 0; i < subscribers.keepingUp; i++) handlers.listener()
+    }
+    return handlers.opened(() => dispatcher.scheduleTask(deliver, 0))
+  })
+
+/** The same turn, in which each handler runs in a waiting fiber of its own. An event that finds none waiting is lost. */
+const fibersInOneTurn = (subscribers: Subscribers): Opening =>
+  Effect.gen(function*() {
+    const handlers = new Handlers(subscribers)
+    const dispatcher = new Scheduler.MixedScheduler().makeDispatcher()
+    let waiting: Array<(handling: Effect.Effect<void>) => void> = []
+    const wait = Effect.callback<void>((resume) => {
+      waiting.push(resume)
+    })
+    yield* Effect.all(times(subscribers.keepingUp, () => Effect.forkScoped(Effect.forever(wait))))
+    return handlers.opened((event) =>
+      dispatcher.scheduleTask(() => {
+        const woken = waiting
+        waiting = []
+        for (const resume of woken) resume(handlers.handler(event))
+      }, 0)
+    )
+  })
+
 /** Something that calls its listeners. */
 const emitter = (
   name: string,
@@ -284,6 +314,12 @@ export const sharedPubSubStreams = contender("Stream.fromPubSub + runForEach, sh
 export const eachPubSubStreams = contender("Stream.fromPubSub + runForEach, each", inPublish, pubSubStream(false))
 
 export const whileLoops = contender("Effect.whileLoop", { isFloor: true, mostDeliveries: 1_000_000 }, whileLooping)
+
+/** The least that keeps subscribers out of `publish`. */
+export const turns = [
+  contender("one turn of the scheduler", { isFloor: true, ...inHandlers }, oneTurn),
+  contender("fibers that wake in one turn", { isFloor: true, ...inHandlers }, fibersInOneTurn)
+]
 
 /** Its types describe a CommonJS module; what Node imports is an ES module. */
 const makeMitt = mitt as unknown as typeof mitt.default

@@ -15,6 +15,7 @@ const contenders = [
   Contenders.eachPubSubHandlers,
   Contenders.eachPubSubStreams,
   Contenders.sharedPubSubStreams,
+  ...Contenders.turns,
   ...Contenders.emitters
 ]
 
