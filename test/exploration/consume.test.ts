@@ -139,6 +139,27 @@ describe("consume", () => {
       })
     )))
 
+  it.effect("does not run a body again that has nothing left to take", () =>
+    everySchedule(onBus(({ bus, consume }) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        let runs = 0
+        yield* Scope.provide(
+          consume((events) => ++runs === 1 ? Stream.runForEach(events, () => Effect.fail("no")) : Effect.never, {
+            retry: Schedule.spaced("1 hour"),
+            drain: "1 second"
+          }),
+          scope
+        )
+        const publisher = yield* Effect.forkChild(bus.publish(ping(1)))
+        const closer = yield* Effect.forkChild(close(scope))
+        yield* bus.shutdown
+        yield* Fiber.join(closer)
+        yield* Fiber.join(publisher)
+        assert.isAtMost(runs, 1)
+      })
+    )))
+
   it.effect("closes its own scope from inside of the body", () =>
     everySchedule(onBus(({ bus, consume }) =>
       Effect.gen(function*() {
