@@ -91,7 +91,7 @@ export class Members {
     }
     check()
     // A handler that waits is idle for those who wait already.
-    if (isWanted && current !== undefined) this.onIdle()
+    if (current !== undefined) this.onIdle()
     return Effect.sync(() => {
       if (isWanted) end()
     })

@@ -271,7 +271,7 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
 
   poll(): AnyEvent | Empty {
     const event = this.pollUnfinished()
-    if (event !== Empty && !this.cursor.isOpen) this.finish()
+    if (!this.cursor.isOpen) this.finish()
     return event
   }
 
