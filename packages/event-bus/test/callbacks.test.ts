@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Duration, Effect, Layer, Logger, ManagedRuntime, References, Schedule } from "effect"
+import { Duration, Effect, Layer, Logger, ManagedRuntime, References, Schedule, Scheduler } from "effect"
 import { getEventListeners } from "node:events"
 import { type Ping, ping, type Pong, pong, settle, TestBus } from "./fixture.ts"
 
@@ -99,6 +99,18 @@ describe("a bus outside Effect", () => {
       await left.promise
       await runtime.runPromise(settle)
       assert.deepStrictEqual(seen, [1])
+      assert.deepStrictEqual(await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions)), [])
+    })
+  )
+
+  it(
+    "unsubscribing is done when it returns, also where fibers give way after a few steps",
+    withBus(async (_, runtime) => {
+      const bus = runtime.runSync(
+        Effect.provideService(Effect.flatMap(TestBus, EventBus.toCallbacks), Scheduler.MaxOpsBeforeYield, 3)
+      )
+      const unsubscribe = bus.subscribe("Ping", () => {})
+      unsubscribe()
       assert.deepStrictEqual(await runtime.runPromise(Effect.flatMap(TestBus, (bus) => bus.subscriptions)), [])
     })
   )

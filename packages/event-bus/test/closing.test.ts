@@ -131,6 +131,39 @@ describe("two handlers that close each other", () => {
   }
 })
 
+it.effect("a handler that unsubscribes another goes on when the other has ended", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const gate = yield* Latch.make()
+    const other = yield* bus.on("Ping", () => Effect.uninterruptible(gate.await))
+    const closer = yield* bus.on("Pong", () => other.unsubscribe)
+    yield* bus.publishAll([ping(1), pong(2)])
+    yield* settle
+    assert.strictEqual((yield* closer.snapshot).handled, 0)
+    yield* gate.open
+    yield* settle
+    assert.strictEqual((yield* other.snapshot).state, "closed")
+    assert.strictEqual((yield* closer.snapshot).handled, 1)
+  }))
+
+it.effect("a drain goes on although whoever closes the scope, and is no handler, is interrupted", () =>
+  Effect.gen(function*() {
+    const bus = yield* makeBus()
+    const scope = yield* Scope.make()
+    const gate = yield* Latch.make()
+    const handle = yield* bus.on("Ping", () => gate.await, { drain: "1 hour" }).pipe(Scope.provide(scope))
+    yield* bus.publishAll([ping(1), ping(2)])
+    yield* settle
+    const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    closing.interruptUnsafe()
+    yield* settle
+    assert.strictEqual((yield* handle.snapshot).state, "draining")
+    yield* gate.open
+    yield* settle
+    const { discarded, handled, state } = yield* handle.snapshot
+    assert.deepStrictEqual([state, handled, discarded], ["closed", 2, 0])
+  }))
+
 it.effect("a drain that a handler waits for ends with that handler: the rest is discarded", () =>
   Effect.gen(function*() {
     const bus = yield* makeBus()

@@ -163,6 +163,39 @@ describe("consume", () => {
       assert.strictEqual(runs, before + 1)
     }).pipe(silent))
 
+  it.effect("the pause grows from that of the last run that took something", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      let runs = 0
+      yield* bus.consume("Ping", (events) =>
+        ++runs === 2 ? Stream.runForEach(events, () => Effect.fail("took one")) : Effect.fail("took nothing"))
+      yield* bus.publish(ping(1))
+      yield* settle
+      for (const [millis, expected] of [[100, 2], [100, 3], [199, 3], [1, 4]] as const) {
+        yield* TestClock.adjust(millis)
+        assert.strictEqual(runs, expected)
+      }
+    }).pipe(silent))
+
+  it.effect("a body that has failed is not run again where a fiber that it forked unsubscribes", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const gate = yield* Latch.make()
+      const made = yield* Deferred.make<SubscriptionHandle>()
+      const unsubscribe = Effect.flatMap(Deferred.await(made), (handle) => handle.unsubscribe)
+      let runs = 0
+      const handle = yield* bus.consume("Ping", () => {
+        runs++
+        return Effect.andThen(Effect.forkDetach(Effect.andThen(gate.await, unsubscribe)), Effect.fail("no"))
+      })
+      yield* Deferred.succeed(made, handle)
+      yield* settle
+      yield* gate.open
+      yield* settle
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+      assert.strictEqual(runs, 1)
+    }).pipe(silent))
+
   it.effect("a retry of one's own sees the cause; when it ends, the subscription is closed", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()

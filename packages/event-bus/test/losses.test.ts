@@ -109,6 +109,18 @@ describe("losses", () => {
       }
     }))
 
+  it.effect("whoever comes late is told of all of it in one, from the first event that was lost to the last", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      yield* bus.publishAll([0, 1].map(ping))
+      // The log is told of the first loss, by itself.
+      yield* settle
+      yield* bus.publishAll([2, 3].map(ping))
+      const read = yield* Stream.toPull(subscription.losses)
+      assert.deepStrictEqual((yield* read).map(millis), [[3, 1, 3]])
+    }))
+
   it.effect("a consumer that re-reads a snapshot after a loss gathers what happens meanwhile", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus
@@ -174,6 +186,22 @@ describe("the warning of a loss", () => {
       assert.deepStrictEqual(lines.map((line) => line.message), [["A full buffer lost 2 events"]])
       yield* bus.shutdown
       assert.deepStrictEqual(lines.map((line) => line.message).slice(1), [["A full buffer lost 1 event"]])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is one also where somebody has read a loss before it was written, and none follows it for a while", () => {
+    const { layer, lines } = logged()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"], bufferSize: 1 })
+      const read = yield* Stream.toPull(subscription.losses)
+      yield* bus.publishAll([0, 1].map(ping))
+      yield* read
+      yield* bus.publish(ping(2))
+      yield* settle
+      yield* bus.publish(ping(3))
+      yield* settle
+      assert.deepStrictEqual(lines.map((line) => line.message), [["A full buffer lost 2 events"]])
     }).pipe(Effect.provide(layer))
   })
 

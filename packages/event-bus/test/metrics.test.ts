@@ -248,6 +248,8 @@ describe("the lag of a subscription", () => {
       assert.strictEqual(yield* lagOf("slow"), 2)
       yield* subscription.take
       assert.strictEqual(yield* lagOf("slow"), 0)
+      yield* bus.publish(ping(10_999))
+      assert.strictEqual(yield* lagOf("slow"), 0.001)
     })))
 
   it.effect("is that of what a full buffer kept", () =>

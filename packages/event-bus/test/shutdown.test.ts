@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Cause, Effect, Exit, Fiber, Latch, Metric, Schedule, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch, Metric, Schedule, Scheduler, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Ping, ping, Pong, settle } from "./fixture.ts"
 
@@ -117,6 +117,17 @@ describe("shutdown", () => {
       yield* bus.shutdown
       yield* Fiber.join(waiting)
       yield* bus.awaitShutdown
+    }))
+
+  it.effect("whoever awaits it finds subscriptions ended, also where the fiber that shuts down gives way after a few steps", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      const waiting = yield* Effect.forkChild(Effect.andThen(bus.awaitShutdown, subscription.snapshot), {
+        startImmediately: true
+      })
+      yield* Effect.provideService(bus.shutdown, Scheduler.MaxOpsBeforeYield, 4)
+      assert.strictEqual((yield* Fiber.join(waiting)).state, "closed")
     }))
 
   const orders: ReadonlyArray<ReadonlyArray<"shutdown" | "unsubscribe" | "scope">> = [
@@ -251,6 +262,17 @@ describe("takeBetween", () => {
       yield* Fiber.interrupt(taker)
       assert.deepInclude(yield* subscription.snapshot, { taken: 0, pending: 2 })
       assert.deepStrictEqual(yield* subscription.takeUpTo(9), [ping(1), ping(2)])
+    }))
+
+  it.effect("waits for nothing where nothing is asked for: its minimum is 0 or less, or more than its maximum", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      assert.deepStrictEqual(yield* subscription.takeBetween(0, 2), [])
+      assert.deepStrictEqual(yield* subscription.takeBetween(-1, 2), [])
+      yield* bus.publishAll([ping(1), ping(2), ping(3)])
+      assert.deepStrictEqual(yield* subscription.takeBetween(2, 1), [])
+      assert.deepStrictEqual(yield* subscription.takeBetween(0, 2), [ping(1), ping(2)])
     }))
 
   it.effect("collects more than the buffer holds", () =>

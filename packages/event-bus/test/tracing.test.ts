@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
-import { Data, Effect, Logger, Option, Schedule, Tracer } from "effect"
+import { Cause, Data, Effect, Fiber, Logger, Option, Schedule, Tracer } from "effect"
 import { Ping, ping, Pong, settle } from "./fixture.ts"
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
@@ -134,6 +134,21 @@ describe("tracing", () => {
       assert.deepStrictEqual(yield* subscription.takeAll, [ping(3)])
       const late = yield* bus.subscribe({ kinds: ["Ping"], replay: 2 })
       assert.deepStrictEqual(yield* late.takeUpTo(5), [ping(2), ping(3)])
+    }).pipe(provide)
+  })
+
+  it.effect("a taker that waits is released by the shutdown of the bus, also after events with a span", () => {
+    const { provide } = recording()
+    return Effect.gen(function*() {
+      const bus = yield* makeBus
+      const subscription = yield* bus.subscribe({ kinds: ["Ping"] })
+      yield* Effect.withSpan(bus.publish(ping(1)), "publisher")
+      yield* subscription.take
+      const taker = yield* Effect.forkChild(Effect.flip(subscription.take), { startImmediately: true })
+      yield* bus.shutdown
+      yield* settle
+      assert.isDefined(taker.pollUnsafe())
+      assert.isTrue(Cause.isDone(yield* Fiber.join(taker)))
     }).pipe(provide)
   })
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus } from "@openwatch/event-bus"
 import { EventBusTest } from "@openwatch/event-bus/testing"
-import { Cause, Context, DateTime, Effect, Exit, Fiber, Layer, PubSub, Schema, Scope, Stream } from "effect"
+import { Cause, Context, DateTime, Effect, Exit, Fiber, Latch, Layer, PubSub, Schema, Scope, Stream } from "effect"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
 class PingBus extends EventBus.Service<PingBus>()("test/PingBus", { events: [Ping] }) {}
@@ -164,6 +164,42 @@ describe("a view of a bus", () => {
       yield* whole.publish(ping(1))
       yield* pings.awaitIdle
       assert.deepStrictEqual(handled, [1])
+    }))
+
+  it.effect("is at rest while a body of its own waits for the rest of the bus", () =>
+    Effect.gen(function*() {
+      const { pings, whole } = yield* both
+      yield* whole.on("Pong", () => Effect.never)
+      yield* pings.consume("Ping", Stream.runForEach(() => whole.awaitIdle))
+      yield* whole.publishAll([pong(1), ping(2)])
+      yield* settle
+      const idle = yield* Effect.forkChild(pings.awaitIdle)
+      yield* settle
+      assert.isDefined(idle.pollUnsafe())
+    }))
+
+  it.effect("the bus's rest is that of what was made through it too", () =>
+    Effect.gen(function*() {
+      const { pings, whole } = yield* both
+      const gate = yield* Latch.make()
+      yield* pings.on("Ping", () => gate.await)
+      yield* pings.publish(ping(1))
+      const idle = yield* Effect.forkChild(whole.awaitIdle)
+      yield* settle
+      assert.isUndefined(idle.pollUnsafe())
+      yield* gate.open
+      yield* settle
+      assert.isDefined(idle.pollUnsafe())
+    }))
+
+  it.effect("what was closed is in no list of the bus any more, but in its sums", () =>
+    Effect.gen(function*() {
+      const { pings, whole } = yield* both
+      const here = yield* pings.subscribe({ kinds: ["Ping"] })
+      yield* pings.publish(ping(1))
+      yield* here.unsubscribe
+      assert.deepStrictEqual(yield* whole.subscriptions, [])
+      assert.strictEqual((yield* whole.metrics).deliveredCount, 1)
     }))
 
   it.effect("inherits defaults and replay", () =>
