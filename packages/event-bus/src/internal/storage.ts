@@ -582,12 +582,9 @@ export class Storage<K extends string, A> implements Host<A> {
   route(kind: string): Route<A> | undefined {
     // Events of a kind come in runs, and the look-up costs as much as all the rest of a publish.
     if (kind === this.lastKind) return this.lastRoute
-    const route = this.routes.get(kind)
-    if (route !== undefined) {
-      this.lastKind = kind
-      this.lastRoute = route
-    }
-    return route
+    this.lastKind = kind
+    this.lastRoute = this.routes.get(kind)
+    return this.lastRoute
   }
 
   /**
