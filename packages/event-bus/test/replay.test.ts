@@ -73,6 +73,16 @@ describe("replay", () => {
       assert.deepStrictEqual([state, offered, discarded], ["closed", 0, 0])
     }))
 
+  it.effect("is refused by a bus that keeps none, as one does that was not told to", () =>
+    Effect.gen(function*() {
+      const bus = yield* EventBus.make({ name: "test", events: [Ping, Pong] })
+      const exit = yield* Effect.exit(bus.subscribe({ kinds: ["Ping"], replay: 1 }))
+      assert.include(
+        Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "",
+        "replay must be an integer from 0 to 0 (the bus keeps 0 of each kind, the buffer holds 1024), but is 1"
+      )
+    }))
+
   for (const [replay, bufferSize] of [[4, 10], [3, 2], [-1, 10], [1.5, 10], [Number.NaN, 10]] as const) {
     it.effect(`${replay} for a buffer of ${bufferSize} is refused, and nothing is registered`, () =>
       Effect.gen(function*() {

@@ -369,6 +369,26 @@ it("cursors that join all the time do not keep a stuck one from being settled", 
   assert.strictEqual(losses, 1)
 })
 
+it("the oldest event of a full buffer is one that it still holds, also when nobody has looked for long", () => {
+  const storage = new Storage<"A", number>(["A"], 0, () => {}, eventOf)
+  const options = { kinds: ["A"], bufferSize: 1, overflow: "sliding", replay: 0 } as const
+  const crowd = Array.from({ length: 9 }, () => storage.subscribe(options))
+  for (const item of [1, 2, 3]) offer(storage, "A", item)
+  assert.deepStrictEqual(crowd.map(({ oldest }) => oldest), crowd.map(() => 3))
+})
+
+it("what is pending when a cursor takes no more stays in the log, though its slots would do for what others read", () => {
+  const storage = new Storage<"A", number>(["A"], 0, () => {}, eventOf)
+  const options = { kinds: ["A"], bufferSize: 100, overflow: "dropping", replay: 0 } as const
+  const [closed, fast] = [storage.subscribe(options), storage.subscribe(options)]
+  const items = Array.from({ length: 8 }, (_, item) => item)
+  for (const item of items) offer(storage, "A", item)
+  fast.pollUpTo(8)
+  closed.closeIntake()
+  for (const item of items) offer(storage, "A", 100 + item)
+  assert.deepStrictEqual(closed.pollUpTo(8), items)
+})
+
 describe("waiters of a cursor", () => {
   const waiting = () => {
     const tasks: Array<() => void> = []

@@ -1,7 +1,7 @@
 /** Events that cannot be read when somebody looks at them: only who looks is told. */
 import { assert, describe, it } from "@effect/vitest"
 import { EventBus, type Loss } from "@openwatch/event-bus"
-import { Cause, DateTime, Effect, Exit, Fiber, Logger, Stream } from "effect"
+import { Cause, DateTime, Effect, Exit, Fiber, Logger, References, Stream } from "effect"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
 const makeBus = EventBus.make({ name: "test", events: [Ping, Pong] })
@@ -31,6 +31,19 @@ describe("an event that cannot be read any more", () => {
       assert.match(String(Cause.squash(causes[0]!)), /revoked/)
       const { failures, handled: count } = yield* handle.snapshot
       assert.deepStrictEqual([failures, count], [1, 1])
+    }))
+
+  it.effect("in a handler is logged without its kind", () =>
+    Effect.gen(function*() {
+      const kinds: Array<unknown> = []
+      const logger = Logger.make(({ fiber }) => kinds.push(fiber.getRef(References.CurrentLogAnnotations)["kind"]))
+      const bus = yield* makeBus
+      yield* bus.on("Ping", () => Effect.fail("no")).pipe(Effect.provide(Logger.layer([logger])))
+      const { event, revoke } = revocable(1)
+      yield* bus.publishAll([event, ping(2)])
+      revoke()
+      yield* settle
+      assert.deepStrictEqual(kinds, ["(cannot be read)", "Ping"])
     }))
 
   it.effect("that was published inside a span as well", () =>
