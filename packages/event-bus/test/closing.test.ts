@@ -1,7 +1,7 @@
 /** Closing from inside of handlers: nothing waits for itself or in a circle, and `drain` bounds what is left. */
 import { assert, describe, it, vi } from "@effect/vitest"
 import { EventBus, type SubscriptionHandle } from "@openwatch/event-bus"
-import { Clock, Deferred, type Duration, Effect, Exit, Fiber, Latch, Logger, References, Scope } from "effect"
+import { Clock, Deferred, type Duration, Effect, Exit, Fiber, Latch, Logger, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Ping, ping, Pong, pong, settle } from "./fixture.ts"
 
@@ -317,16 +317,20 @@ describe("what a close takes away", () => {
       }).pipe(Effect.provideService(References.MinimumLogLevel, "Debug"))
     ))
 
-  it.effect("is said once: the handlers that it interrupts say nothing of it", () =>
+  it.effect("is said once: the handlers, and the body, that it interrupts say nothing of it", () =>
     logged((lines) =>
       Effect.gen(function*() {
         const bus = yield* makeBus()
         const handle = yield* bus.on("Ping", () => Effect.never)
-        yield* bus.publishAll([ping(1), ping(2)])
+        const consumer = yield* bus.consume("Pong", Stream.runForEach(() => Effect.never))
+        yield* bus.publishAll([ping(1), ping(2), pong(3)])
         yield* settle
         yield* handle.unsubscribe
         yield* settle
         assert.strictEqual(lines.length, 1)
+        yield* consumer.unsubscribe
+        yield* settle
+        assert.strictEqual(lines.length, 2)
       }).pipe(Effect.provideService(References.MinimumLogLevel, "Debug"))
     ))
 

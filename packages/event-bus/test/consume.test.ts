@@ -224,6 +224,26 @@ describe("consume", () => {
       ])
     }))
 
+  it.effect("a retry that dies has ended, and is logged", () =>
+    Effect.gen(function*() {
+      const bus = yield* makeBus()
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => lines.push(String(message).split(",")[0]!))
+      const retry = Schedule.recurs(5).pipe(Schedule.while(() => Effect.die("a schedule at fault")))
+      let runs = 0
+      const handle = yield* bus.consume("Ping", () => Effect.fail(++runs), { retry }).pipe(
+        Effect.provide(Logger.layer([logger]))
+      )
+      yield* settle
+      assert.strictEqual(runs, 1)
+      assert.strictEqual((yield* handle.snapshot).state, "closed")
+      assert.deepStrictEqual(lines, [
+        "A consumer failed",
+        "A consumer failed",
+        "A consumer is given up: its retry has ended"
+      ])
+    }))
+
   it.effect("a body that ends interrupted is a line for debugging, and is run again", () =>
     Effect.gen(function*() {
       const bus = yield* makeBus()
