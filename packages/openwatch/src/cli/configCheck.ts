@@ -1,7 +1,7 @@
 /**
  * `openwatch config check`: would `openwatch run` start with these files?
  */
-import { Console, Effect, FileSystem } from "effect"
+import { Console, DateTime, Effect, FileSystem } from "effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Configuration from "../configuration/Configuration.ts"
@@ -53,6 +53,9 @@ export const configCheck = Command.make(
     const { exists } = yield* FileSystem.FileSystem
     const hasFolder = configuration.scans !== undefined && (yield* exists(configuration.scans))
     yield* Console.log([`${file} is right:`, ...describe(configuration, hosts.length, hasFolder)].join("\n  "))
+    for (const note of Configuration.overMaintenance(configuration, yield* DateTime.now)) {
+      yield* Console.log(`note: ${note}`)
+    }
   })
 ).pipe(
   Command.withDescription(

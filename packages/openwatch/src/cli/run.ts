@@ -165,6 +165,7 @@ export const run = Command.make(
     const configuration = withPort(yield* Configuration.load(file, process.env), port)
     const fleet = fleetOf(yield* Inventory.hostsOf(configuration.inventory))
     yield* Configuration.checkTags(configuration, fleet.hosts)
+    for (const note of Configuration.overMaintenance(configuration, yield* DateTime.now)) yield* Effect.logWarning(note)
     const location = yield* StorageOptions.location(data)
     const tasks = tasksOf(configuration)
     const page = yield* livePage(fleet, configuration).pipe(

@@ -41,7 +41,7 @@
  * One process may leave to others what it does not do itself: with `liveness: false` no host is probed, and the inventory,
  * which then may be left out, only names hosts; with `alerts: false` no alert is raised.
  */
-import { Duration, Effect, FileSystem, Option, Result, Schema } from "effect"
+import { type DateTime, Duration, Effect, FileSystem, Option, Result, Schema } from "effect"
 import * as CliError from "effect/cli/CliError"
 import { dirname, isAbsolute, join } from "node:path"
 import { retryForRange, timeToLiveRange } from "../alert-router/AlertRouter.ts"
@@ -293,6 +293,12 @@ export const loadMaintenance = Effect.fn("Configuration.loadMaintenance")(functi
   if (problem !== undefined) yield* new ConfigurationError({ file, problems: [problem, ...others] })
   return planned
 })
+
+/** Says of each planned maintenance that is over, and does not come again, that it is. */
+export const overMaintenance = (
+  { maintenance }: Pick<Configuration, "maintenance">,
+  now: DateTime.Utc
+): ReadonlyArray<string> => MaintenanceConfiguration.over(maintenance, now)
 
 /** What those need of a configuration who take in scans. */
 export const loadForScans = Effect.fn("Configuration.loadForScans")(function*(file: string) {

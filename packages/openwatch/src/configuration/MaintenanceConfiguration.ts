@@ -14,7 +14,7 @@
  * ```
  */
 import { Cron, DateTime, Duration, Option, Result, Schema } from "effect"
-import { parseSubject, type Planned, type Start, type Subject } from "../alert-router/Maintenance.ts"
+import { parseSubject, type Planned, type Start, type Subject, windowAt } from "../alert-router/Maintenance.ts"
 import { PlainText } from "../events/PlainText.ts"
 import type { Host } from "../inventory/Host.ts"
 import * as TimeSpan from "./TimeSpan.ts"
@@ -66,6 +66,31 @@ const startOf = (text: string, zone: DateTime.TimeZone): Start => {
   }
 }
 
+/** The time that a clock of the zone shows. What it never shows, or shows twice, is added to `problems`. */
+const readOnce = (text: string, zone: DateTime.TimeZone, at: string, problems: Array<string>): ReadonlyArray<Start> => {
+  const local = text.replace(" ", "T")
+  const timesOf = (disambiguation: DateTime.Disambiguation) =>
+    DateTime.makeZoned(local, { timeZone: zone, adjustForTimeZone: true, disambiguation })
+  const first = timesOf("earlier")
+  const second = timesOf("later")
+  const expected = `${at}.once: Expected a date and a time that there are, got ${JSON.stringify(text)}`
+  if (Option.isNone(first) || Option.isNone(second)) {
+    problems.push(expected)
+    return []
+  }
+  if (!DateTime.Equivalence(first.value, second.value)) {
+    const name = DateTime.zoneToString(zone)
+    const [one, other] = [first.value, second.value].map((time) => DateTime.formatIsoOffset(time))
+    problems.push(
+      one!.startsWith(local)
+        ? `${at}.once: ${text} comes twice in ${name}: expected an offset as the \`time_zone\`, ` +
+          `${one!.slice(-6)} for the first or ${other!.slice(-6)} for the second`
+        : `${expected}, which clocks in ${name} skip`
+    )
+  }
+  return [{ _tag: "Once", at: DateTime.toUtc(first.value) }]
+}
+
 const readOne = (entry: Entry, at: string, problems: Array<string>): Planned => {
   const zone = entry.time_zone === undefined ? DateTime.zoneMakeLocal() : DateTime.zoneFromString(entry.time_zone).pipe(
     Option.getOrElse(() => {
@@ -92,11 +117,7 @@ const readOne = (entry: Entry, at: string, problems: Array<string>): Planned => 
     }
   }
   const starts: Array<Start> = (entry.weekly ?? []).map((text) => startOf(text, zone))
-  if (entry.once !== undefined) {
-    const begin = DateTime.makeZoned(entry.once.replace(" ", "T"), { timeZone: zone, adjustForTimeZone: true })
-    if (Option.isSome(begin)) starts.push({ _tag: "Once", at: DateTime.toUtc(begin.value) })
-    else problems.push(`${at}.once: Expected a date and a time that there are, got ${JSON.stringify(entry.once)}`)
-  }
+  if (entry.once !== undefined) starts.push(...readOnce(entry.once, zone, at, problems))
   return {
     subjects: [...(entry.hosts ?? []).map((host): Subject => ({ _tag: "Host", host })), ...tags],
     starts,
@@ -108,6 +129,12 @@ const readOne = (entry: Entry, at: string, problems: Array<string>): Planned => 
 /** Reads the entries, and adds what is wrong with them to `problems`. */
 export const read = (entries: ReadonlyArray<Entry>, problems: Array<string>): ReadonlyArray<Planned> =>
   entries.map((entry, index) => readOne(entry, `maintenance[${index}]`, problems))
+
+/** Those that are over and do not come again, as their years may be misspelt. An old one stops nothing from starting. */
+export const over = (planned: ReadonlyArray<Planned>, now: DateTime.Utc): Array<string> =>
+  planned.flatMap((each, index) =>
+    windowAt(each, now) === undefined ? [`maintenance[${index}].once: it is over, and does not come again`] : []
+  )
 
 /** What is wrong with maintenances of these hosts: those that mean none of them. */
 export const impossibleSubjects = (planned: ReadonlyArray<Planned>, hosts: ReadonlyArray<Host>): Array<string> =>

@@ -107,6 +107,49 @@ describe("planned maintenance", () => {
     assert.deepStrictEqual(planned("{ hosts: [a], weekly: [sun 02:00], for: 90m }").duration, Duration.minutes(90))
   })
 
+  it("is refused at a time that clocks skip or show twice, where it is once; an offset says which", () => {
+    const once = (text: string, zone = "Europe/Berlin") =>
+      `{ hosts: [a], once: ${text}, for: 1h, time_zone: "${zone}" }`
+    assert.deepStrictEqual(problemsOf(`${once("2026-03-29 02:30")}, ${once("2026-10-25 02:30")}`), [
+      "maintenance[0].once: Expected a date and a time that there are, got \"2026-03-29 02:30\", which clocks in Europe/Berlin skip",
+      "maintenance[1].once: 2026-10-25 02:30 comes twice in Europe/Berlin: " +
+      "expected an offset as the `time_zone`, +02:00 for the first or +01:00 for the second"
+    ])
+    const right = ["2026-03-29 01:59", "2026-03-29 03:00", "2026-10-25 01:59", "2026-10-25 03:00"]
+    for (const time of right) assert.deepStrictEqual(problemsOf(once(time)), [])
+    assert.deepStrictEqual(
+      isOn(once("2026-10-25 02:30", "+01:00"), "2026-10-25T01:29Z", "2026-10-25T01:30Z", "2026-10-25T02:30Z"),
+      [false, true, false]
+    )
+  })
+
+  it("begins an hour later where clocks skip its time of a week, and once where they show it twice", () => {
+    const weekly = "{ hosts: [a], weekly: [sun 02:30], for: 30m, time_zone: Europe/Berlin }"
+    assert.deepStrictEqual(
+      isOn(
+        weekly,
+        "2026-03-29T00:30Z",
+        "2026-03-29T01:30Z",
+        "2026-03-29T02:00Z",
+        "2026-10-25T00:30Z",
+        "2026-10-25T01:00Z",
+        "2026-10-25T01:30Z"
+      ),
+      [false, true, false, true, false, false]
+    )
+  })
+
+  it("is said to be over where it was once and does not come again", () => {
+    const configuration = Result.getOrThrow(
+      parse(
+        "{ hosts: [a], weekly: [sun 02:00], for: 1h }, { hosts: [a], once: 2025-12-01 22:00, for: 2h, time_zone: UTC }"
+      )
+    )
+    const overAt = (time: string) => Configuration.overMaintenance(configuration, DateTime.makeUnsafe(time))
+    assert.deepStrictEqual(overAt("2025-12-01T23:59Z"), [])
+    assert.deepStrictEqual(overAt("2025-12-02T00:00Z"), ["maintenance[1].once: it is over, and does not come again"])
+  })
+
   it.effect("is refused where it means no host of the inventory", () =>
     Effect.gen(function*() {
       const configuration = Result.getOrThrow(

@@ -120,6 +120,26 @@ describe("openwatch config check", () => {
       assert.include(said(), "\n  scans from the folder later\n")
     })
   )
+
+  live(
+    "says that a maintenance is over, as run does when it starts",
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const folder = yield* emptyFolder
+      yield* fs.writeFileString(`${folder}/hosts.yaml`, "hosts: [{ name: a, address: 127.0.0.1, port: 1 }]\n")
+      yield* fs.writeFileString(
+        `${folder}/openwatch.yaml`,
+        "inventory: hosts.yaml\nhttp: { port: 0 }\nmaintenance: [{ hosts: [a], once: 2020-12-01 22:00, for: 2h }]\n"
+      )
+      const { status, stdout } = openwatch(folder, ["config", "check"])
+      assert.strictEqual(status, 0)
+      assert.include(stdout, "\nnote: maintenance[0].once: it is over, and does not come again\n")
+      const { stderr, stop, url } = yield* OpenWatch.start(folder)
+      yield* url
+      assert.strictEqual(yield* stop, 0)
+      assert.include((yield* stderr).join("\n"), "maintenance[0].once: it is over, and does not come again")
+    })
+  )
 })
 
 /** Root may read everything, unless it puts that right away. */
