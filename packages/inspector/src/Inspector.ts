@@ -75,7 +75,10 @@ export { securityHeaders } from "./internal/gate.ts"
 export interface Options<Event extends EventBus.AnyEvent = any> {
   /** The path of the inspector, such as `/bus`, without a slash at the end. Default: the root of the server. */
   readonly prefix?: `/${string}` | undefined
-  /** The heading of the page. Default: the bus's name. */
+  /**
+   * The heading of the page. Whoever is asked for a token sees it, too. Default: the bus's name, and "Inspector" for those
+   * who have not signed in.
+   */
   readonly title?: string | undefined
   /**
    * The token of those who may look. They send it as a bearer token, or by the login form of the page. At least 16
@@ -270,6 +273,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
             dropped: droppedCount,
             unmatched: noSubscribersCount,
             clients: yield* log.clients,
+            isShutdown: yield* log.isShutdown,
             hasFleet: fleet !== undefined,
             canChangeAlerts: fleet?.changeAlerts !== undefined,
             hasOutboxes: (options.outboxes ?? []).length > 0,
@@ -361,7 +365,7 @@ export const layer = <Self, const Id extends string, const Events extends EventB
         Layer.provide([busHandlers, fleetHandlers, outboxHandlers, accessHandlers]),
         Layer.provide(authorization)
       ),
-      Layer.effectDiscard(Page.addRoutes(prefix)),
+      Layer.effectDiscard(Page.addRoutes(prefix, options.title)),
       options.isAlone === true ? HttpRouter.middleware(served, { global: true }) : Layer.empty
     ).pipe(
       options.isAlone === true

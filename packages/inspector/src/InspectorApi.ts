@@ -41,6 +41,8 @@ export const BusState = Schema.Struct({
   unmatched: Schema.Int,
   /** How many clients read `api/events` now. */
   clients: Schema.Int,
+  /** Whether the bus has shut down, so that nothing more will come. `api/events` ends then. */
+  isShutdown: Schema.Boolean,
   /** Whether the inspector has a fleet, so that `api/fleet` has data. */
   hasFleet: Schema.Boolean,
   /** Whether the fleet's alerts can be changed here. */

@@ -34,6 +34,7 @@ describe("the API", () => {
           dropped: 1,
           unmatched: 1,
           clients: 0,
+          isShutdown: false,
           hasFleet: false,
           canChangeAlerts: false,
           hasOutboxes: false,
@@ -41,6 +42,17 @@ describe("the API", () => {
         }
       )
     }).pipe(Effect.scoped, Effect.provide(server({ title: "Doors" }))))
+
+  it.effect("tells that the bus has shut down, once the last event is numbered, and still has its last events", () =>
+    Effect.gen(function*() {
+      const bus = yield* TestBus
+      const { bus: api } = yield* client
+      yield* bus.publish(ping("the last"))
+      yield* bus.shutdown
+      const events = yield* Effect.flatMap(api.events({ headers: {}, query: {} }), Stream.runCollect)
+      assert.deepStrictEqual(events.map(({ data }) => JSON.parse(data).text), ["the last"])
+      assert.isTrue((yield* api.state()).isShutdown)
+    }).pipe(Effect.scoped, Effect.provide(server())))
 
   it.effect("tells each subscription's counters, and nothing of its own", () =>
     Effect.gen(function*() {

@@ -26,11 +26,15 @@ const useLive = (live: Live): State => {
 const statusText: { readonly [S in Status]: string } = {
   connecting: "Connecting…",
   live: "Live",
+  shutdown: "The bus has shut down",
   reconnecting: "Reconnecting: the server does not answer",
   unauthorized: "Signed out"
 }
 
 const noKinds: ReadonlyArray<string> = []
+
+/** What the page is called before it is known what it shows: as the server wrote it. */
+const ownTitle = document.title
 
 /** Dead letters are of the bus, and whoever looks at the fleet has to know: an alert may have reached nobody. */
 const Undelivered = ({ outboxes }: Pick<State, "outboxes">) => {
@@ -76,12 +80,14 @@ export const App = ({ live }: { live: Live }) => {
     else if (asked.name !== "host") main.current!.focus()
   }, [asked.name])
 
-  const title = bus?.title ?? "Inspector"
+  const title = bus?.title ?? ownTitle
   const down = hosts.filter((host) => host.state === "unreachable").length
   // With the text below, not after it is painted: the two say the same.
   useLayoutEffect(() => {
     document.title = status === "reconnecting"
       ? `(offline) ${title}`
+      : status === "shutdown"
+      ? `(shut down) ${title}`
       : down > 0 && status !== "unauthorized"
       ? `(${count(down)} down) ${title}`
       : title

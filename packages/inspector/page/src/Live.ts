@@ -47,8 +47,11 @@ export type DeadLetter = typeof DeadLetterState.Encoded
 /** What can be done with dead letters. */
 export type Change = "requeue" | "discard"
 
-/** Whether the page is up to date: `live` when the last question was answered and events come as they are published. */
-export type Status = "connecting" | "live" | "reconnecting" | "unauthorized"
+/**
+ * Whether the page is up to date: `live` when the last question was answered and events come as they are published. After
+ * `shutdown` of the bus none come, and the server is still there.
+ */
+export type Status = "connecting" | "live" | "shutdown" | "reconnecting" | "unauthorized"
 
 /** What is wrong with a subscription, in a word for people; `undefined` when nothing is. */
 export type Trouble = "losing events" | "stuck" | "filling up"
@@ -155,6 +158,8 @@ export class Live {
   private readonly listeners = new Set<() => void>()
   private readonly watched = new Map<string, Watched>()
   private source: EventSource | undefined
+  /** The bus had shut down before its events were asked for, and they have ended: all are here. */
+  private isComplete = false
   private lastEventId = ""
   private nextKey = 0
   private failures = 0
@@ -304,6 +309,7 @@ export class Live {
     this.session++
     this.disconnect()
     this.lastEventId = ""
+    this.isComplete = false
     this.incoming = []
     this.watched.clear()
     this.known.clear()
@@ -342,13 +348,14 @@ export class Live {
       if (bus?.hasFleet === true) void this.readFleet()
       if (bus?.hasOutboxes === true) void this.readOutboxes()
       this.failures = 0
-      if (this.source === undefined && !document.hidden) this.connect()
+      if (this.source === undefined && !this.isComplete && !document.hidden) this.connect()
       this.schedule(pollEvery)
     } catch (error) {
       this.fleetIsStale = true
       if (question !== this.question) return
       if (error instanceof Unauthorized) return this.leave()
       this.disconnect()
+      this.isComplete = false
       this.set({ status: this.state.bus === undefined ? "connecting" : "reconnecting" })
       this.schedule(Math.min(pollEvery * 2 ** this.failures++, slowestRetry))
     }
@@ -366,9 +373,14 @@ export class Live {
     if (restarted) {
       this.watched.clear()
       this.disconnect()
+      this.isComplete = false
     }
     this.set({
-      status: this.source?.readyState === EventSource.OPEN ? "live" : "connecting",
+      status: bus.isShutdown
+        ? "shutdown"
+        : this.source?.readyState === EventSource.OPEN
+        ? "live"
+        : "connecting",
       // The kinds of a bus never change, and what shows them is not to be drawn anew.
       bus: prior?.kinds.join() === bus.kinds.join() ? { ...bus, kinds: prior.kinds } : bus,
       subscriptions: subscriptions === undefined ? this.state.subscriptions : this.judge(subscriptions),
@@ -488,7 +500,8 @@ export class Live {
     this.lastEventId ||= `${this.state.bus!.start}-0`
     const source = new EventSource(`api/events${query}`)
     this.source = source
-    source.addEventListener("open", () => this.set({ status: "live" }))
+    const { isShutdown } = this.state.bus!
+    source.addEventListener("open", () => this.set({ status: isShutdown ? "shutdown" : "live" }))
     source.addEventListener("bus-event", (message: MessageEvent<string>) => {
       this.lastEventId = message.lastEventId
       this.fleetIsStale = true
@@ -508,10 +521,11 @@ export class Live {
       const { missed } = JSON.parse(message.data) as typeof Lost.Encoded
       this.notice(`${missed} events came too fast and are not shown`)
     })
-    // Whether and when to connect again is decided by the next answer to `poll`.
+    // Whether the server is there, or the bus has shut down, and when to connect again, is decided by the next answer to `poll`.
     source.addEventListener("error", () => {
       this.disconnect()
-      this.set({ status: "reconnecting" })
+      this.isComplete = isShutdown
+      if (!isShutdown) this.set({ status: "connecting" })
     })
   }
 

@@ -69,6 +69,8 @@ export interface EventLog {
   readonly startedAt: DateTime.Utc
   /** How many streams of {@link EventLog.after} run. */
   readonly clients: Effect.Effect<number>
+  /** Whether the bus has shut down: what it had last is numbered, and nothing more will come. */
+  readonly isShutdown: Effect.Effect<boolean>
   /**
    * Server-sent events: those in the ring that come after the id, or all of the ring, and then each event as it is
    * published. Ends when the scope of the log closes.
@@ -248,6 +250,7 @@ export const make = Effect.fnUntraced(function*<Event extends EventBus.AnyEvent>
     start,
     startedAt,
     clients: Effect.map(inner.subscriptions, (all) => all.length),
+    isShutdown: Effect.map(subscription.snapshot, ({ state }) => state === "closed"),
     after
   }
 })

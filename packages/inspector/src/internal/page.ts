@@ -7,6 +7,8 @@ import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/h
 /** From `src/internal` and from `dist/internal` alike. */
 const folder = new URL("../../dist/page/", import.meta.url)
 
+const utf8 = new TextEncoder()
+
 const contentTypes: { readonly [extension: string]: string } = {
   ".css": "text/css; charset=utf-8",
   ".html": "text/html; charset=utf-8",
@@ -19,15 +21,23 @@ const notBuilt = HttpServerResponse.text(
   { status: 503 }
 )
 
-/** The routes of the page under the prefix, which is "" or starts with a slash. */
-export const addRoutes = Effect.fnUntraced(function*(prefix: string) {
+/** As the build wrote it. The page reads its name from there as long as it knows no other. */
+const builtTitle = "<title>Inspector</title>"
+
+const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
+
+/** The routes of the page under the prefix, which is "" or starts with a slash. The title is text. */
+export const addRoutes = Effect.fnUntraced(function*(prefix: string, title = "Inspector") {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const router = yield* HttpRouter.HttpRouter
   const root = yield* Effect.orDie(path.fromFileUrl(folder))
 
   const read = Effect.fnUntraced(function*(name: string) {
-    const bytes = yield* fs.readFile(path.join(root, name))
+    const read = yield* fs.readFile(path.join(root, name))
+    const bytes = name === "index.html"
+      ? utf8.encode(new TextDecoder().decode(read).replace(builtTitle, () => `<title>${escaped(title)}</title>`))
+      : read
     const isHashed = name.startsWith("assets")
     return HttpServerResponse.uint8Array(bytes, {
       contentType: contentTypes[path.extname(name)] ?? "application/octet-stream",

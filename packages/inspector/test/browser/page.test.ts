@@ -347,6 +347,84 @@ describe.skipIf(isMissing)("the page", () => {
         assert.lengthOf(yield* text(page, ".notice"), 1)
       }).pipe(Effect.scoped))
 
+    it.effect("says that the bus has shut down where the server answers still, and shows its last events", () =>
+      Effect.gen(function*() {
+        const bus = yield* TestBus
+        const asked: Array<string> = []
+        const { page } = yield* openPage(yield* url, {}, (page) => {
+          page.on("request", (request) => asked.push(new URL(request.url()).pathname))
+          return page.addInitScript(`
+            globalThis.said = []
+            setInterval(() => {
+              const text = document.querySelector(".status")?.textContent
+              if (text !== undefined && text !== said.at(-1)) said.push(text)
+            }, 5)
+          `)
+        })
+        yield* seeLive(page)
+        yield* bus.publish(ping("the last"))
+        yield* see(page, ".events li", "the last")
+        yield* bus.shutdown
+        yield* see(page, ".status", /^The bus has shut down$/)
+        assert.strictEqual(yield* Effect.promise(() => page.title()), "(shut down) test/Bus")
+        assert.deepStrictEqual(yield* violations(page), [])
+        assert.deepStrictEqual(yield* violationsInDark(page), [])
+        // Once it is known that nothing more will come, the rest is asked for once.
+        const polled = Effect.promise(() => page.waitForResponse("**/api/bus"))
+        yield* Effect.andThen(polled, polled)
+        assert.lengthOf(asked.filter((path) => path === "/api/events"), 2)
+        const said = yield* Effect.promise(() => page.evaluate<Array<string>>("said"))
+        assert.strictEqual(said.at(-1), "The bus has shut down")
+        assert.notInclude(said.join(), "does not answer")
+        // Who comes later sees the same.
+        yield* Effect.promise(() => page.reload())
+        yield* see(page, ".events li", "the last")
+        yield* see(page, ".status", /^The bus has shut down$/)
+      }).pipe(Effect.scoped, Effect.provide(server())))
+
+    it.effect("says of a bus that has shut down when its server is gone, too, and when both are there again", () =>
+      Effect.gen(function*() {
+        const run = Effect.fnUntraced(function*(options: { readonly port?: number }) {
+          const scope = yield* Scope.fork(yield* Effect.scope)
+          const context = yield* Layer.buildWithScope(server({}, options), scope)
+          return {
+            port: yield* Effect.provide(port, context),
+            bus: yield* Effect.provide(TestBus, context),
+            stop: Scope.close(scope, Exit.void)
+          }
+        })
+        const first = yield* run({})
+        const { page } = yield* openPage(`http://127.0.0.1:${first.port}/`)
+        yield* seeLive(page)
+        yield* first.bus.shutdown
+        yield* see(page, ".status", "The bus has shut down")
+        yield* first.stop
+        yield* see(page, ".status", "Reconnecting: the server does not answer, last heard at")
+        const second = yield* run({ port: first.port })
+        yield* seeLive(page)
+        yield* second.bus.publish(ping("after"))
+        yield* see(page, ".events li", "after")
+      }).pipe(Effect.scoped))
+
+    it.effect("is called by its title before anybody has signed in, and after", () =>
+      Effect.gen(function*() {
+        const { page } = yield* openPage(yield* url)
+        yield* see(page, ".status", "Signed out")
+        const names = Effect.all([text(page, "h1"), Effect.promise(() => page.title())])
+        assert.deepStrictEqual(yield* names, [["Doors & <b>windows</b>"], "Doors & <b>windows</b>"])
+        yield* Effect.promise(async () => {
+          await page.getByLabel("Token").fill(token)
+          await page.keyboard.press("Enter")
+        })
+        yield* seeLive(page)
+        yield* click(page, /Sign out/)
+        yield* see(page, ".status", "Signed out")
+        assert.deepStrictEqual(yield* names, [["Doors & <b>windows</b>"], "Doors & <b>windows</b>"])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(server({ token: Redacted.make(token), title: "Doors & <b>windows</b>" }))
+      ))
+
     it.effect("asks for the token, refuses a wrong one, and keeps the session from scripts", () =>
       Effect.gen(function*() {
         const { page, problems } = yield* openPage(yield* url)

@@ -85,8 +85,10 @@ describe("the live page of openwatch run", () => {
     Effect.gen(function*() {
       const folder = yield* OpenWatch.makeFolder({ host: "0.0.0.0", port: 0, token_env: "PAGE_TOKEN" }, [nobody])
       const { stderr, stop, url } = yield* OpenWatch.start(folder, { PAGE_TOKEN: token })
-      const bus = `${yield* url}api/bus`
+      const address = yield* url
+      const bus = `${address}api/bus`
       assert.strictEqual((yield* get(bus))?.status, 401)
+      assert.include((yield* get(address))?.text, "<title>OpenWatch</title>")
       assert.strictEqual((yield* get(bus, { authorization: `Bearer ${token}` }))?.status, 200)
       assert.strictEqual(yield* stop, 0)
       assert.notInclude((yield* stderr).join("\n"), token)
