@@ -45,6 +45,11 @@ export abstract class Face implements EventBus<AnyEvent> {
     this.kinds = kindsOf(name, events)
   }
 
+  /** What a log or a debugger shows: not what it is made of, which has circles. */
+  toJSON(): unknown {
+    return { _id: "EventBus", name: this.name, kinds: this.kinds }
+  }
+
   readonly publish = (event: AnyEvent): Effect.Effect<void> => Effect.sync(() => this.publishUnsafe(event))
 
   readonly publishUnsafe = (event: AnyEvent): void => {

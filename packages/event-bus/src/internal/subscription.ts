@@ -194,6 +194,11 @@ export class SubscriptionImpl extends PubSubSubscription implements Subscription
     }
   }
 
+  /** See that of a bus. */
+  toJSON(): unknown {
+    return { _id: "Subscription", ...this.snapshotUnsafe() }
+  }
+
   /** The age of the oldest pending event, by what it says of itself; 0 if there is none, or if it does not say. */
   get lagSeconds(): number {
     const { oldest } = this.cursor
