@@ -332,6 +332,22 @@ describe("somebody without the token", () => {
       assert.strictEqual((yield* request("/metrics", { headers: bearer(token) })).status, 200)
     }).pipe(Effect.provide(withToken)))
 
+  it.effect("has no new attempts at another address of the same network of IPv6, and at one of another has", () =>
+    Effect.gen(function*() {
+      const from = (address: string) => ({ "x-forwarded-for": address })
+      for (let n = 0; n < 5; n++) {
+        yield* login("wrong", from(`2001:db8:0:7::${n}`))
+        yield* login("wrong", from(`2001:DB8::7:${n}:0:0:1`))
+      }
+      assert.strictEqual((yield* login(token, from("2001:db8::7:ffff:0:0:1"))).status, 429)
+      assert.strictEqual((yield* login(token, from("2001:db8:0:8::1"))).status, 204)
+      // These are of IPv4, each of somebody else.
+      for (let n = 0; n < 20; n++) yield* login("wrong", from("::ffff:192.0.2.1"))
+      assert.strictEqual((yield* login(token, from("::ffff:192.0.2.1"))).status, 429)
+      assert.strictEqual((yield* login(token, from("::ffff:192.0.2.2"))).status, 204)
+      assert.strictEqual((yield* login(token, from("::1"))).status, 204)
+    }).pipe(Effect.provide(withToken)))
+
   it.effect("has the address of the connection where what a proxy passes on is none", () => {
     const messages: Array<unknown> = []
     const logger = Logger.layer([Logger.make(({ message }) => void messages.push(message))])

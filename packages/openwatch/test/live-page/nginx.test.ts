@@ -23,8 +23,8 @@ const example = /```nginx\n([\s\S]*?)```/.exec(page)?.[1] ?? ""
 
 const token = "correct horse battery staple"
 
-/** A login as a browser sends it. */
-const login = (port: number, name: string) =>
+/** A login as a browser sends it, with a header that a client has made up. */
+const login = (port: number, name: string, given = token, forwardedFor = "192.0.2.1") =>
   Effect.callback<number>((resume) => {
     const request = Http.request({
       host: "127.0.0.1",
@@ -35,14 +35,15 @@ const login = (port: number, name: string) =>
         host: `${name}:${port}`,
         origin: `http://${name}:${port}`,
         "sec-fetch-site": "same-origin",
-        "content-type": "application/json"
+        "content-type": "application/json",
+        "x-forwarded-for": forwardedFor
       }
     }, (response) => {
       response.resume()
       resume(Effect.succeed(response.statusCode ?? 0))
     })
     request.on("error", () => resume(Effect.succeed(0)))
-    request.end(JSON.stringify({ token }))
+    request.end(JSON.stringify({ token: given }))
   })
 
 describe.skipIf(isSkipped)("behind nginx, on another port than 80 and 443", () => {
@@ -69,17 +70,28 @@ describe.skipIf(isSkipped)("behind nginx, on another port than 80 and 443", () =
       status = yield* login(port, "watch.example.org")
       yield* Effect.sleep("50 millis")
     }
-    return status
+    return { status, port }
   })
 
   it.live("the example of the documentation lets people sign in", () =>
     Effect.gen(function*() {
       assert.include(example, "proxy_pass http://127.0.0.1:7420")
-      assert.strictEqual(yield* behind(example), 204)
+      assert.strictEqual((yield* behind(example)).status, 204)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
+
+  it.live("the example gives nobody more attempts for an X-Forwarded-For of their own", () =>
+    Effect.gen(function*() {
+      const { port } = yield* behind(example)
+      const statuses = yield* Effect.forEach(
+        Array.from({ length: 100 }, (_, n) => `198.51.100.${n}`),
+        (address) => login(port, "watch.example.org", "wrong", address),
+        { concurrency: "unbounded" }
+      )
+      assert.include(statuses, 429)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
 
   it.live("without the port in Host they are refused", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* behind(example.replace("$http_host", "$host")), 403)
+      assert.strictEqual((yield* behind(example.replace("$http_host", "$host"))).status, 403)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
 })
