@@ -188,7 +188,7 @@ for (const place of places) {
                 assert.strictEqual(yield* Queue.take(handled), "harmless")
                 const [letter] = yield* letters
                 assert.deepInclude(letter, { event: placed("deadly"), attempts: 2 })
-                assert.include(letter!.cause, "The process died while it handled the event")
+                assert.include(letter!.cause, "The process died, or lost its lease, while it handled the event")
               }),
               named
             )

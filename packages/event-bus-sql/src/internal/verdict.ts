@@ -28,10 +28,10 @@ export class TimedOut extends Data.TaggedError("TimedOut")<{ readonly millis: nu
   }
 }
 
-/** Its process died with the event in hand, in its last attempt. */
+/** Its process died, or lost its lease, with the event in hand, in its last attempt. What it was, nobody has written down. */
 export class EndedItsProcess extends Data.TaggedError("EndedItsProcess")<{}> {
   override get message(): string {
-    return "The process died while it handled the event, in the last attempt"
+    return "The process died, or lost its lease, while it handled the event, in the last attempt"
   }
 }
 
