@@ -55,6 +55,17 @@ const drawing = (page: Page, name: RegExp) =>
     )
   )
 
+/** Runs a server until it is stopped, or the scope closes. */
+const run = Effect.fnUntraced(function*(at?: number) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const context = yield* Layer.buildWithScope(server({}, at === undefined ? {} : { port: at }), scope)
+  return {
+    port: yield* Effect.provide(port, context),
+    bus: yield* Effect.provide(TestBus, context),
+    stop: Scope.close(scope, Exit.void)
+  }
+})
+
 describe.skipIf(isMissing)("the page", () => {
   layer(Browser.layer, { excludeTestServices: true })((it) => {
     it.effect("shows an event as it is published", () =>
@@ -316,17 +327,7 @@ describe.skipIf(isMissing)("the page", () => {
 
     it.effect("picks a restarted server up again, and says what happens meanwhile", () =>
       Effect.gen(function*() {
-        const run = (options: { readonly port?: number }) =>
-          Effect.gen(function*() {
-            const scope = yield* Scope.make()
-            const context = yield* Layer.buildWithScope(server({}, options), scope)
-            return {
-              port: yield* Effect.provide(port, context),
-              bus: yield* Effect.provide(TestBus, context),
-              stop: Scope.close(scope, Exit.void)
-            }
-          })
-        const first = yield* run({})
+        const first = yield* run()
         const { page } = yield* openPage(`http://127.0.0.1:${first.port}/`)
         yield* first.bus.publish(ping("before"))
         yield* see(page, ".events li", "before")
@@ -335,8 +336,7 @@ describe.skipIf(isMissing)("the page", () => {
         assert.match(yield* Effect.promise(() => page.title()), /^\(offline\)/)
         assert.deepStrictEqual(yield* violations(page), [])
         assert.deepStrictEqual(yield* violationsInDark(page), [])
-        const second = yield* run({ port: first.port })
-        yield* Effect.addFinalizer(() => second.stop)
+        const second = yield* run(first.port)
         yield* seeLive(page)
         yield* see(page, ".notice", "The server was restarted")
         yield* Effect.andThen(setHidden(page, true), show(page))
@@ -384,23 +384,14 @@ describe.skipIf(isMissing)("the page", () => {
 
     it.effect("says of a bus that has shut down when its server is gone, too, and when both are there again", () =>
       Effect.gen(function*() {
-        const run = Effect.fnUntraced(function*(options: { readonly port?: number }) {
-          const scope = yield* Scope.fork(yield* Effect.scope)
-          const context = yield* Layer.buildWithScope(server({}, options), scope)
-          return {
-            port: yield* Effect.provide(port, context),
-            bus: yield* Effect.provide(TestBus, context),
-            stop: Scope.close(scope, Exit.void)
-          }
-        })
-        const first = yield* run({})
+        const first = yield* run()
         const { page } = yield* openPage(`http://127.0.0.1:${first.port}/`)
         yield* seeLive(page)
         yield* first.bus.shutdown
         yield* see(page, ".status", "The bus has shut down")
         yield* first.stop
         yield* see(page, ".status", "Reconnecting: the server does not answer, last heard at")
-        const second = yield* run({ port: first.port })
+        const second = yield* run(first.port)
         yield* seeLive(page)
         yield* second.bus.publish(ping("after"))
         yield* see(page, ".events li", "after")
